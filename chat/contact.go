@@ -1,0 +1,29 @@
+package chat
+
+import "time"
+
+// ContactState is what a contact is to us.
+type ContactState string
+
+// The states of a contact.
+const (
+	ContactInvited ContactState = "invited" // we accepted their link and wait for the first answer
+	ContactActive  ContactState = "active"
+)
+
+// Contact describes one contact to people and scripts.
+type Contact struct {
+	ID           string       `json:"id"` // "c_…", constant for the life of the home
+	Name         string       `json:"name"`
+	State        ContactState `json:"state"`
+	Verified     bool         `json:"verified"`
+	SafetyNumber string       `json:"safety_number"` // 12 groups of 5 digits; empty while unknown
+}
+
+// Invite describes a one-time invite that a relay stores.
+type Invite struct {
+	ID      string    `json:"id"` // "i_…"
+	Link    string    `json:"link"`
+	Name    string    `json:"name,omitempty"`
+	Expires time.Time `json:"expires"`
+}

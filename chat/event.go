@@ -1,0 +1,34 @@
+package chat
+
+import "hearsay/circuit"
+
+// EventType names an event as the JSON-RPC interface does.
+type EventType string
+
+// The events.
+const (
+	MessageReceived     EventType = "message.received"
+	MessageStateChanged EventType = "message.state"
+	ContactAdded        EventType = "contact.added"
+	ContactStateChanged EventType = "contact.state"
+	InviteUsed          EventType = "invite.used"
+	NetworkReady        EventType = "network.ready"
+	CircuitBuilt        EventType = "circuit.built"
+	CircuitClosed       EventType = "circuit.closed"
+	ErrorEvent          EventType = "error"
+)
+
+// Event is one thing that happened. Fields beside Seq and Type are set as the
+// type asks.
+type Event struct {
+	Seq     uint64 // rising, also over restarts
+	Type    EventType
+	Message *Message      // message.received, message.state
+	Contact *Contact      // contact.added, contact.state; invite.used: the new contact
+	Invite  string        // invite.used: the invite's id
+	Circuit *circuit.Info // circuit.built, circuit.closed
+	Relays  int           // network.ready
+	Epoch   uint64        // network.ready
+	Kind    string        // error
+	Detail  string        // message.state, error, in words
+}

@@ -1,0 +1,44 @@
+package chat
+
+import (
+	"time"
+
+	"hearsay/circuit"
+)
+
+// Health is one word about how things stand, with the reason for people.
+type Health string
+
+// The health words.
+const (
+	Connected Health = "connected"
+	Building  Health = "building"
+	Degraded  Health = "degraded" // a copy or a queue is missing
+	StaleView Health = "stale"    // snapshot over 24 h old
+	Offline   Health = "offline"
+)
+
+// Status is what the program knows of itself.
+type Status struct {
+	Network     string // name; empty until the network file was fetched
+	Lab         bool
+	Ready       bool // a circuit is open and every due subscription stands
+	Relays      int  // listed
+	Circuits    []circuit.Info
+	ClockSkew   time.Duration // estimate against the snapshot, 0 unknown
+	Health      Health
+	Cover       string // "off": profiles are not built yet
+	Encrypted   bool   // the store has a passphrase
+	Epoch       uint64
+	SnapshotAge time.Duration // 0 if none
+	Queued      int           // messages that exist only here
+	Steps       []Step        // start-up, in order
+}
+
+// Step is one named step of the start-up, for the first-run pane.
+type Step struct {
+	Name   string // "network file", "snapshot", "guard", "circuit", "mailboxes"
+	State  string // "done", "running", "waiting", "failed"
+	Took   time.Duration
+	Detail string
+}

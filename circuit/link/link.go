@@ -1,0 +1,101 @@
+// Package link keeps the QUIC connections between nodes: one connection per
+// node pair, on which every circuit, gossip session and directory request is a
+// stream of its own. SPEC.md beside this file owns the wire format.
+package link
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/quic-go/quic-go"
+
+	"hearsay/directory"
+)
+
+// Kind is the first byte of a stream, which decides what the stream is.
+type Kind byte
+
+// The kinds of streams (SPEC.md, stream kinds). The first byte of a circuit
+// and of a control stream is also the type byte of its first cell, so it is
+// not consumed before the handler runs; the byte of the others is.
+const (
+	KindCircuit Kind = 0x01
+	KindControl Kind = 0x04
+	KindGossip  Kind = 0x20
+	KindRequest Kind = 0x21
+)
+
+// Role is what a node says it is in LINK_HELLO.
+type Role byte
+
+// The roles.
+const (
+	RoleClient    Role = 0
+	RoleRelay     Role = 1
+	RoleDirectory Role = 2
+)
+
+// Target says whom to dial and how the answer is recognised.
+type Target struct {
+	ID      directory.RelayID // identity wanted; only ID[:16] if Partial
+	Partial bool              // ID holds 16 bytes, as a bootstrap names them
+	LinkKey [32]byte          // pinned TLS leaf key; zero: any leaf, then a LINK_HELLO proof is required
+	Addrs   []netip.AddrPort  // tried in order
+}
+
+// Identity are the keys of a node that others know. Clients have none.
+type Identity struct {
+	Key     ed25519.PrivateKey // the relay identity
+	LinkKey ed25519.PrivateKey // TLS leaf key, listed in the descriptor
+}
+
+// Handler serves one stream that a peer opened. The endpoint resets the stream
+// when the handler returns without having closed it.
+type Handler func(ctx context.Context, l *Link, s *quic.Stream)
+
+// Config configures an Endpoint. The zero value of an optional field means
+// what its comment says.
+type Config struct {
+	Role     Role
+	Network  directory.NetworkID
+	Lab      bool      // lifts the per-prefix limits: all nodes share loopback
+	Identity *Identity // nil for clients
+
+	// Views gives the listed relays, by which peers are recognised. It may
+	// hold no view yet.
+	Views *directory.Views
+
+	// Conn is the one socket of a relay or directory node, for listening and
+	// dialing. A *net.UDPConn keeps GSO, ECN and batched reads.
+	Conn net.PacketConn
+
+	// ListenPacket makes the fresh socket of each connection that a client
+	// dials. Required for clients, unused by others.
+	ListenPacket func() (net.PacketConn, error)
+
+	// Handlers serve incoming streams by kind; a kind without one is reset.
+	Handlers map[Kind]Handler
+
+	// AllowGossip decides, for a proven identity that is not a listed relay,
+	// whether it may open gossip streams. Nil: nobody.
+	AllowGossip func(id directory.RelayID) bool
+
+	// StatelessResetKey and TokenGeneratorKey persist over restarts, so that
+	// peers notice a crash in one round trip. Zero: random.
+	StatelessResetKey [32]byte
+	TokenGeneratorKey [32]byte
+
+	Log *slog.Logger // nil: discard
+}
+
+// Errors that callers decide on.
+var (
+	ErrClosed      = errors.New("link: closed")
+	ErrUnreachable = errors.New("link: relay unreachable")
+	ErrWrongKey    = errors.New("link: the peer does not hold the expected key")
+	ErrWrongNet    = errors.New("link: the peer belongs to another network")
+)
