@@ -1,0 +1,68 @@
+package cell
+
+import "encoding/binary"
+
+// Hello is the body of a LINK_HELLO cell (SPEC.md §6.1). The signature is made
+// and checked by the link layer.
+type Hello struct {
+	Lowest, Highest uint16 // versions spoken
+	Role            byte   // 0 client, 1 relay, 2 directory
+	Profile         byte   // cover profile of a client, else 0
+	Network         [32]byte
+	Time            uint64 // Unix seconds; 0 from clients
+	Identity        [32]byte
+	NotBefore       uint32 // validity of the proof, Unix seconds
+	NotAfter        uint32
+	Proof           [64]byte // Ed25519
+}
+
+const helloSize = 152
+
+// Put writes the hello over the whole body of a cell (BodySize bytes).
+func (h Hello) Put(body []byte) {
+	clear(body[:BodySize])
+	binary.BigEndian.PutUint16(body[0:], h.Lowest)
+	binary.BigEndian.PutUint16(body[2:], h.Highest)
+	body[4], body[5] = h.Role, h.Profile
+	copy(body[8:], h.Network[:])
+	binary.BigEndian.PutUint64(body[40:], h.Time)
+	copy(body[48:], h.Identity[:])
+	binary.BigEndian.PutUint32(body[80:], h.NotBefore)
+	binary.BigEndian.PutUint32(body[84:], h.NotAfter)
+	copy(body[88:], h.Proof[:])
+}
+
+// ParseHello decodes a body of BodySize bytes. It checks roles, profiles and
+// zeros: a client has no time, identity or proof, a server has no profile.
+func ParseHello(body []byte) (Hello, error) {
+	if len(body) != BodySize {
+		return Hello{}, malformed("size")
+	}
+	h := Hello{
+		Lowest:    binary.BigEndian.Uint16(body[0:]),
+		Highest:   binary.BigEndian.Uint16(body[2:]),
+		Role:      body[4],
+		Profile:   body[5],
+		Network:   [32]byte(body[8:40]),
+		Time:      binary.BigEndian.Uint64(body[40:]),
+		Identity:  [32]byte(body[48:80]),
+		NotBefore: binary.BigEndian.Uint32(body[80:]),
+		NotAfter:  binary.BigEndian.Uint32(body[84:]),
+		Proof:     [64]byte(body[88:152]),
+	}
+	switch {
+	case body[6]|body[7] != 0 || !isZero(body[helloSize:]):
+		return Hello{}, malformed("hello padding")
+	case h.Lowest == 0 || h.Lowest > h.Highest:
+		return Hello{}, malformed("hello versions")
+	case h.Role > 2:
+		return Hello{}, malformed("hello role")
+	case h.Role == 0 && !isZero(body[40:152]):
+		return Hello{}, malformed("client hello with identity")
+	case h.Role != 0 && h.Profile != 0 || h.Profile > 3:
+		return Hello{}, malformed("hello profile")
+	case h.Role != 0 && h.NotAfter < h.NotBefore:
+		return Hello{}, malformed("hello proof period")
+	}
+	return h, nil
+}
