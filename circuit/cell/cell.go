@@ -8,6 +8,7 @@
 package cell
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -111,11 +112,8 @@ func (h Header) Put(c []byte) {
 // Body returns the 1148 body bytes of a whole cell; it aliases c.
 func Body(c []byte) []byte { return c[HeaderSize:Size:Size] }
 
-// isZero reports whether all bytes are zero, without stopping early.
-func isZero(b []byte) bool {
-	var x byte
-	for _, v := range b {
-		x |= v
-	}
-	return x == 0
-}
+// zeros is what unused bytes are compared with; never written.
+var zeros [Size]byte
+
+// isZero reports whether all bytes are zero; b has at most Size bytes.
+func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
