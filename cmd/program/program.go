@@ -1,0 +1,129 @@
+// Package program is what the three programs have in common: exit codes, the
+// way errors and hints are printed, the ready line, logging flags, signals and
+// the version. It knows nothing of what the programs do.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of all programs.
+const (
+	ExitOK          = 0   // done, also after SIGTERM
+	ExitFailure     = 1   //
+	ExitUsage       = 2   // usage or configuration
+	ExitPassphrase  = 3   // missing or wrong
+	ExitNoNetwork   = 4   // network unavailable
+	ExitTimeout     = 5   // timed out, outcome unknown
+	ExitNotFound    = 6   //
+	ExitRefused     = 7   // refused for safety
+	ExitHomeInUse   = 8   //
+	ExitInterrupted = 130 // by SIGINT before the program served
+)
+
+// Error is an error with an exit code and, perhaps, a hint what to do.
+type Error struct {
+	Code int
+	Hint string
+	Err  error
+}
+
+// Error returns the text of the wrapped error.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the wrapped error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Fail wraps err with an exit code and a hint; nil stays nil.
+func Fail(code int, hint string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: code, Hint: hint, Err: err}
+}
+
+// Usage makes a usage error.
+func Usage(hint, format string, args ...any) error {
+	return Fail(ExitUsage, hint, fmt.Errorf(format, args...))
+}
+
+// Main runs a program's root command with a context that ends at the first
+// SIGINT or SIGTERM (a second one ends the process at once), prints an error
+// with its hint, and returns the exit code.
+func Main(root *cobra.Command) int {
+	ctx, stop := Signals()
+	defer stop()
+	root.SilenceErrors = true
+	root.SilenceUsage = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return Fail(ExitUsage, "see "+cmd.CommandPath()+" --help", err)
+	})
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	return Report(os.Stderr, root.Name(), err)
+}
+
+// Report prints an error as all programs do and returns its exit code.
+func Report(w io.Writer, name string, err error) int {
+	var e *Error
+	code, hint := ExitFailure, ""
+	if errors.As(err, &e) {
+		code, hint = e.Code, e.Hint
+	} else if isCobraUsage(err) {
+		code, hint = ExitUsage, "see "+name+" --help"
+	}
+	fmt.Fprintf(w, "%s: error: %s\n", name, err)
+	if hint != "" {
+		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
+	}
+	return code
+}
+
+// isCobraUsage recognises the errors that cobra makes itself, for unknown
+// commands and wrong numbers of arguments; all of ours are wrapped.
+func isCobraUsage(err error) bool {
+	s := err.Error()
+	for _, p := range []string{"unknown command", "accepts ", "requires at least", "required flag"} {
+		if len(s) >= len(p) && s[:len(p)] == p {
+			return true
+		}
+	}
+	return false
+}
+
+// Signals returns a context that ends at the first SIGINT or SIGTERM. A second
+// signal ends the process at once, with status 130.
+func Signals() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := make(chan os.Signal, 2) // two, so that the second is never lost
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-c:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-c:
+			os.Exit(ExitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(c)
+		close(done)
+		cancel()
+	}
+}
