@@ -1,6 +1,19 @@
 // Package link keeps the QUIC connections between nodes: one connection per
 // node pair, on which every circuit, gossip session and directory request is a
 // stream of its own. SPEC.md beside this file owns the wire format.
+//
+// An Endpoint owns the socket of a relay or directory node, or makes a fresh
+// one for each connection of a client. It guarantees to its users that
+//
+//   - a Link is encrypted by TLS 1.3 with X25519MLKEM768 and nothing else;
+//   - a dialed Link leads to the identity that was asked for, proven by the
+//     pinned TLS key or by a signature over the unpinned one;
+//   - a relay that dials is known by its certificate, a client by nothing;
+//   - no stream can stall another, since the connection window never binds;
+//   - whoever floods the door or the streams spends his own share only.
+//
+// It does not read circuits: cells on a circuit stream belong to the handler.
+// It does not shape traffic: all links run the profile off.
 package link
 
 import (
@@ -19,7 +32,7 @@ import (
 // Kind is the first byte of a stream, which decides what the stream is.
 type Kind byte
 
-// The kinds of streams (SPEC.md, stream kinds). The first byte of a circuit
+// The kinds of streams (SPEC.md §4). The first byte of a circuit
 // and of a control stream is also the type byte of its first cell, so it is
 // not consumed before the handler runs; the byte of the others is.
 const (
@@ -29,7 +42,7 @@ const (
 	KindRequest Kind = 0x21
 )
 
-// Role is what a node says it is in LINK_HELLO.
+// Role is what a node says it is in LINK_HELLO (SPEC.md §3.1).
 type Role byte
 
 // The roles.
@@ -53,8 +66,9 @@ type Identity struct {
 	LinkKey ed25519.PrivateKey // TLS leaf key, listed in the descriptor
 }
 
-// Handler serves one stream that a peer opened. The endpoint resets the stream
-// when the handler returns without having closed it.
+// Handler serves one stream that a peer opened. Its context ends with the link.
+// When the handler returns, the endpoint stops reading, and resets the sending
+// side unless the handler closed it. Handlers run in their own goroutines.
 type Handler func(ctx context.Context, l *Link, s *quic.Stream)
 
 // Config configures an Endpoint. The zero value of an optional field means
@@ -70,11 +84,13 @@ type Config struct {
 	Views *directory.Views
 
 	// Conn is the one socket of a relay or directory node, for listening and
-	// dialing. A *net.UDPConn keeps GSO, ECN and batched reads.
+	// dialing. A *net.UDPConn keeps GSO, ECN and batched reads. The endpoint
+	// owns it and closes it at the end.
 	Conn net.PacketConn
 
 	// ListenPacket makes the fresh socket of each connection that a client
-	// dials. Required for clients, unused by others.
+	// dials; it is closed with the connection. Required for clients, unused by
+	// others.
 	ListenPacket func() (net.PacketConn, error)
 
 	// Handlers serve incoming streams by kind; a kind without one is reset.
@@ -98,4 +114,5 @@ var (
 	ErrUnreachable = errors.New("link: relay unreachable")
 	ErrWrongKey    = errors.New("link: the peer does not hold the expected key")
 	ErrWrongNet    = errors.New("link: the peer belongs to another network")
+	ErrDraining    = errors.New("link: the link takes no new streams")
 )
