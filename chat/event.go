@@ -16,7 +16,17 @@ const (
 	CircuitBuilt        EventType = "circuit.built"
 	CircuitClosed       EventType = "circuit.closed"
 	ErrorEvent          EventType = "error"
+	Resync              EventType = "resync" // events were lost: list everything anew
 )
+
+// durable tells whether a slow reader must still get the event.
+func (t EventType) durable() bool {
+	switch t {
+	case MessageReceived, MessageStateChanged, ContactAdded, ContactStateChanged, InviteUsed, Resync:
+		return true
+	}
+	return false
+}
 
 // Event is one thing that happened. Fields beside Seq and Type are set as the
 // type asks.

@@ -1,0 +1,325 @@
+package rpc
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"hearsay/chat"
+)
+
+// Implementation constants.
+const (
+	maxInFlight = 64          // requests at work at once; beyond it, reading stops
+	sendBacklog = 256         // sends waiting for their turn; beyond it, reading stops
+	finishGrace = time.Second // what requests at work get at the end of the input
+)
+
+// Serve writes the ready line and then serves requests from in until the end of
+// the input, a shutdown request or the end of ctx, each of which returns nil
+// once the answers are out. It fails if the input cannot be read or the output
+// not be written. Requests at work at the end get one second. When ctx ends
+// while in blocks, Serve closes in if it can; otherwise one goroutine stays in
+// Read until the process ends.
+func Serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, info Ready) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &server{backend: backend, cancel: cancel, slots: make(chan struct{}, maxInFlight), sends: make(chan func(), sendBacklog)}
+	s.encoder = json.NewEncoder(out)
+	s.encoder.SetEscapeHTML(false)
+	s.notify("ready", shapeReady(info))
+
+	lines := make(chan line) // unbuffered: the reader is one line ahead
+	go readLines(ctx, in, lines)
+	go func() {
+		for send := range s.sends {
+			send()
+		}
+	}()
+
+	// Requests work under a context of their own, so that those at work when
+	// ctx ends still finish and answer.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	last := s.loop(ctx, work, lines)
+	stop := time.AfterFunc(finishGrace, stopWork)
+	s.requests.Wait()
+	stop.Stop()
+	close(s.sends)
+	s.unsubscribe()
+	if last != nil {
+		s.answer(last, struct{}{}, nil)
+	}
+	if c, ok := in.(io.Closer); ok && ctx.Err() != nil {
+		_ = c.Close()
+	}
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+type line struct {
+	text []byte
+	err  error
+}
+
+// readLines sends the lines of in, and then the error that ended it.
+func readLines(ctx context.Context, in io.Reader, lines chan<- line) {
+	r := bufio.NewReaderSize(in, 64<<10)
+	for {
+		text, err := readLine(r)
+		select {
+		case lines <- line{text, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil && !errors.Is(err, errLineTooLong) {
+			return
+		}
+	}
+}
+
+type server struct {
+	backend  Backend
+	cancel   context.CancelCauseFunc
+	slots    chan struct{} // one per request at work
+	sends    chan func()   // in line order, one at a time
+	requests sync.WaitGroup
+
+	endPump func() // ends the event pump of the last subscribe; nil without
+
+	mu      sync.Mutex // guards encoder: one line at a time
+	encoder *json.Encoder
+}
+
+// loop reads until the input ends. It returns the id of the shutdown request
+// that ended it, or nil.
+func (s *server) loop(ctx, work context.Context, lines <-chan line) json.RawMessage {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case l := <-lines:
+			switch {
+			case errors.Is(l.err, errLineTooLong):
+				s.answer(nil, nil, refuse(codeRequest, "%s", l.err))
+				continue
+			case errors.Is(l.err, io.EOF):
+				return nil
+			case l.err != nil:
+				s.cancel(l.err)
+				return nil
+			}
+			if len(l.text) == 0 {
+				continue
+			}
+			req, bad := parseRequest(l.text)
+			if bad != nil {
+				s.answer(req.id, nil, bad)
+				continue
+			}
+			if req.method == "shutdown" {
+				if bad := (&arguments{params: req.params}).done(); bad != nil {
+					s.answerRequest(req, nil, bad)
+					continue
+				}
+				if req.id == nil {
+					return nil
+				}
+				return req.id
+			}
+			s.start(ctx, work, req)
+		}
+	}
+}
+
+// start begins one request; it returns when the next may begin.
+func (s *server) start(ctx, work context.Context, req request) {
+	if req.method == "subscribe" {
+		s.subscribe(ctx, req)
+		return
+	}
+	call, bad := s.prepare(req)
+	if bad != nil {
+		s.answerRequest(req, nil, bad)
+		return
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	s.requests.Add(1)
+	run := func() {
+		defer func() { <-s.slots; s.requests.Done() }()
+		result, err := call(work)
+		s.answerRequest(req, result, failure(err))
+	}
+	if req.method == "message.send" {
+		s.sends <- run // never blocks for long: slots bound it below its capacity
+		return
+	}
+	go run()
+}
+
+// prepare reads the parameters of a request and returns the work to do.
+func (s *server) prepare(req request) (func(context.Context) (any, error), *answerError) {
+	args := &arguments{params: req.params}
+	var call func(context.Context) (any, error)
+	switch req.method {
+	case "status":
+		call = func(context.Context) (any, error) { return shapeStatus(s.backend.Status()), nil }
+	case "invite.create":
+		name := args.text("name", false)
+		call = func(ctx context.Context) (any, error) {
+			inv, err := s.backend.CreateInvite(ctx, name)
+			return inviteShape{inv.ID, inv.Link, timeText(inv.Expires)}, err
+		}
+	case "invite.accept":
+		link, name := args.text("link", true), args.text("name", true)
+		call = func(ctx context.Context) (any, error) {
+			c, err := s.backend.AcceptInvite(ctx, link, name)
+			return struct {
+				Contact string `json:"contact"`
+			}{c.ID}, err
+		}
+	case "contact.list":
+		call = s.listContacts
+	case "message.send":
+		contact, text := args.text("contact", true), args.text("text", true)
+		call = func(ctx context.Context) (any, error) {
+			m, err := s.backend.Send(ctx, contact, text)
+			return struct {
+				ID string `json:"id"`
+			}{m.ID}, err
+		}
+	case "message.list":
+		contact := args.text("contact", true)
+		after := args.number("after", 0, 1<<63-1, 0)
+		limit := args.number("limit", 1, 1000, 100)
+		call = func(ctx context.Context) (any, error) { return s.listMessages(ctx, contact, after, int(limit)) }
+	default:
+		return nil, refuse(codeMethod, "unknown method")
+	}
+	return call, args.done()
+}
+
+func (s *server) listContacts(ctx context.Context) (any, error) {
+	contacts, err := s.backend.Contacts(ctx)
+	if contacts == nil {
+		contacts = []chat.Contact{}
+	}
+	return struct {
+		Contacts []chat.Contact `json:"contacts"`
+	}{contacts}, err
+}
+
+func (s *server) listMessages(ctx context.Context, contact string, after uint64, limit int) (any, error) {
+	messages, err := s.backend.Messages(ctx, contact, after, limit)
+	shapes := make([]messageShape, len(messages))
+	for i, m := range messages {
+		shapes[i] = shapeMessage(m)
+	}
+	return struct {
+		Messages []messageShape `json:"messages"`
+	}{shapes}, err
+}
+
+// subscribe answers first, so that no event of the subscription precedes its
+// number, and replaces an earlier subscription.
+func (s *server) subscribe(ctx context.Context, req request) {
+	if bad := (&arguments{params: req.params}).done(); bad != nil {
+		s.answerRequest(req, nil, bad)
+		return
+	}
+	s.unsubscribe()
+	sub := s.backend.Subscribe()
+	s.answerRequest(req, struct {
+		Seq uint64 `json:"seq"`
+	}{sub.Seq()}, nil)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	s.endPump = func() { cancel(); sub.Close(); <-done }
+	go func() {
+		defer close(done)
+		for {
+			ev, err := sub.Next(ctx)
+			if err != nil {
+				return
+			}
+			if params := shapeEvent(ev); params != nil {
+				s.notify("event", params)
+			}
+		}
+	}()
+}
+
+func (s *server) unsubscribe() {
+	if s.endPump != nil {
+		s.endPump()
+		s.endPump = nil
+	}
+}
+
+// failure turns an error of the backend into the error of an answer.
+func failure(err error) *answerError {
+	if err == nil {
+		return nil
+	}
+	var e *chat.Error
+	if errors.As(err, &e) {
+		return &answerError{Code: codeFailed, Message: e.Text, Data: &errorData{e.Kind, e.Hint}}
+	}
+	if errors.Is(err, context.Canceled) {
+		return &answerError{Code: codeFailed, Message: "stopped by shutdown", Data: &errorData{Kind: chat.KindIO}}
+	}
+	return &answerError{Code: codeFailed, Message: chat.Sanitize(err.Error()), Data: &errorData{Kind: chat.KindOf(err)}}
+}
+
+func (s *server) answerRequest(req request, result any, bad *answerError) {
+	if req.id != nil {
+		s.answer(req.id, result, bad)
+	}
+}
+
+// answer writes the answer to a request; a nil id becomes null.
+func (s *server) answer(id json.RawMessage, result any, bad *answerError) {
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	if bad != nil {
+		s.write(struct {
+			Version string          `json:"jsonrpc"`
+			ID      json.RawMessage `json:"id"`
+			Error   *answerError    `json:"error"`
+		}{jsonVersion, id, bad})
+		return
+	}
+	s.write(struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Result  any             `json:"result"`
+	}{jsonVersion, id, result})
+}
+
+func (s *server) notify(method string, params any) {
+	s.write(struct {
+		Version string `json:"jsonrpc"`
+		Method  string `json:"method"`
+		Params  any    `json:"params"`
+	}{jsonVersion, method, params})
+}
+
+// write puts one line out. A reader that is gone ends the service.
+func (s *server) write(v any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.encoder.Encode(v); err != nil {
+		s.cancel(err)
+	}
+}
