@@ -1,0 +1,163 @@
+package relay
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"hearsay/circuit/cell"
+)
+
+// localCell is a message of this hop, with the bytes of its data.
+type localCell struct {
+	m    cell.Message
+	data [cell.DataSize]byte
+}
+
+var localCells = sync.Pool{New: func() any { return new(localCell) }}
+
+// newLocal copies a message into a pooled localCell.
+func newLocal(m cell.Message) *localCell {
+	l := localCells.Get().(*localCell)
+	n := copy(l.data[:], m.Data)
+	l.m = m
+	l.m.Data = l.data[:n]
+	return l
+}
+
+// reply queues a message for the client; it copies the data. It waits while
+// batchCells replies are queued, and fails when the circuit is gone. Credit,
+// where the command needs it, was taken before.
+func (c *circuit) reply(m cell.Message) error {
+	l := newLocal(m)
+	select {
+	case c.replies <- l:
+	case <-c.done:
+		localCells.Put(l)
+		return errGone
+	}
+	// The backward goroutine waits for the queue itself, or for the next hop's
+	// stream, from which an expired deadline calls it away.
+	c.mu.Lock()
+	out := c.out
+	c.mu.Unlock()
+	if out != nil {
+		return out.s.SetReadDeadline(past)
+	}
+	return nil
+}
+
+// backward is the goroutine that seals and sends to the client.
+func (c *circuit) backward() {
+	defer c.close()
+	next, err := c.backwardLeaf()
+	if err == nil {
+		c.backwardOpen(next)
+	}
+}
+
+// backwardLeaf sends own replies until there is a next hop.
+func (c *circuit) backwardLeaf() (stream, error) {
+	for {
+		select {
+		case l := <-c.replies:
+			if err := c.sendReplies(l); err != nil {
+				return nil, err
+			}
+		case next := <-c.attach:
+			return next, nil
+		case <-c.done:
+			return nil, errGone
+		}
+	}
+}
+
+// backwardOpen takes turns between own replies and cells of the next hop.
+func (c *circuit) backwardOpen(next stream) error {
+	out := &cellReader{s: next, clock: &c.sw.clock}
+	c.mu.Lock()
+	c.out = out
+	c.mu.Unlock()
+	for {
+		select {
+		case l := <-c.replies:
+			if err := c.sendReplies(l); err != nil {
+				return err
+			}
+		default:
+		}
+		buf, cells, err := out.next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// A reply is waiting. Whoever queues one after this resets the
+			// deadline after queueing, so that none is overlooked.
+			if err := next.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		err = c.backwardBatch(cells)
+		batches.Put(buf)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// backwardBatch seals the cells of the next hop in place and sends them.
+func (c *circuit) backwardBatch(cells []byte) error {
+	for i := 0; i < len(cells); i += cell.Size {
+		x := cells[i : i+cell.Size]
+		if t := c.sw.cfg.Trace; t != nil {
+			t.Cell(c.num, FromNextHop, x)
+		}
+		if h, err := cell.ParseHeader(x); err != nil || h.Type != cell.Relay {
+			return errProtocol
+		}
+		c.layer.SealBackward(cell.Body(x))
+	}
+	return c.sendBack(cells)
+}
+
+// sendReplies seals and sends first and what else is queued, at most
+// batchCells messages.
+func (c *circuit) sendReplies(first *localCell) error {
+	buf := batches.Get().(*batch)
+	defer batches.Put(buf)
+	n := 0
+	for l := first; l != nil; {
+		x := buf[n : n+cell.Size]
+		cell.Header{Type: cell.Relay}.Put(x)
+		if t := c.sw.cfg.Trace; t != nil {
+			t.Message(c.num, ToClientSide, l.m)
+		}
+		credited := l.m.Command.Credited()
+		err := c.layer.SealBackwardOwn(cell.Body(x), l.m)
+		localCells.Put(l)
+		if err != nil {
+			return err
+		}
+		if credited {
+			c.tx.sealed(c.layer.BackwardTag())
+		}
+		if n += cell.Size; n == len(buf) {
+			break
+		}
+		select {
+		case l = <-c.replies:
+		default:
+			l = nil
+		}
+	}
+	return c.sendBack(buf[:n])
+}
+
+func (c *circuit) sendBack(cells []byte) error {
+	if !c.peer.relay && !pace(len(cells), c.done, c.downLimit, c.peer.down) {
+		return errGone
+	}
+	return c.write(c.prev, &c.downSince, cells, ToClientSide)
+}

@@ -1,0 +1,294 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"hearsay/circuit/cell"
+	"hearsay/circuit/onion"
+	"hearsay/directory"
+)
+
+// state is the state of a circuit at this relay (SPEC.md §3).
+type state int32
+
+const (
+	stateNew       state = iota // waiting for the fragments of CREATE
+	stateHandshake              // a worker computes the answer
+	stateLeaf                   // the circuit ends here
+	stateExtending              // waiting for the next hop's CREATED
+	stateOpen                   // cells go through
+	stateClosed
+)
+
+// errProtocol says that a peer broke a rule of SPEC.md §3; the circuit ends.
+// Errors of a circuit are for its own goroutines: no peer learns them.
+var (
+	errProtocol = errors.New("relay: not allowed in this state")
+	errGone     = errors.New("relay: circuit is gone")
+	errLoad     = errors.New("relay: refused at load")
+	errTooMuch  = errors.New("relay: over a limit that ends the circuit")
+)
+
+// circuit is one circuit at this relay.
+//
+// The forward goroutine, which is the link handler's, reads the client side
+// and owns the forward half of the layer; the backward goroutine owns the
+// backward half and alone writes to the client side. Service streams and a
+// running extension have goroutines of their own. done ends all of them.
+type circuit struct {
+	sw   *Switch
+	peer *peer
+	num  uint64 // for Trace alone
+
+	prev  stream
+	in    cellReader // of prev; forward goroutine
+	layer *onion.Layer
+	slot  int
+
+	state  atomic.Int32
+	ctx    context.Context // ends with the circuit
+	cancel context.CancelFunc
+	done   <-chan struct{} // of ctx
+	wg     sync.WaitGroup  // all goroutines but the forward one
+
+	// replies are this hop's own messages on their way to the client. When it
+	// is full, whoever has a reply waits, and so reads no more.
+	replies chan *localCell
+	// attach hands the stream to the next hop to the backward goroutine.
+	attach chan stream
+
+	tx *sendCredit
+	rx recvCredit
+
+	// Ticks for the janitor.
+	born   int64
+	active atomic.Int64 // last cell either way
+	upSince,
+	downSince atomic.Int64 // a Write towards next hop or client began, or 0
+	extendSince atomic.Int64 // first fragment of EXTEND is here, or 0
+
+	// Of the forward goroutine.
+	extend   cell.MessageAssembler
+	extended bool // an EXTEND was taken; there is only one
+	pings    *rate.Limiter
+	drops    *rate.Limiter
+	upLimit  *rate.Limiter
+	echo     *echoer // nil before the first ECHO
+
+	downLimit *rate.Limiter // backward goroutine
+
+	mu      sync.Mutex
+	next    stream                    // set at the end of an extension
+	out     *cellReader               // of next; backward goroutine reads it
+	streams map[uint16]*serviceStream // open service streams
+	ended   map[uint16]struct{}       // ids used up; late messages are dropped
+}
+
+func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &circuit{
+		sw:      sw,
+		peer:    p,
+		prev:    s,
+		ctx:     ctx,
+		cancel:  cancel,
+		done:    ctx.Done(),
+		replies: make(chan *localCell, batchCells),
+		attach:  make(chan stream, 1),
+		extend:  cell.MessageAssembler{Command: cell.Extend},
+		born:    sw.clock.now(),
+	}
+	c.in.s, c.in.clock = s, &sw.clock
+	c.active.Store(c.born)
+	if !sw.cfg.InsecureNoRateLimits {
+		c.pings = rate.NewLimiter(pingRate, pingBurst)
+		c.drops = rate.NewLimiter(dropRate, dropBurst)
+		if !p.relay {
+			c.upLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
+			c.downLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
+		}
+	}
+	return c
+}
+
+// run serves the circuit until it is closed. It is the forward goroutine.
+func (c *circuit) run() error {
+	stop := context.AfterFunc(c.ctx, c.close)
+	defer stop()
+	err := c.handshake()
+	if err == nil {
+		c.wg.Go(c.backward)
+		err = c.forward()
+	}
+	c.close()
+	c.wg.Wait()
+	if c.layer != nil {
+		c.layer.Erase()
+	}
+	return err
+}
+
+// close ends the circuit: both streams are reset in both directions, without a
+// reason. It may be called at any time, from any goroutine, again and again.
+func (c *circuit) close() {
+	if state(c.state.Swap(int32(stateClosed))) == stateClosed {
+		return
+	}
+	c.cancel()
+	reset(c.prev)
+	c.mu.Lock()
+	next := c.next
+	c.mu.Unlock()
+	if next != nil {
+		reset(next)
+	}
+}
+
+func reset(s stream) {
+	s.CancelWrite(0)
+	s.CancelRead(0)
+}
+
+// become moves from one state to another; it reports false if the circuit is
+// in a third one, which is stateClosed.
+func (c *circuit) become(from, to state) bool {
+	return c.state.CompareAndSwap(int32(from), int32(to))
+}
+
+// handshake takes a circuit from stateNew to stateLeaf.
+func (c *circuit) handshake() error {
+	if err := c.prev.SetReadDeadline(time.Now().Add(fragmentTimeout)); err != nil {
+		return err
+	}
+	asm := cell.Assembler{Type: cell.Create}
+	var create []byte
+	for create == nil {
+		buf, cells, err := c.in.next()
+		if err != nil {
+			return err
+		}
+		for ; len(cells) > 0 && err == nil; cells = cells[cell.Size:] {
+			if create != nil {
+				err = errProtocol // something after the last fragment
+				break
+			}
+			if t := c.sw.cfg.Trace; t != nil {
+				t.Cell(c.num, FromClientSide, cells[:cell.Size])
+			}
+			var msg []byte
+			var whole bool
+			if msg, whole, err = asm.Add(cells[:cell.Size]); whole {
+				create = msg
+			}
+		}
+		batches.Put(buf)
+		if err != nil {
+			return err
+		}
+	}
+	if c.in.have > 0 || !c.become(stateNew, stateHandshake) {
+		return errProtocol
+	}
+	if c.sw.refusing() || !c.peer.mayCreate() {
+		return errLoad
+	}
+
+	// While the worker computes, this goroutine watches the stream: nothing
+	// may come, and a reset ends the wait.
+	if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	var created []byte
+	var window int
+	failed := errGone
+	ready := make(chan struct{})
+	ok := c.sw.workers.submit(c.peer, func(late bool) {
+		defer close(ready)
+		if late || state(c.state.Load()) != stateHandshake {
+			failed = errLoad
+		} else {
+			created, window, failed = c.respond(create)
+		}
+		c.prev.SetReadDeadline(past)
+	})
+	if !ok {
+		return errLoad
+	}
+	if _, err := c.prev.Peek(c.in.one[:]); err == nil {
+		return errProtocol
+	} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	<-ready // its closing follows the deadline at once
+	if failed != nil {
+		return failed
+	}
+	if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.tx = newSendCredit(window)
+	c.rx.window = window
+	if !c.become(stateHandshake, stateLeaf) {
+		return errGone
+	}
+	return c.sendCreated(created)
+}
+
+// past is a deadline that has expired.
+var past = time.Unix(1, 0)
+
+// respond computes the answer to a CREATE message, on a worker.
+func (c *circuit) respond(create []byte) (created []byte, window int, err error) {
+	cfg := &c.sw.cfg
+	window = cell.CreditInitial
+	layer, asked, created, err := onion.Respond(c.sw.random, cfg.Network, cfg.ID, cfg.OnionKeys(), create, func(o cell.Options) cell.Options {
+		if !o.HasCredit {
+			return cell.Options{}
+		}
+		window = min(int(o.Initial), cell.CreditInitial)
+		if cfg.InsecureNoRateLimits {
+			window = int(o.Initial)
+		}
+		return cell.Options{HasCredit: true, Initial: uint16(window), Max: uint16(window)}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	c.layer, c.slot = layer, asked.Slot
+	return created, window, nil
+}
+
+func (c *circuit) sendCreated(created []byte) error {
+	buf := batches.Get().(*batch)
+	defer batches.Put(buf)
+	cell.PutFragments(buf[:cell.Size], buf[cell.Size:2*cell.Size], cell.Created, created)
+	return c.write(c.prev, &c.downSince, buf[:2*cell.Size], ToClientSide)
+}
+
+// write sends whole cells on a stream. since marks a write in progress for the
+// janitor, which resets the stream if it lasts too long.
+func (c *circuit) write(s stream, since *atomic.Int64, cells []byte, way Way) error {
+	now := c.sw.clock.now()
+	c.active.Store(now)
+	if t := c.sw.cfg.Trace; t != nil {
+		for b := cells; len(b) > 0; b = b[cell.Size:] {
+			t.Cell(c.num, way, b[:cell.Size])
+		}
+	}
+	since.Store(now)
+	_, err := s.Write(cells)
+	since.Store(0)
+	return err
+}
+
+// predecessor reports whether id is the hop towards the client.
+func (c *circuit) predecessor(id directory.RelayID) bool {
+	return c.peer.id != directory.RelayID{} && c.peer.id == id
+}

@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"hearsay/circuit/cell"
+)
+
+// stream is what the switch needs of a *quic.Stream. Tests have another one.
+type stream interface {
+	Peek(b []byte) (int, error)
+	Read(b []byte) (int, error)
+	Write(b []byte) (int, error)
+	CancelRead(quic.StreamErrorCode)
+	CancelWrite(quic.StreamErrorCode)
+	SetReadDeadline(t time.Time) error
+}
+
+// batch is the ring of one direction: a buffer for batchCells cells. An idle
+// circuit holds none.
+type batch [batchCells * cell.Size]byte
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// errTrim says that the zero bytes after a cell are not zero, or too many.
+var errTrim = errors.New("relay: malformed trim")
+
+// cellReader cuts a stream into batches of whole cells. One goroutine uses it.
+type cellReader struct {
+	s     stream
+	clock *clock
+	one   [1]byte
+	carry [cell.Size + cell.MaxTrim]byte // the cell that has begun
+	have  int                            // bytes in carry
+	// began is the tick at which the cell in carry began, 0 if there is none;
+	// the janitor ends the circuit if it stays.
+	began atomic.Int64
+}
+
+// next blocks until at least one whole cell has arrived, and returns what
+// there is, at most batchCells cells. The caller owns buf, cells is its
+// beginning, and buf must go back to the pool. A deadline set on the stream
+// ends the wait with an error that unwraps to os.ErrDeadlineExceeded; nothing
+// is lost then.
+func (r *cellReader) next() (buf *batch, cells []byte, err error) {
+	for {
+		if _, err := r.s.Peek(r.one[:]); err != nil {
+			return nil, nil, err
+		}
+		buf := batches.Get().(*batch)
+		n := copy(buf[:], r.carry[:r.have])
+		m, err := r.s.Read(buf[n:])
+		if err != nil && m == 0 {
+			batches.Put(buf)
+			return nil, nil, err
+		}
+		whole, err := r.cut(buf, n+m)
+		if err != nil || whole == 0 {
+			batches.Put(buf)
+			if err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		return buf, buf[:whole*cell.Size], nil
+	}
+}
+
+// cut removes the trim of the cells in buf[:n], keeps a last part for later,
+// and returns the number of whole cells at the beginning of buf.
+func (r *cellReader) cut(buf *batch, n int) (int, error) {
+	src, dst := 0, 0
+	for src+cell.Size <= n {
+		trim := int(buf[src+3])
+		if trim > cell.MaxTrim {
+			return 0, errTrim
+		}
+		end := src + cell.Size + trim
+		if end > n {
+			break
+		}
+		for _, b := range buf[src+cell.Size : end] {
+			if b != 0 {
+				return 0, errTrim
+			}
+		}
+		if dst != src {
+			copy(buf[dst:], buf[src:src+cell.Size])
+		}
+		buf[dst+3] = 0
+		dst += cell.Size
+		src = end
+	}
+	r.have = copy(r.carry[:], buf[src:n])
+	switch {
+	case r.have == 0:
+		r.began.Store(0)
+	case src > 0 || r.began.Load() == 0:
+		r.began.Store(r.clock.now())
+	}
+	return dst / cell.Size, nil
+}
+
+// clock counts seconds from 1; the janitor moves it, so that no cell costs a
+// call for the time.
+type clock struct{ tick atomic.Int64 }
+
+func (c *clock) now() int64 { return c.tick.Load() + 1 }
+
+// older reports whether an event at tick at, 0 meaning never, is at least d
+// ago.
+func (c *clock) older(at int64, d time.Duration) bool {
+	return at != 0 && time.Duration(c.now()-at)*janitorEvery > d
+}

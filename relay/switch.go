@@ -1,0 +1,255 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
+
+	"hearsay/circuit/cell"
+	"hearsay/circuit/link"
+	"hearsay/circuit/onion"
+	"hearsay/directory"
+	"hearsay/directory/gossip"
+)
+
+// SwitchConfig configures a Switch.
+type SwitchConfig struct {
+	Network directory.NetworkID
+	ID      directory.RelayID // of this relay
+
+	// OnionKeys returns the keys that CREATE may name: current, next, and the
+	// replaced ones that are still accepted. It is called concurrently.
+	OnionKeys func() []onion.OnionKey
+
+	// Views gives the relays that circuits may be extended to.
+	Views *directory.Views
+
+	// Dial returns the link to a relay, as link.Endpoint.Link does.
+	Dial func(ctx context.Context, t link.Target) (*link.Link, error)
+
+	// Service answers mailbox messages; nil: they destroy the circuit.
+	Service Service
+
+	// ServeRequest answers a directory request inside a circuit; nil: refused.
+	ServeRequest func(ctx context.Context, s gossip.Stream) error
+
+	// InsecureNoRateLimits lifts the limits of rates and of credit, for
+	// measuring throughput in tests.
+	InsecureNoRateLimits bool
+
+	Trace Trace        // tests only; nil: none
+	Log   *slog.Logger // nil: discard
+}
+
+// Switch serves the circuits of one relay. It is safe for concurrent use.
+type Switch struct {
+	cfg     SwitchConfig
+	log     *slog.Logger
+	random  io.Reader
+	clock   clock
+	workers *workers
+	echo    echoLimits
+	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
+	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
+
+	mu       sync.Mutex
+	peers    map[any]*peer // by link
+	circuits map[*circuit]struct{}
+	count    uint64
+	draining bool
+	closed   bool
+	empty    chan struct{} // not nil while somebody waits for no circuits
+	wg       sync.WaitGroup
+}
+
+// NewSwitch makes a switch. Run must run for it to answer.
+func NewSwitch(cfg SwitchConfig) *Switch {
+	sw := &Switch{
+		cfg:      cfg,
+		log:      cfg.Log,
+		random:   rand.Reader,
+		workers:  newWorkers(),
+		peers:    make(map[any]*peer),
+		circuits: make(map[*circuit]struct{}),
+		echo:     echoLimits{active: make(map[*circuit]int64)},
+	}
+	if sw.log == nil {
+		sw.log = slog.New(slog.DiscardHandler)
+	}
+	if !cfg.InsecureNoRateLimits {
+		sw.echo.bytes = rate.NewLimiter(echoBytesPerSecond, 2*echoCellBurst*cell.Size)
+	}
+	sw.open = sw.openLink
+	return sw
+}
+
+// Run answers handshakes and watches over the circuits until ctx ends; then it
+// closes all circuits and waits for their goroutines. It always returns nil.
+func (sw *Switch) Run(ctx context.Context) error {
+	sw.wg.Go(func() { sw.workers.run(ctx) })
+	t := time.NewTicker(janitorEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			sw.clock.tick.Add(1)
+			sw.sweep()
+		case <-ctx.Done():
+			sw.mu.Lock()
+			sw.closed = true
+			sw.mu.Unlock()
+			for _, c := range sw.all() {
+				c.close()
+			}
+			sw.wg.Wait()
+			return nil
+		}
+	}
+}
+
+// ServeCircuit serves a circuit stream that a peer opened, until it ends. It
+// is the link.Handler for circuit streams.
+func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *quic.Stream) {
+	sw.serve(ctx, l, func() *peer {
+		id, role, proven := l.Peer()
+		if !proven {
+			id = directory.RelayID{}
+		}
+		listed := false
+		if v := sw.cfg.Views.Current(); v != nil && proven && role == link.RoleRelay {
+			_, listed = v.Relay(id)
+		}
+		return newPeer(id, listed, l.RemoteAddr(), l.Done(), sw.cfg.InsecureNoRateLimits)
+	}, s)
+}
+
+// serve serves one circuit of the link that key stands for.
+func (sw *Switch) serve(ctx context.Context, key any, newPeer func() *peer, s stream) {
+	sw.mu.Lock()
+	if sw.draining || sw.closed {
+		sw.mu.Unlock()
+		reset(s)
+		return
+	}
+	p := sw.peers[key]
+	if p == nil {
+		p = newPeer()
+		sw.peers[key] = p
+	}
+	c := sw.newCircuit(ctx, p, s)
+	sw.count++
+	c.num = sw.count
+	sw.circuits[c] = struct{}{}
+	sw.wg.Add(1)
+	sw.mu.Unlock()
+	defer sw.wg.Done()
+
+	if t := sw.cfg.Trace; t != nil {
+		t.Opened(c.num, p.addr, p.id)
+	}
+	err := c.run()
+	sw.log.Debug("circuit closed", logReason, reason(err))
+	if t := sw.cfg.Trace; t != nil {
+		t.Closed(c.num)
+	}
+
+	sw.mu.Lock()
+	delete(sw.circuits, c)
+	if len(sw.circuits) == 0 && sw.empty != nil {
+		close(sw.empty)
+		sw.empty = nil
+	}
+	sw.mu.Unlock()
+}
+
+// Circuits returns the number of circuits.
+func (sw *Switch) Circuits() int {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	return len(sw.circuits)
+}
+
+// Drain refuses new circuits and extensions from now on, and waits until no
+// circuit is left or ctx ends. Circuits left then live until Run's ctx ends.
+func (sw *Switch) Drain(ctx context.Context) {
+	sw.mu.Lock()
+	sw.draining = true
+	if len(sw.circuits) == 0 {
+		sw.mu.Unlock()
+		return
+	}
+	if sw.empty == nil {
+		sw.empty = make(chan struct{})
+	}
+	empty := sw.empty
+	sw.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+}
+
+// refusing reports whether the switch is draining.
+func (sw *Switch) refusing() bool {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	return sw.draining
+}
+
+func (sw *Switch) all() []*circuit {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	all := make([]*circuit, 0, len(sw.circuits))
+	for c := range sw.circuits {
+		all = append(all, c)
+	}
+	return all
+}
+
+// sweep ends circuits that broke a time limit (SPEC.md §5), notes which
+// clients stall, and forgets links that are gone.
+func (sw *Switch) sweep() {
+	stalled := make(map[*peer]bool)
+	for _, c := range sw.all() {
+		if c.overdue() {
+			c.close()
+			continue
+		}
+		if !c.peer.relay && sw.clock.older(c.downSince.Load(), stallRefuse) {
+			stalled[c.peer] = true
+		}
+	}
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	for key, p := range sw.peers {
+		p.stalled.Store(stalled[p])
+		select {
+		case <-p.gone:
+			delete(sw.peers, key)
+		default:
+		}
+	}
+}
+
+// overdue reports whether the circuit has broken a time limit.
+func (c *circuit) overdue() bool {
+	k := &c.sw.clock
+	patience := stallRelay
+	if !c.peer.relay {
+		patience = stallClient
+	}
+	if k.older(c.downSince.Load(), patience) || k.older(c.upSince.Load(), stallRelay) ||
+		k.older(c.born, ageTimeout) || k.older(c.active.Load(), idleTimeout) ||
+		k.older(c.in.began.Load(), partialTimeout) || k.older(c.extendSince.Load(), fragmentTimeout) {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out != nil && k.older(c.out.began.Load(), partialTimeout)
+}
