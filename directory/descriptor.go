@@ -86,6 +86,7 @@ type Descriptor struct {
 	Families  []Family
 	PoW       *PoW
 	Admission []byte // nil, or what TokenAdmission returns
+	ext       extensions
 }
 
 type descriptorBody struct {
@@ -182,10 +183,26 @@ func (d *Descriptor) Sign(network NetworkID, key ed25519.PrivateKey) ([]byte, er
 	if err := d.check(true); err != nil {
 		return nil, err
 	}
+	body, err := d.encode()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := sealDocument(labelDesc, network, body, key)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > MaxDescriptor {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrBadDescriptor, len(raw), MaxDescriptor)
+	}
+	return raw, nil
+}
+
+// encode returns the body, whose rules check has checked.
+func (d *Descriptor) encode() ([]byte, error) {
 	b := descriptorBody{
 		V: 1, ID: d.ID, Seq: d.Seq, Life: uint64(d.Life / time.Second), LinkKey: d.LinkKey,
 		Protocols: d.Protocols, Roles: uint64(d.Roles), Declared: d.Declared,
-		Software: d.Software, Nick: d.Nick, Contact: d.Contact, SNI: d.SNI, Admission: d.Admission,
+		Software: d.Software, Nick: d.Nick, Contact: d.Contact, SNI: d.SNI, Admission: d.Admission, Ext: d.ext,
 	}
 	for _, a := range d.Addrs {
 		b.Addrs = append(b.Addrs, appendAddr(nil, a))
@@ -199,18 +216,7 @@ func (d *Descriptor) Sign(network NetworkID, key ed25519.PrivateKey) ([]byte, er
 	if d.PoW != nil {
 		b.PoW = &powEntry{Window: d.PoW.Window, Nonce: d.PoW.Nonce}
 	}
-	body, err := encode(&b)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := sealDocument(labelDesc, network, body, key)
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > MaxDescriptor {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrBadDescriptor, len(raw), MaxDescriptor)
-	}
-	return raw, nil
+	return encode(&b)
 }
 
 // ParseDescriptor decodes a descriptor and checks everything that a store must
@@ -262,7 +268,7 @@ func parseDescriptorBody(raw []byte) (*Descriptor, error) {
 	d := &Descriptor{
 		ID: b.ID, Seq: b.Seq, Life: time.Duration(b.Life) * time.Second, LinkKey: b.LinkKey,
 		Protocols: b.Protocols, Roles: Roles(b.Roles), Declared: b.Declared,
-		Software: b.Software, Nick: b.Nick, Contact: b.Contact, SNI: b.SNI, Admission: b.Admission,
+		Software: b.Software, Nick: b.Nick, Contact: b.Contact, SNI: b.SNI, Admission: b.Admission, ext: b.Ext,
 	}
 	if len(b.Addrs) > maxAddrs {
 		return nil, fmt.Errorf("%w: %d addresses", ErrBadDescriptor, len(b.Addrs))

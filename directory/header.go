@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -50,6 +49,7 @@ type Header struct {
 	LogRoot     [32]byte
 	Abandoned   [][32]byte // rising
 	Recommended []string   // software, rising
+	ext         extensions
 }
 
 type headerBody struct {
@@ -92,7 +92,7 @@ func (h *Header) encode() ([]byte, error) {
 		ValidAfter: uint64(h.ValidAfter.Unix()), FreshUntil: uint64(h.FreshUntil.Unix()), ValidUntil: uint64(h.ValidUntil.Unix()),
 		NextEpoch: uint64(h.NextEpoch / time.Second), FileVersion: h.FileVersion, Flags: uint64(h.Flags), N: h.N,
 		EntriesRoot: h.EntriesRoot, TablesHash: h.TablesHash, Totals: h.Totals, LedgerHash: h.LedgerHash,
-		Votes: h.Votes, LogSize: h.LogSize, LogRoot: h.LogRoot, Abandoned: h.Abandoned, Recommended: h.Recommended,
+		Votes: h.Votes, LogSize: h.LogSize, LogRoot: h.LogRoot, Abandoned: h.Abandoned, Recommended: h.Recommended, Ext: h.ext,
 	}
 	for _, s := range h.SRVs {
 		b.SRVs = append(b.SRVs, srvEntry{Round: s.Round, Value: s.Value})
@@ -120,7 +120,7 @@ func parseHeader(raw []byte) (Header, error) {
 		ValidAfter: time.Unix(int64(b.ValidAfter), 0), FreshUntil: time.Unix(int64(b.FreshUntil), 0), ValidUntil: time.Unix(int64(b.ValidUntil), 0),
 		NextEpoch: time.Duration(b.NextEpoch) * time.Second, FileVersion: b.FileVersion, Flags: HeaderFlags(b.Flags), N: b.N,
 		EntriesRoot: b.EntriesRoot, TablesHash: b.TablesHash, Totals: b.Totals, LedgerHash: b.LedgerHash,
-		Votes: b.Votes, LogSize: b.LogSize, LogRoot: b.LogRoot, Abandoned: b.Abandoned, Recommended: b.Recommended,
+		Votes: b.Votes, LogSize: b.LogSize, LogRoot: b.LogRoot, Abandoned: b.Abandoned, Recommended: b.Recommended, ext: b.Ext,
 	}
 	for _, s := range b.SRVs {
 		h.SRVs = append(h.SRVs, SRV{Round: s.Round, Value: s.Value})
@@ -169,13 +169,3 @@ func (h *Header) check() error {
 
 // Lab tells whether the header is that of a lab network.
 func (h *Header) Lab() bool { return h.Flags&HeaderLab != 0 }
-
-// Hash returns the SHA-256 of the header's body, which names the snapshot. It
-// is zero for a header that breaks a rule.
-func (h *Header) Hash() [32]byte {
-	b, err := h.encode()
-	if err != nil {
-		return [32]byte{}
-	}
-	return sha256.Sum256(b)
-}

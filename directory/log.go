@@ -56,7 +56,7 @@ func (l *Log) AddFile(hash [32]byte) error {
 	return l.add(FileLeaf(hash))
 }
 
-// AddHeader appends a snapshot header, given Header.Hash. Its index must be the
+// AddHeader appends a snapshot header, given Head.Hash. Its index must be the
 // header's LogSize.
 func (l *Log) AddHeader(hash [32]byte) error {
 	return l.add(HeaderLeaf(hash))

@@ -150,11 +150,15 @@ func parseLinkBootstraps(b []byte) ([]Bootstrap, error) {
 	return list, nil
 }
 
-// strip removes white space, which mail and paper put into long texts.
+// strip removes white space, which mail and paper put into long texts. What is
+// not ASCII becomes a character that no link has, lest case folding make it one.
 func strip(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return -1
+		}
+		if r > unicode.MaxASCII {
+			return '?'
 		}
 		return r
 	}, s)

@@ -107,6 +107,7 @@ type NetworkFile struct {
 	Seeds            []RelayID
 	MinProtocol      uint16
 	EpochFloorReset  uint64 // 0: none
+	ext              extensions
 }
 
 type networkBody struct {
@@ -207,7 +208,7 @@ func (f *NetworkFile) encode() ([]byte, error) {
 		Created: uint64(f.Created.Unix()), Expires: uint64(f.Expires.Unix()),
 		Roots: founderEntries(f.Roots), KRoot: uint64(RootThreshold(len(f.Roots))),
 		Signers: founderEntries(f.Signers), KSign: uint64(SignThreshold(len(f.Signers))),
-		Join: uint64(f.Join), Lab: f.Lab, MinProto: uint64(f.MinProtocol), FloorReset: f.EpochFloorReset,
+		Join: uint64(f.Join), Lab: f.Lab, MinProto: uint64(f.MinProtocol), FloorReset: f.EpochFloorReset, Ext: f.ext,
 	}
 	for _, s := range f.Bootstraps {
 		b.Bootstraps = append(b.Bootstraps, bootstrapEntry{ID: s.ID, Addr: appendAddr(nil, s.Addr)})
@@ -264,7 +265,7 @@ func parseNetworkBody(raw []byte) (*NetworkFile, error) {
 	f := &NetworkFile{
 		Version: b.Version, Name: b.Name, Salt: b.Salt,
 		Created: time.Unix(int64(b.Created), 0), Expires: time.Unix(int64(b.Expires), 0),
-		Join: Join(b.Join), Lab: b.Lab, MinProtocol: uint16(b.MinProto), EpochFloorReset: b.FloorReset,
+		Join: Join(b.Join), Lab: b.Lab, MinProtocol: uint16(b.MinProto), EpochFloorReset: b.FloorReset, ext: b.Ext,
 	}
 	var err error
 	if f.Roots, err = founderKeys(b.Roots); err != nil {
@@ -376,6 +377,9 @@ func (f *NetworkFile) check() error {
 		if p == 0 || int(p) >= len(paramRules) || v < paramRules[p].min || v > paramRules[p].max {
 			return fail("parameter %d is %d", p, v)
 		}
+	}
+	if f.Params[ParamEpoch]%int64(startEpoch/time.Second) != 0 {
+		return fail("epochs last whole minutes")
 	}
 	if len(f.Bootstraps) < 1 || len(f.Bootstraps) > maxBootstraps {
 		return fail("%d bootstraps, allowed are 1 to %d", len(f.Bootstraps), maxBootstraps)
