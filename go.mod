@@ -43,3 +43,5 @@ require (
 	pgregory.net/rapid v1.3.0
 	rsc.io/qr v0.2.0
 )
+
+require github.com/atotto/clipboard v0.1.4

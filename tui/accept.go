@@ -1,0 +1,111 @@
+package tui
+
+import (
+	"context"
+	"strings"
+
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+)
+
+// acceptDialog takes a link and a name and adds the contact.
+type acceptDialog struct {
+	generation int
+	link, name textinput.Model
+	onName     bool
+	busy       bool
+	problem    string
+}
+
+func (a *App) openAccept(link string) tea.Cmd {
+	a.generation++
+	d := &acceptDialog{generation: a.generation, link: newInput("link: ", 48), name: newInput("name: ", 24)}
+	d.link.SetValue(strings.TrimSpace(link))
+	d.onName = link != ""
+	a.dialog = d
+	return nil
+}
+
+func (a *App) accept(d *acceptDialog) tea.Cmd {
+	d.busy, d.problem = true, ""
+	c, g := a.chat, d.generation
+	link, name := strings.TrimSpace(d.link.Value()), strings.TrimSpace(d.name.Value())
+	return a.call(func(ctx context.Context) tea.Msg {
+		contact, err := c.AcceptInvite(ctx, link, name)
+		return acceptedMsg{g, contact, err}
+	})
+}
+
+func (d *acceptDialog) update(a *App, msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case acceptedMsg:
+		if msg.generation != d.generation {
+			return nil
+		}
+		d.busy = false
+		if msg.err != nil {
+			d.problem = errorText(msg.err)
+			return nil
+		}
+		a.dialog = nil
+		a.wanted = msg.contact.ID
+		return a.loadContacts()
+	case tea.KeyPressMsg:
+		if d.busy {
+			return nil
+		}
+		switch msg.String() {
+		case "enter":
+			if !d.onName {
+				d.onName = true
+				return nil
+			}
+			return a.accept(d)
+		case "tab", "shift+tab", "up", "down":
+			d.onName = !d.onName
+			return nil
+		}
+		return d.typed(msg)
+	case tea.PasteMsg:
+		return d.typed(msg)
+	}
+	return nil
+}
+
+func (d *acceptDialog) typed(msg tea.Msg) tea.Cmd {
+	var cmd tea.Cmd
+	if d.onName {
+		d.name, cmd = d.name.Update(msg)
+	} else {
+		d.link, cmd = d.link.Update(msg)
+	}
+	return cmd
+}
+
+func (d *acceptDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
+	lines := []string{
+		"",
+		" Paste the link that your contact made, and give them a name.",
+		" " + d.link.View(),
+		" " + d.name.View(),
+		"",
+		" [enter] add   [tab] other field   [esc] close",
+	}
+	if d.busy {
+		lines[5] = " Writing it down …"
+	}
+	if d.problem != "" {
+		lines = append(lines, "")
+		for _, l := range wrap(d.problem, 62) {
+			lines = append(lines, " "+a.theme.bad.Render(l))
+		}
+	}
+	box := boxed("Add a contact", "", lines, min(w, 66), min(h, len(lines)+3))
+	if d.busy {
+		return box, nil
+	}
+	if d.onName {
+		return box, dialogCursor(d.name.Cursor(), box, w, h, 4)
+	}
+	return box, dialogCursor(d.link.Cursor(), box, w, h, 3)
+}
