@@ -1,48 +1,124 @@
 package session
 
 import (
+	"crypto/ecdh"
+	"crypto/hpke"
+	"crypto/mlkem"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
 	"io"
 	"time"
 
 	"hearsay/directory"
 )
 
-// Sizes of invites in bytes.
-const (
-	BundleSize = 1592
-	BlobSize   = 2048
-	LinkLength = 125 // characters
-)
-
 // Invite is the inviter's private half of a one-time invite.
-type Invite struct{}
+type Invite struct {
+	ik, dh *ecdh.PrivateKey
+	xwing  hpke.PrivateKey
+	bundle Bundle
+}
 
 // NewInvite makes the keys of a one-time invite for the two queues (the second
 // may be zero), valid up to and including the day of expires (UTC).
 func NewInvite(rand io.Reader, network directory.NetworkID, queues [2]QAddr, expires time.Time) (*Invite, error) {
-	return nil, errStub
+	if err := checkPair(queues); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	i := &Invite{bundle: Bundle{Network: network, Queues: queues, Expires: unixDay(expires)}}
+	var err error
+	if i.ik, err = newDH(rand); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	if i.dh, err = newDH(rand); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	var seed [keySize]byte
+	if _, err := io.ReadFull(rand, seed[:]); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	if i.xwing, err = hpke.MLKEM768X25519().NewPrivateKey(seed[:]); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	if _, err := io.ReadFull(rand, i.bundle.salt[:]); err != nil {
+		return nil, fmt.Errorf("new invite: %w", err)
+	}
+	i.fillBundle()
+	return i, nil
 }
 
-// ParseInvite parses what Append wrote.
-func ParseInvite(b []byte) (*Invite, error) { return nil, errStub }
-
-// Append appends the serialised invite: secret.
-func (i *Invite) Append(b []byte) []byte { return b }
+// fillBundle sets the public keys of the bundle.
+func (i *Invite) fillBundle() {
+	copy(i.bundle.ik[:], i.ik.PublicKey().Bytes())
+	copy(i.bundle.dh[:], i.dh.PublicKey().Bytes())
+	copy(i.bundle.xwing[:], i.xwing.PublicKey().Bytes())
+}
 
 // Bundle returns the public half.
-func (i *Invite) Bundle() Bundle { return Bundle{} }
+func (i *Invite) Bundle() Bundle { return i.bundle }
 
 // Link returns the link that opens the invite.
-func (i *Invite) Link() Link { return Link{} }
+func (i *Invite) Link() Link {
+	l := Link{Network: [4]byte(i.bundle.Network[:4]), Key: linkKeyOf(i.bundle.Append(nil))}
+	for n, q := range i.bundle.Queues {
+		l.Relays[n] = q.Relay.Prefix()
+	}
+	return l
+}
 
 // SealBlob seals the bundle for the relays named in the link: BlobSize bytes,
 // different at each call.
-func (i *Invite) SealBlob(rand io.Reader) ([]byte, error) { return nil, errStub }
+func (i *Invite) SealBlob(rand io.Reader) ([]byte, error) {
+	return i.Link().sealBlob(rand, i.bundle.Append(nil))
+}
 
-// Accept opens a contact request. The caller refuses it if it has seen Core
-// before, and deletes the invite in the transaction that stores the state.
-func (i *Invite) Accept(rand io.Reader, now time.Time, cfg Config, container []byte) (*Accepted, error) {
-	return nil, errStub
+const inviteVersion = 1
+
+// Append appends the serialised invite: secret, of constant length.
+func (i *Invite) Append(b []byte) []byte {
+	seed, err := i.xwing.Bytes()
+	if err != nil {
+		panic("session: X-Wing key without seed: " + err.Error()) // we made it from one
+	}
+	b = append(b, inviteVersion)
+	b = append(b, i.ik.Bytes()...)
+	b = append(b, i.dh.Bytes()...)
+	b = append(b, seed...)
+	return i.bundle.Append(b)
+}
+
+// ParseInvite parses what Append wrote; ErrFormat if anything is wrong, keys
+// that do not fit the bundle included.
+func ParseInvite(b []byte) (*Invite, error) {
+	r := reader{b: b}
+	if r.byte() != inviteVersion {
+		r.fail()
+	}
+	ik, dh, seed := r.key(), r.key(), r.key()
+	bundle := r.bytes(BundleSize)
+	if err := r.done(); err != nil {
+		return nil, fmt.Errorf("parse invite: %w", err)
+	}
+	i := &Invite{}
+	var err error
+	if i.bundle, err = parseBundle(bundle); err != nil {
+		return nil, fmt.Errorf("parse invite: %w", err)
+	}
+	if i.ik, err = ecdh.X25519().NewPrivateKey(ik[:]); err != nil {
+		return nil, fmt.Errorf("parse invite: %w", ErrFormat)
+	}
+	if i.dh, err = ecdh.X25519().NewPrivateKey(dh[:]); err != nil {
+		return nil, fmt.Errorf("parse invite: %w", ErrFormat)
+	}
+	if i.xwing, err = hpke.MLKEM768X25519().NewPrivateKey(seed[:]); err != nil {
+		return nil, fmt.Errorf("parse invite: %w", ErrFormat)
+	}
+	i.fillBundle()
+	if subtle.ConstantTimeCompare(i.bundle.Append(nil), bundle) != 1 {
+		return nil, fmt.Errorf("parse invite: keys do not fit: %w", ErrFormat)
+	}
+	return i, nil
 }
 
 // Accepted is a contact request that proved itself.
@@ -54,62 +130,71 @@ type Accepted struct {
 	Hello  string   // not sanitised
 }
 
-// Config says in which kind of network a session lives.
-type Config struct {
-	Lab bool // timers run ten times as fast
+// Accept opens a contact request (SPEC.md §4.4). The caller refuses it if it has
+// seen Core before, and deletes the invite in the transaction that stores the
+// state. ErrFormat or ErrAuth otherwise; the invite is as good as before then.
+func (i *Invite) Accept(now time.Time, cfg Config, container []byte) (*Accepted, error) {
+	a, err := i.accept(now, cfg, container)
+	if err != nil {
+		return nil, fmt.Errorf("contact request: %w", err)
+	}
+	return a, nil
 }
 
-// Bundle is the public half of a one-time invite, 1592 bytes when encoded.
-type Bundle struct {
-	Network directory.NetworkID
-	Queues  [2]QAddr // the second may be zero
-	Expires uint32   // last day, in days since 1970
+func (i *Invite) accept(now time.Time, cfg Config, container []byte) (*Accepted, error) {
+	if len(container) != ContainerSize {
+		return nil, ErrFormat
+	}
+	enc := container[:encSize]
+	sealed := container[encSize : ContainerSize-confirmSize]
+	confirm := container[ContainerSize-confirmSize:]
+
+	bundleHash := sha256.Sum256(i.bundle.Append(nil))
+	rcpt, err := hpke.NewRecipient(enc, i.xwing, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), requestInfo(bundleHash))
+	if err != nil {
+		return nil, ErrAuth
+	}
+	core, err := rcpt.Open(nil, sealed)
+	if err != nil {
+		return nil, ErrAuth
+	}
+	q, err := parseRequestCore(now, core)
+	if err != nil {
+		return nil, err
+	}
+	exported, err := rcpt.Export(labelExport, keySize)
+	if err != nil {
+		return nil, ErrAuth
+	}
+	dh1, err := agree(i.dh, q.ik[:])
+	if err != nil {
+		return nil, err
+	}
+	dh2, err := agree(i.ik, q.ep[:])
+	if err != nil {
+		return nil, err
+	}
+	dh3, err := agree(i.dh, q.ep[:])
+	if err != nil {
+		return nil, err
+	}
+	th := hash(labelTranscript, bundleHash[:], core)
+	k := deriveSessionKeys(th, dh1, dh2, dh3, exported)
+	want := mac(k.confirm[:], th[:])
+	if subtle.ConstantTimeCompare(want[:confirmSize], confirm) != 1 {
+		return nil, ErrAuth
+	}
+	s, err := newResponder(now, cfg, th, k, i.ik, i.dh, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Accepted{State: s, Core: sha256.Sum256(core), Queues: q.queues, Name: q.name, Hello: q.hello}, nil
 }
 
-// ParseBundle parses exactly BundleSize bytes.
-func ParseBundle(b []byte) (Bundle, error) { return Bundle{}, errStub }
-
-// Append appends the bundle.
-func (u Bundle) Append(b []byte) []byte { return b }
-
-// Link is the content of an invite link.
-type Link struct {
-	Network [4]byte     // first bytes of the network id
-	Relays  [2][16]byte // prefixes of the relays that hold the blob; the second may be zero
-	Key     LinkKey
-}
-
-// ParseLink parses a link text: exactly what String returns. It returns
-// ErrOtherNetwork if the link is good but for another network.
-func ParseLink(text string, network directory.NetworkID) (Link, error) { return Link{}, errStub }
-
-// String returns the text of 125 characters. It is a secret: never log it.
-func (l Link) String() string { return "" }
-
-// LID returns the name under which the relays keep the blob.
-func (l Link) LID() [24]byte { return [24]byte{} }
-
-// OpenBlob opens a blob fetched under LID and checks that it holds the very
-// bundle that the link names, of this network and not expired.
-func (l Link) OpenBlob(now time.Time, network directory.NetworkID, blob []byte) (Bundle, error) {
-	return Bundle{}, errStub
-}
-
-// Request is the guest's answer to a bundle.
-type Request struct {
-	State     *State
-	Container []byte // ContainerSize bytes; repeats send the same
-}
-
-// RequestConfig is what the guest tells the inviter.
-type RequestConfig struct {
-	Config
-	Queues [2]QAddr // the guest's own queues; the second may be zero
-	Name   string   // at most 63 bytes of UTF-8
-	Hello  string   // at most 510 bytes of UTF-8
-}
-
-// Request makes the guest's session and the container for the inviter.
-func (u Bundle) Request(rand io.Reader, now time.Time, cfg RequestConfig) (*Request, error) {
-	return nil, errStub
+// checkKEM refuses an encapsulation key that ML-KEM does not take.
+func checkKEM(ek []byte) error {
+	if _, err := mlkem.NewEncapsulationKey768(ek); err != nil {
+		return ErrFormat
+	}
+	return nil
 }

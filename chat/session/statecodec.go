@@ -1,0 +1,387 @@
+package session
+
+import (
+	"crypto/ecdh"
+	"encoding/binary"
+	"fmt"
+)
+
+// stateVersion is the version of the serialised state (SPEC.md §11).
+const stateVersion = 1
+
+// MaxState is the most bytes of a serialised state, with all the skipped keys
+// that the limits allow; without skipped keys it is at most 8 KiB.
+const MaxState = 8<<10 + maxSkipped*(8+keySize)
+
+// Append appends the serialised state: secret.
+func (s *State) Append(b []byte) []byte {
+	b = append(b, stateVersion)
+	for _, v := range []bool{s.initiator, s.lab, s.heard, s.ackOwed, s.alive} {
+		b = appendBool(b, v)
+	}
+	b = append(b, s.ik.Bytes()...)
+	b = append(b, s.peerIK[:]...)
+	b = append(b, s.drop[:]...)
+	b = s.ratchet.append(b)
+	b = s.pq.append(b)
+	b = s.in.append(b)
+	b = s.out.append(b)
+	b = append(b, s.last[:]...)
+	b = s.history.append(b)
+	return s.partial.append(b)
+}
+
+// ParseState parses what Append wrote; ErrFormat if anything is wrong.
+func ParseState(b []byte) (*State, error) {
+	s := &State{}
+	r := &reader{b: b}
+	if r.byte() != stateVersion {
+		r.fail()
+	}
+	for _, v := range []*bool{&s.initiator, &s.lab, &s.heard, &s.ackOwed, &s.alive} {
+		*v = r.bool()
+	}
+	s.ik = r.private()
+	s.peerIK = r.key()
+	s.drop = r.key()
+	s.ratchet.parse(r)
+	s.pq.parse(r)
+	s.in.parse(r)
+	s.out.parse(r)
+	s.last = [16]byte(r.bytes(16))
+	s.history.parse(r)
+	s.partial.parse(r)
+	if err := r.done(); err != nil {
+		return nil, fmt.Errorf("parse session state: %w", err)
+	}
+	ours := s.ours(s.ratchet.epoch + 1)
+	switch s.pq.phase {
+	case phaseOffered, phaseMixing, phaseRejected:
+		if !ours {
+			return nil, fmt.Errorf("parse session state: exchange: %w", ErrFormat)
+		}
+	case phaseAsked, phaseAnswered:
+		if ours {
+			return nil, fmt.Errorf("parse session state: exchange: %w", ErrFormat)
+		}
+	}
+	return s, nil
+}
+
+// private reads an X25519 private key; it never returns nil.
+func (r *reader) private() *ecdh.PrivateKey {
+	b := r.key()
+	k, err := ecdh.X25519().NewPrivateKey(b[:])
+	if err != nil {
+		panic("session: X25519 key: " + err.Error()) // only for a wrong length
+	}
+	return k
+}
+
+func (r *ratchet) append(b []byte) []byte {
+	for _, k := range [][keySize]byte{r.th, r.rk, r.cks, r.hks, r.nhks, r.nhkr, r.dhr} {
+		b = append(b, k[:]...)
+	}
+	for _, n := range []uint32{r.ns, r.pn, r.epoch} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	b = appendBool(b, r.owes)
+	if !r.owes {
+		b = append(b, r.dhs.Bytes()...)
+	}
+	b = appendBool(b, r.receiving)
+	if r.receiving {
+		b = append(b, r.recv.ck[:]...)
+		b = r.recv.append(b)
+	}
+	b = append(b, byte(len(r.archived)))
+	for i := range r.archived {
+		b = r.archived[i].append(b)
+	}
+	return b
+}
+
+func (r *ratchet) parse(d *reader) {
+	for _, k := range []*[keySize]byte{&r.th, &r.rk, &r.cks, &r.hks, &r.nhks, &r.nhkr, &r.dhr} {
+		*k = d.key()
+	}
+	r.ns, r.pn, r.epoch = d.uint32(), d.uint32(), d.uint32()
+	if r.ns > maxChainBlocks || r.pn > maxChainBlocks || r.epoch == 1<<32-1 {
+		d.fail()
+	}
+	if r.owes = d.bool(); !r.owes {
+		r.dhs = d.private()
+	}
+	if r.receiving = d.bool(); r.receiving {
+		r.recv.ck = d.key()
+		r.recv.parse(d)
+	}
+	n := int(d.byte())
+	if n > maxArchived {
+		d.fail()
+	}
+	total := len(r.recv.skipped)
+	for range n {
+		if d.bad {
+			return
+		}
+		var c chain
+		c.parse(d)
+		total += len(c.skipped)
+		r.archived = append(r.archived, c)
+	}
+	if total > maxSkipped || r.owes && !r.receiving || !r.receiving && n > 0 {
+		d.fail()
+	}
+}
+
+func (c *chain) append(b []byte) []byte {
+	b = append(b, c.hk[:]...)
+	b = append(b, c.dh[:]...)
+	b = binary.BigEndian.AppendUint32(b, c.next)
+	b = binary.BigEndian.AppendUint32(b, c.epoch)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.skipped)))
+	for _, k := range c.skipped {
+		b = binary.BigEndian.AppendUint32(b, k.n)
+		b = binary.BigEndian.AppendUint32(b, k.day)
+		b = append(b, k.mk[:]...)
+	}
+	return b
+}
+
+func (c *chain) parse(d *reader) {
+	c.hk, c.dh = d.key(), d.key()
+	c.next, c.epoch = d.uint32(), d.uint32()
+	n := int(d.uint16())
+	if c.next > maxChainBlocks || n > maxSkipPerChain {
+		d.fail()
+		return
+	}
+	for range n {
+		if d.bad {
+			return
+		}
+		k := skippedKey{n: d.uint32(), day: d.uint32(), mk: d.key()}
+		if k.n >= c.next || len(c.skipped) > 0 && k.n <= c.skipped[len(c.skipped)-1].n {
+			d.fail()
+		}
+		c.skipped = append(c.skipped, k)
+	}
+}
+
+func (x *exchange) append(b []byte) []byte {
+	b = append(b, byte(x.phase))
+	switch x.phase {
+	case phaseOffered:
+		b = append(b, x.seed[:]...)
+	case phaseMixing:
+		b = x.mix.append(b)
+	case phaseAsked:
+		b = binary.BigEndian.AppendUint64(b, x.askedAt)
+		b = append(b, x.ek...)
+	case phaseAnswered:
+		b = binary.BigEndian.AppendUint64(b, x.askedAt)
+		b = x.mix.append(b)
+	}
+	b = binary.BigEndian.AppendUint64(b, x.mixedAt)
+	for _, n := range []uint32{x.sent, x.received, x.ackedAll, x.receivedIn, x.overdue} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	b = binary.BigEndian.AppendUint64(b, x.stepSeq)
+	b = binary.BigEndian.AppendUint64(b, x.turnSeq)
+	b = appendBool(b, x.turnReady)
+	b = append(b, byte(len(x.parts)))
+	for _, p := range x.parts {
+		b = append(b, byte(p.kind), byte(p.index))
+		b = binary.BigEndian.AppendUint64(b, p.first)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(p.content)))
+		b = append(b, p.content...)
+	}
+	return b
+}
+
+func (x *exchange) parse(d *reader) {
+	x.phase = phase(d.byte())
+	switch x.phase {
+	case phaseIdle, phaseRejected:
+	case phaseOffered:
+		copy(x.seed[:], d.bytes(kemSeedSize))
+	case phaseMixing:
+		x.mix.parse(d)
+	case phaseAsked:
+		x.askedAt = d.uint64()
+		x.ek = append([]byte(nil), d.bytes(kemKeySize)...)
+		if !d.bad && checkKEM(x.ek) != nil {
+			d.fail()
+		}
+	case phaseAnswered:
+		x.askedAt = d.uint64()
+		x.mix.parse(d)
+	default:
+		d.fail()
+	}
+	x.mixedAt = d.uint64()
+	if x.mixedAt > maxSeq {
+		d.fail()
+	}
+	for _, n := range []*uint32{&x.sent, &x.received, &x.ackedAll, &x.receivedIn, &x.overdue} {
+		*n = d.uint32()
+	}
+	x.stepSeq, x.turnSeq = d.uint64(), d.uint64()
+	x.turnReady = d.bool()
+	n := int(d.byte())
+	if n > maxControlParts {
+		d.fail()
+	}
+	for range n {
+		if d.bad {
+			return
+		}
+		p := controlPart{kind: FrameType(d.byte()), index: uint16(d.byte()), first: d.uint64()}
+		size := int(d.uint16())
+		if size == 0 || size > ContentSize || p.index > 1 || p.kind.content() || p.kind == FrameAck || p.kind == FrameSync {
+			d.fail()
+			return
+		}
+		for _, o := range x.parts {
+			if o.kind == p.kind {
+				d.fail()
+			}
+		}
+		p.content = append([]byte(nil), d.bytes(size)...)
+		x.parts = append(x.parts, p)
+	}
+}
+
+// maxControlParts is one for each type of the exchange.
+const maxControlParts = 3
+
+func (m *mixture) append(b []byte) []byte {
+	b = append(b, m.ss[:]...)
+	return append(b, m.bind[:]...)
+}
+
+func (m *mixture) parse(d *reader) { m.ss, m.bind = d.key(), d.key() }
+
+func (w *inbound) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, w.cum)
+	return appendWords(b, w.bits[:])
+}
+
+func (w *inbound) parse(d *reader) {
+	w.cum = d.uint64()
+	d.words(w.bits[:])
+	if w.cum > maxSeq || getBit(w.bits[:], 0) {
+		d.fail()
+	}
+}
+
+func (w *outbound) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, w.next)
+	b = binary.BigEndian.AppendUint64(b, w.acked)
+	b = binary.BigEndian.AppendUint64(b, w.synced)
+	b = appendWords(b, w.got[:])
+	return appendWords(b, w.failed[:])
+}
+
+func (w *outbound) parse(d *reader) {
+	w.next, w.acked, w.synced = d.uint64(), d.uint64(), d.uint64()
+	d.words(w.got[:])
+	d.words(w.failed[:])
+	if w.next < 1 || w.next > maxSeq || w.acked >= w.next || w.next-1-w.acked > outBits || w.synced > w.next {
+		d.fail()
+		return
+	}
+	for i := uint64(0); i < outBits; i++ {
+		sent := i < w.next-1-w.acked
+		got, failed := getBit(w.got[:], i), getBit(w.failed[:], i)
+		if got && failed || !sent && (got || failed) {
+			d.fail()
+		}
+	}
+	if w.inFlight() > maxUnacked {
+		d.fail()
+	}
+}
+
+func (h *history) append(b []byte) []byte {
+	b = append(b, byte(len(h.runs)))
+	for _, r := range h.runs {
+		b = binary.BigEndian.AppendUint64(b, r.first)
+		b = binary.BigEndian.AppendUint64(b, r.last)
+		b = append(b, r.prev[:]...)
+		b = append(b, r.hash[:]...)
+	}
+	return b
+}
+
+func (h *history) parse(d *reader) {
+	n := int(d.byte())
+	if n > maxRuns {
+		d.fail()
+	}
+	for range n {
+		if d.bad {
+			return
+		}
+		r := run{first: d.uint64(), last: d.uint64(), prev: [16]byte(d.bytes(16)), hash: [16]byte(d.bytes(16))}
+		if r.last < r.first || r.last > maxSeq || len(h.runs) > 0 && r.first <= h.runs[len(h.runs)-1].last+1 {
+			d.fail()
+		}
+		h.runs = append(h.runs, r)
+	}
+}
+
+func (ps *partials) append(b []byte) []byte {
+	b = append(b, byte(len(*ps)))
+	for _, p := range *ps {
+		b = append(b, byte(p.kind), byte(p.count))
+		b = binary.BigEndian.AppendUint64(b, p.first)
+		b = append(b, p.id[:]...)
+		b = appendWords(b, p.have[:])
+	}
+	return b
+}
+
+func (ps *partials) parse(d *reader) {
+	n := int(d.byte())
+	if n > maxPartial {
+		d.fail()
+	}
+	for range n {
+		if d.bad {
+			return
+		}
+		p := partial{kind: FrameType(d.byte()), count: uint16(d.byte()), first: d.uint64(), id: [16]byte(d.bytes(16))}
+		d.words(p.have[:])
+		have := countBits(p.have[:])
+		if p.count < 2 || p.count > MaxFragments || have == 0 || have >= int(p.count) || p.first == 0 || p.first > maxSeq {
+			d.fail()
+			return
+		}
+		for i := uint64(p.count); i < 128; i++ {
+			if getBit(p.have[:], i) {
+				d.fail()
+			}
+		}
+		for _, o := range *ps {
+			if p.first < o.first+uint64(o.count) && o.first < p.first+uint64(p.count) {
+				d.fail()
+			}
+		}
+		*ps = append(*ps, p)
+	}
+}
+
+func appendWords(b []byte, words []uint64) []byte {
+	for _, w := range words {
+		b = binary.BigEndian.AppendUint64(b, w)
+	}
+	return b
+}
+
+func (r *reader) words(dst []uint64) {
+	for i := range dst {
+		dst[i] = r.uint64()
+	}
+}
