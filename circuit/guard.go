@@ -1,0 +1,277 @@
+package circuit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"hearsay/circuit/link"
+	"hearsay/circuit/path"
+	"hearsay/directory"
+	"hearsay/directory/gossip"
+)
+
+// poolLink is one link to a guard.
+type poolLink struct {
+	*guardLink
+	link     *link.Link
+	suspect  bool // it fell silent
+	draining bool // the guard announced its end
+	used     time.Time
+}
+
+// unfit tells whether no new use should be made of a link; a nil link is gone.
+func (l *poolLink) unfit() bool { return l == nil || l.suspect || l.draining }
+
+// useLink returns what circuits on a link share. Tasks call it.
+func (p *Pool) useLink(id directory.RelayID, l *link.Link) *guardLink {
+	type answer struct{ g *guardLink }
+	got := make(chan answer, 1)
+	p.post(func() { got <- answer{p.adoptLink(id, l)} })
+	select {
+	case a := <-got:
+		return a.g
+	case <-p.stopped:
+		return &guardLink{id: id, done: l.Done()}
+	}
+}
+
+// adoptLink registers a link and watches for its end.
+func (p *Pool) adoptLink(id directory.RelayID, l *link.Link) *guardLink {
+	now := time.Now()
+	if pl := p.links[id]; pl != nil && pl.link == l {
+		return pl.guardLink
+	}
+	pl := &poolLink{guardLink: &guardLink{id: id, done: l.Done()}, link: l, used: now}
+	pl.heard.Store(now.UnixNano())
+	p.links[id] = pl
+	p.warm(now)
+	p.wg.Go(func() {
+		select {
+		case <-l.Draining():
+			p.post(func() { p.linkDrains(pl) })
+		case <-l.Done():
+		case <-p.ctx.Done():
+			return
+		}
+		select {
+		case <-l.Done():
+			p.post(func() { p.linkLost(pl) })
+		case <-p.ctx.Done():
+		}
+	})
+	return pl.guardLink
+}
+
+// linkLost forgets a link. The guard is dialed again at once, but not for
+// long: then the next primary takes over.
+func (p *Pool) linkLost(pl *poolLink) {
+	if p.links[pl.id] != pl {
+		return
+	}
+	delete(p.links, pl.id)
+	if !pl.unfit() {
+		p.lost[pl.id] = time.Now()
+	}
+}
+
+// linkDrains moves away from a guard that is about to stop.
+func (p *Pool) linkDrains(pl *poolLink) {
+	if pl.draining || p.links[pl.id] != pl {
+		return
+	}
+	pl.draining = true
+	p.guardFailed(pl.id, time.Now())
+	for c, e := range p.entries {
+		if c.guard != pl.guardLink {
+			continue
+		}
+		if e.key == (key{}) {
+			c.destroy("the guard is about to stop")
+		} else {
+			c.setRetired()
+		}
+	}
+}
+
+// suspect gives up a guard that fell silent. Its circuits are closed; its link
+// stays until it ends by itself, for the silence may be a short one.
+func (p *Pool) suspect(pl *poolLink, now time.Time) {
+	if pl.suspect {
+		return
+	}
+	pl.suspect = true
+	p.guardFailed(pl.id, now)
+	p.mu.Lock()
+	var list []*Circuit
+	for c := range p.live {
+		if c.guard == pl.guardLink {
+			list = append(list, c)
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range list {
+		c.destroy("the guard did not answer")
+	}
+}
+
+func (p *Pool) guardFailed(id directory.RelayID, now time.Time) {
+	delete(p.lost, id)
+	p.selector.GuardFailed(id, now)
+}
+
+// checkGuard notices that another guard is preferred now, and why none is.
+func (p *Pool) checkGuard(now time.Time) {
+	g, err := p.selector.Guard(now, directory.RelayID{})
+	if err != nil {
+		p.noPath = pathWhy(err)
+		return
+	}
+	p.setGuard(g)
+	if g.ID == p.guard {
+		return
+	}
+	before := p.guard
+	p.guard, p.noPath = g.ID, ""
+	for c, e := range p.entries {
+		if e.key == (key{}) && e.path.Guard.ID != g.ID {
+			c.destroy("another guard is in use")
+		}
+	}
+	if before == (directory.RelayID{}) {
+		return
+	}
+	detail := "the guard answers again"
+	if !p.selector.GuardIsUp(before) {
+		detail = "the guard does not answer; the next one takes over"
+	}
+	p.tell(Event{Type: EventGuardChanged, Detail: detail})
+}
+
+// retryGuard dials a failed primary now and then, beside the guard in use.
+func (p *Pool) retryGuard(now time.Time) {
+	r, at, ok := p.selector.Retry()
+	if !ok || p.retrying || now.Before(at) {
+		return
+	}
+	if pl := p.links[r.ID]; pl.unfit() && pl != nil {
+		pl.link.Close() // what it says now would prove nothing
+	}
+	p.retrying = true
+	p.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+		l, err := p.cfg.Dial(ctx, target(r))
+		cancel()
+		p.post(func() {
+			p.retrying = false
+			if err != nil {
+				p.guardFailed(r.ID, time.Now())
+				return
+			}
+			p.adoptLink(r.ID, l)
+			p.selector.GuardAnswers(r.ID)
+		})
+	})
+}
+
+// closeIdleLinks closes links to guards that are not in use any more.
+func (p *Pool) closeIdleLinks(now time.Time) {
+	for id, pl := range p.links {
+		if id == p.guard || pl.link.Streams() > 0 {
+			pl.used = now
+		} else if !pl.suspect && now.Sub(pl.used) > idleLink {
+			pl.link.Close()
+		}
+	}
+}
+
+// onLink counts the circuits over a guard, those being built included.
+func (p *Pool) onLink(id directory.RelayID) int {
+	n := 0
+	for t := range p.tasks {
+		if !t.spare && t.path.Guard.ID == id {
+			n++
+		}
+	}
+	for c := range p.entries {
+		if c.guard.id == id {
+			n++
+		}
+	}
+	return n
+}
+
+// buildSpares keeps clean circuits ready.
+func (p *Pool) buildSpares(now time.Time) time.Time {
+	if p.view == nil {
+		return time.Time{}
+	}
+	have := 0
+	for _, e := range p.entries {
+		if e.key == (key{}) {
+			have++
+		}
+	}
+	for t := range p.tasks {
+		if t.key == (key{}) {
+			have++
+		}
+	}
+	if len(p.entries) == 0 {
+		p.nextSpare = time.Time{} // after a start or a loss, all at once
+	}
+	for ; have < spares; have++ {
+		filling := now.Before(p.warmUntil) && p.warmLeft > 0 || p.warmUntil.IsZero()
+		if !filling && now.Before(p.nextSpare) {
+			return p.nextSpare
+		}
+		pa, why, at := p.pickPath(now, directory.RelayID{})
+		if why != "" {
+			return at
+		}
+		p.nextSpare = now.Add(p.wait(spareEvery))
+		p.start(&task{path: pa}, now)
+	}
+	return time.Time{}
+}
+
+// setGuard tells other goroutines which guard is in use.
+func (p *Pool) setGuard(g *directory.Relay) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.guardNow = g
+}
+
+// guardPeer returns the guard in use as a peer for directory requests.
+func (p *Pool) guardPeer() (gossip.Peer, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.guardNow == nil {
+		return gossip.Peer{}, false
+	}
+	return gossip.Peer{ID: p.guardNow.ID, LinkKey: p.guardNow.LinkKey, Addrs: p.guardNow.Addrs}, true
+}
+
+// usesLink tells whether a node is the guard in use or carries a circuit.
+func (p *Pool) usesLink(id directory.RelayID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.guardNow != nil && p.guardNow.ID == id {
+		return true
+	}
+	for c := range p.live {
+		if c.guard.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// pathWhy is the text of a path error without its prefix.
+func pathWhy(err error) string {
+	var e *path.Error
+	if errors.As(err, &e) {
+		return e.Why
+	}
+	return err.Error()
+}

@@ -1,0 +1,228 @@
+package path
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"hearsay/directory"
+)
+
+// minRelays is the number of usable relays below which nothing is built: three
+// hops and a destination, all different.
+const minRelays = 4
+
+// smallNetwork is the number of relays up to which diversity may be relaxed.
+const smallNetwork = 20
+
+// labDivide shortens the waits for relays in lab networks.
+const labDivide = 10
+
+// Path are the three hops of a circuit, as the view lists them.
+type Path struct {
+	Guard, Layer2, Middle *directory.Relay
+}
+
+// Has reports whether a relay is one of the three hops.
+func (p Path) Has(id directory.RelayID) bool {
+	return p.Guard.ID == id || p.Layer2.ID == id || p.Middle.ID == id
+}
+
+// Error says why no path can be chosen. Waiting may help: for a new view, or
+// until Retry, if that is not zero.
+type Error struct {
+	Why   string // in words, for people
+	Retry time.Time
+}
+
+func (e *Error) Error() string { return "path: " + e.Why }
+
+// Selector keeps guards and layer-2 guards and draws paths. It is not safe for
+// concurrent use: one goroutine owns it.
+type Selector struct {
+	rnd    *rand.Rand
+	lab    bool
+	divide time.Duration
+	state  State
+	dirty  bool
+
+	view       *directory.View
+	fresh      directory.Freshness
+	guardWheel wheel
+	innerWheel wheel
+
+	down    map[directory.RelayID]guardFault
+	backoff backoff
+}
+
+// New makes a Selector for a network. rnd must be unpredictable in earnest: it
+// decides who sees the user. lab shortens all waits for relays to a tenth.
+func New(network directory.NetworkID, lab bool, rnd *rand.Rand) *Selector {
+	s := &Selector{
+		rnd: rnd, lab: lab, divide: 1,
+		state: State{Network: network},
+		fresh: directory.Expired,
+		down:  map[directory.RelayID]guardFault{}, backoff: backoff{},
+	}
+	if lab {
+		s.divide = labDivide
+	}
+	return s
+}
+
+// Restore takes the state of an earlier run. It must be called before Update.
+// A state of another network is refused with ErrState.
+func (s *Selector) Restore(st State) error {
+	if st.Network != s.state.Network {
+		return malformed("another network")
+	}
+	s.state = st
+	return nil
+}
+
+// State returns a copy of what must be kept, and whether it changed since the
+// last call.
+func (s *Selector) State() (st State, changed bool) {
+	st = s.state
+	st.Guards = append([]Guard(nil), s.state.Guards...)
+	st.Layer2 = append([]Layer2(nil), s.state.Layer2...)
+	changed, s.dirty = s.dirty, false
+	return st, changed
+}
+
+// Update takes the current view and its freshness and lets guards and layer-2
+// guards age. It must be called for each new view and about once an hour; a
+// nil view or one of another network is ignored.
+func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now time.Time) {
+	if view == nil || view.Network() != s.state.Network {
+		return
+	}
+	s.fresh = fresh
+	if s.view != view {
+		s.view = view
+		s.guardWheel = newWheel(view, eligibleGuard, func(r *directory.Relay) uint64 { return r.Guard })
+		s.innerWheel = newWheel(view, reachable, func(r *directory.Relay) uint64 { return r.Inner })
+		for id := range s.backoff {
+			if _, listed := view.Relay(id); !listed {
+				delete(s.backoff, id)
+			}
+		}
+	}
+	for id := range s.down {
+		if s.state.guard(id) < 0 {
+			delete(s.down, id)
+		}
+	}
+	s.keepGuards(now)
+	s.keepLayer2(now)
+}
+
+// Path draws the hops of a circuit. x is the destination that the circuit will
+// be extended to, zero if there is none or it is not known yet; it is never
+// among the hops. The error is an *Error.
+func (s *Selector) Path(now time.Time, x directory.RelayID) (Path, error) {
+	if err := s.usable(); err != nil {
+		return Path{}, err
+	}
+	if _, ok := s.view.Relay(x); !ok && x != (directory.RelayID{}) {
+		return Path{}, &Error{Why: "the mailbox relay is not listed in the snapshot"}
+	}
+	g, err := s.pickGuard(now, x)
+	if err != nil {
+		return Path{}, err
+	}
+	// Uniform over the set: the order is random, and the first layer-2 guard
+	// that leaves a middle is taken.
+	set := s.layer2Relays()
+	s.rnd.Shuffle(len(set), func(i, j int) { set[i], set[j] = set[j], set[i] })
+	var retry time.Time
+	for _, l := range set {
+		if l.ID == g.ID || l.ID == x {
+			continue
+		}
+		if s.backoff.waits(l.ID, now) {
+			retry = earlier(retry, s.backoff.until(l.ID))
+			continue
+		}
+		m := s.innerWheel.draw(s.rnd, func(r *directory.Relay) bool {
+			if r.ID == g.ID || r.ID == l.ID || r.ID == x {
+				return false
+			}
+			if s.backoff.waits(r.ID, now) {
+				retry = earlier(retry, s.backoff.until(r.ID))
+				return false
+			}
+			return true
+		})
+		if m != nil {
+			return Path{Guard: g, Layer2: l, Middle: m}, nil
+		}
+	}
+	return Path{}, &Error{Why: "too few relays answer for three different hops", Retry: retry}
+}
+
+// Failed notes that a relay could not be reached as a hop; it is left alone
+// for a while.
+func (s *Selector) Failed(id directory.RelayID, now time.Time) {
+	s.backoff.fail(s.rnd, id, now, s.divide)
+}
+
+// Answers notes that a relay served as a hop.
+func (s *Selector) Answers(id directory.RelayID) { delete(s.backoff, id) }
+
+// Until returns when a relay that failed may be tried again; a time in the
+// past or zero means now.
+func (s *Selector) Until(id directory.RelayID) time.Time { return s.backoff.until(id) }
+
+// usable says why nothing at all can be built (SPEC.md §1).
+func (s *Selector) usable() error {
+	switch {
+	case s.view == nil:
+		return &Error{Why: "there is no snapshot of the network yet"}
+	case s.fresh >= directory.Expired:
+		return &Error{Why: "the snapshot of the network is more than 7 days old"}
+	case s.fresh >= directory.Emergency:
+		return &Error{Why: "the snapshot of the network is more than 3 days old"}
+	}
+	n := 0
+	all := s.view.Relays()
+	for i := range all {
+		if reachable(&all[i]) {
+			n++
+		}
+	}
+	if n < minRelays {
+		return &Error{Why: fmt.Sprintf("the network has %d usable relays; four different ones are needed", n)}
+	}
+	return nil
+}
+
+// mayDraw tells whether new guards and layer-2 guards may be drawn.
+func (s *Selector) mayDraw() bool { return s.fresh <= directory.Valid }
+
+// drawDiverse draws a relay that is not related to any of apart. Small and lab
+// networks may have none; then any relay serves.
+func (s *Selector) drawDiverse(w wheel, apart []*directory.Relay, ok func(*directory.Relay) bool) *directory.Relay {
+	small := s.lab || len(s.view.Relays()) <= smallNetwork
+	r := w.draw(s.rnd, func(r *directory.Relay) bool {
+		if !ok(r) {
+			return false
+		}
+		for _, a := range apart {
+			if related(r, a, small) {
+				return false
+			}
+		}
+		return true
+	})
+	if r == nil && small {
+		r = w.draw(s.rnd, ok)
+	}
+	return r
+}
+
+func reachable(r *directory.Relay) bool { return len(r.Addrs) > 0 }
+
+func eligibleGuard(r *directory.Relay) bool {
+	return reachable(r) && r.Flags&directory.FlagGuard != 0 && r.Flags&directory.FlagMiddleOnly == 0
+}

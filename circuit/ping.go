@@ -1,0 +1,176 @@
+package circuit
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"hearsay/circuit/cell"
+)
+
+// Specification constants of PING (SPEC.md §5). A relay allows one a second
+// and a burst of 10; the client stays below, since delays on the way may
+// gather what was sent apart.
+const (
+	pingRate  = 0.9 // a second
+	pingBurst = 7
+)
+
+// bucket is a token bucket.
+type bucket struct {
+	tokens, burst float64
+	rate          float64 // tokens a second
+	last          time.Time
+}
+
+// take takes a token, or returns how long to wait for one.
+func (b *bucket) take(now time.Time) (wait time.Duration) {
+	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.rate)
+	b.last = now
+	if b.tokens < 1 {
+		return time.Duration((1 - b.tokens) / b.rate * float64(time.Second))
+	}
+	b.tokens--
+	return 0
+}
+
+// ping is a PING that waits for its PONG.
+type ping struct {
+	text [16]byte
+	sent time.Time
+	pong chan time.Duration // capacity 1; nil if nobody waits
+}
+
+// Ping asks a hop, counted from 0, for a PONG and returns the time it took. It
+// waits for its turn: a circuit allows about one PING a second.
+func (c *Circuit) Ping(ctx context.Context, hop int) (time.Duration, error) {
+	pong := make(chan time.Duration, 1)
+	for {
+		wait, err := c.sendPing(hop, pong)
+		if err != nil {
+			return 0, err
+		}
+		if wait == 0 {
+			break
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-c.done:
+			t.Stop()
+			return 0, c.closedError()
+		case <-ctx.Done():
+			t.Stop()
+			return 0, ctx.Err()
+		}
+	}
+	select {
+	case d := <-pong:
+		return d, nil
+	case <-c.done:
+		return 0, c.closedError()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// sendPing queues a PING unless the rate forbids it: then it returns how long
+// to wait.
+func (c *Circuit) sendPing(hop int, pong chan time.Duration) (wait time.Duration, err error) {
+	now := time.Now()
+	p := ping{sent: now, pong: pong}
+	rand.Read(p.text[:])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return 0, c.closedErrorLocked()
+	}
+	if hop < 0 || hop >= len(c.relays) {
+		return 0, fmt.Errorf("circuit: no hop %d", hop)
+	}
+	if wait := c.pingRate.take(now); wait > 0 {
+		return wait, nil
+	}
+	c.pings[hop] = append(c.pings[hop], p)
+	c.enqueueLocked(outbound{hop: hop, m: cell.Message{Command: cell.Ping, Data: p.text[:]}})
+	return 0, nil
+}
+
+// pongLocked takes a PONG, which must answer the oldest PING to the hop.
+func (c *Circuit) pongLocked(hop int, data []byte) error {
+	if len(c.pings[hop]) == 0 || subtle.ConstantTimeCompare(c.pings[hop][0].text[:], data) != 1 {
+		return violation("PONG without PING")
+	}
+	p := c.pings[hop][0]
+	c.pings[hop] = c.pings[hop][1:]
+	d := time.Since(p.sent)
+	if hop == len(c.relays)-1 {
+		c.rtt = d
+	}
+	if p.pong != nil {
+		p.pong <- d
+	}
+	return nil
+}
+
+// echo is an ECHO that waits for its answer.
+type echo struct {
+	data   [cell.DataSize]byte
+	answer chan error // capacity 1
+}
+
+// Echo sends cell.DataSize bytes to a hop, counted from 0, which returns them,
+// and gives the time that took. A *BusyError says that the hop is at its limit.
+func (c *Circuit) Echo(ctx context.Context, hop int, data []byte) (time.Duration, error) {
+	if len(data) != cell.DataSize {
+		return 0, fmt.Errorf("circuit: an echo has %d bytes, not %d", cell.DataSize, len(data))
+	}
+	if hop < 0 || hop >= c.Hops() {
+		return 0, fmt.Errorf("circuit: no hop %d", hop)
+	}
+	e := &echo{answer: make(chan error, 1)}
+	copy(e.data[:], data)
+	start := time.Now()
+	err := c.send(ctx, hop, cell.Message{Command: cell.Echo, Data: data}, false, nil, func() {
+		c.echoes[hop] = append(c.echoes[hop], e)
+	})
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case err := <-e.answer:
+		return time.Since(start), err
+	case <-c.done:
+		return 0, c.closedError()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// echoReplyLocked takes an ECHO_REPLY, which must return the oldest ECHO to the
+// hop unchanged.
+func (c *Circuit) echoReplyLocked(hop int, data []byte) error {
+	if len(c.echoes[hop]) == 0 || subtle.ConstantTimeCompare(c.echoes[hop][0].data[:], data) != 1 {
+		return violation("ECHO_REPLY without ECHO")
+	}
+	c.popEchoLocked(hop).answer <- nil
+	return nil
+}
+
+func (c *Circuit) echoBusyLocked(hop int, data []byte) error {
+	if len(c.echoes[hop]) == 0 {
+		return violation("ECHO_BUSY without ECHO")
+	}
+	after := time.Duration(binary.BigEndian.Uint16(data)) * time.Second
+	c.popEchoLocked(hop).answer <- &BusyError{RetryAfter: after}
+	return nil
+}
+
+func (c *Circuit) popEchoLocked(hop int) *echo {
+	e := c.echoes[hop][0]
+	c.echoes[hop] = c.echoes[hop][1:]
+	return e
+}

@@ -1,0 +1,457 @@
+package circuit
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"hearsay/circuit/link"
+	"hearsay/circuit/path"
+	"hearsay/directory"
+)
+
+// Config configures a Pool.
+type Config struct {
+	Network directory.NetworkID
+	Views   *directory.Views // must not be nil; may hold no view yet
+	// Dial returns the live link to a relay, or a new one.
+	Dial func(context.Context, link.Target) (*link.Link, error)
+	// State keeps guards and layer-2 guards over restarts. Nil: they are drawn
+	// anew at each start, which gives anonymity away in the long run.
+	State State
+	Lab   bool         // a tenth of all waits for relays
+	Log   *slog.Logger // nil: discard
+	// Events is told what happens, one event at a time. It must not block and
+	// must not call Get. Nil: nobody.
+	Events func(Event)
+}
+
+// Pool keeps a client's circuits: it builds spare ones ahead, extends them to
+// destinations, watches them, and replaces the guard when it fails.
+//
+// One goroutine, that of Run, owns all decisions; the methods are safe for
+// concurrent use.
+type Pool struct {
+	cfg     Config
+	log     *slog.Logger
+	wake    chan struct{} // capacity 1: inbox has grown
+	stopped chan struct{} // closed when Run has ended
+
+	// Owned by Run.
+	ctx       context.Context
+	selector  *path.Selector
+	rnd       *rand.Rand
+	entries   map[*Circuit]*entry
+	waiters   []*waiter
+	tasks     map[*task]struct{}
+	links     map[directory.RelayID]*poolLink
+	lost      map[directory.RelayID]time.Time // when the link to a guard was lost
+	refusals  map[directory.RelayID]int       // CREATEs refused by a guard in a row
+	retrying  bool                            // a failed guard is being dialed
+	guard     directory.RelayID               // preferred at the last step
+	warmUntil time.Time
+	warmLeft  int
+	nextBuild time.Time
+	nextSpare time.Time
+	nextPing  time.Time
+	updated   time.Time
+	view      *directory.View
+	noPath    string // why none could be chosen last time, or ""
+
+	wg sync.WaitGroup // tasks, watchers of links, goroutines of circuits
+
+	mu     sync.Mutex
+	closed bool
+	inbox  []func() // for Run; bounded by callers that wait and by circuits
+	live   map[*Circuit]struct{}
+	lastID uint64
+	why    string
+	// guardNow is the guard in use, nil before the first.
+	guardNow *directory.Relay
+}
+
+// entry is what the pool knows about one circuit that is built.
+type entry struct {
+	c        *Circuit
+	path     path.Path
+	key      key // of a circuit in use; zero for a spare
+	fresh    bool
+	retireAt time.Time // of a spare: closed then
+	closeAt  time.Time
+}
+
+// key tells apart what may share a circuit.
+type key struct {
+	purpose   Purpose
+	isolation string
+	dest      directory.RelayID
+}
+
+// waiter is a caller of Get.
+type waiter struct {
+	req      Request
+	key      key
+	result   chan result // capacity 1
+	task     *task       // of a Fresh request
+	failures int         // of the destination
+	gone     bool        // answered or given up
+	why      string      // guarded by Pool.mu
+}
+
+type result struct {
+	c   *Circuit
+	err error
+}
+
+// stateName is the name of the path state in Config.State.
+const stateName = "circuit/path"
+
+// NewPool makes a pool and reads the remembered guards. A state that is
+// damaged or of another network is an error: drawing new guards without need
+// would weaken the user.
+func NewPool(cfg Config) (*Pool, error) {
+	if cfg.Views == nil || cfg.Dial == nil {
+		return nil, errors.New("circuit: a pool needs Views and Dial")
+	}
+	p := &Pool{
+		cfg: cfg, log: cfg.Log,
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		rnd:      rand.New(secureSource{}),
+		entries:  map[*Circuit]*entry{},
+		tasks:    map[*task]struct{}{},
+		links:    map[directory.RelayID]*poolLink{},
+		lost:     map[directory.RelayID]time.Time{},
+		refusals: map[directory.RelayID]int{},
+		live:     map[*Circuit]struct{}{},
+		why:      "there is no snapshot of the network yet",
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.selector = path.New(cfg.Network, cfg.Lab, p.rnd)
+	if cfg.State == nil {
+		return p, nil
+	}
+	raw, err := cfg.State.Load(stateName)
+	if err != nil {
+		return nil, fmt.Errorf("load guards: %w", err)
+	}
+	if raw != nil {
+		st, err := path.ParseState(raw)
+		if err == nil {
+			err = p.selector.Restore(st)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load guards: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// secureSource draws from the operating system: the draws decide who sees the
+// user.
+type secureSource struct{}
+
+func (secureSource) Uint64() uint64 {
+	var b [8]byte
+	crand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// Get returns a circuit for the request: an open one that serves the same
+// purpose, isolation and destination, or a new one. It waits until there is
+// one or ctx ends; the error then says in words what was missing. It returns
+// early, with ErrDestination, if the destination itself is the reason.
+//
+// Circuits are shared by equal requests; closing one closes it for all.
+func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
+	switch r.Purpose {
+	case Send, Subscribe, Directory:
+	default:
+		return nil, fmt.Errorf("circuit: nobody can ask for a circuit for %q", r.Purpose)
+	}
+	w := &waiter{
+		req: r, key: key{r.Purpose, r.Isolation, r.Destination},
+		result: make(chan result, 1), why: "no circuit is built yet",
+	}
+	p.post(func() { p.waiters = append(p.waiters, w) })
+	select {
+	case res := <-w.result:
+		return res.c, res.err
+	case <-ctx.Done():
+		p.post(func() { w.gone = true })
+		select {
+		case res := <-w.result: // both at once
+			return res.c, res.err
+		default:
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return nil, fmt.Errorf("circuit: %s: %w", w.why, ctx.Err())
+	case <-p.stopped:
+		return nil, fmt.Errorf("%w: the pool has ended", ErrClosed)
+	}
+}
+
+// Circuits describes all circuits, those being built included.
+func (p *Pool) Circuits() []Info {
+	p.mu.Lock()
+	list := make([]*Circuit, 0, len(p.live))
+	for c := range p.live {
+		list = append(list, c)
+	}
+	p.mu.Unlock()
+	infos := make([]Info, 0, len(list))
+	for _, c := range list {
+		infos = append(infos, c.Info())
+	}
+	sortInfos(infos)
+	return infos
+}
+
+// Why says in words why no circuit can be built now, or "".
+func (p *Pool) Why() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.why
+}
+
+func (p *Pool) setWhy(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.why = why
+}
+
+// post lets Run execute f. After the end of Run, f is dropped.
+func (p *Pool) post(f func()) {
+	p.mu.Lock()
+	if !p.closed {
+		p.inbox = append(p.inbox, f)
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run builds and watches circuits until ctx ends; then it closes all of them
+// and waits for their goroutines. It must be called once.
+func (p *Pool) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.ctx = ctx
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		changed := p.cfg.Views.Changed()
+		p.mu.Lock()
+		inbox := p.inbox
+		p.inbox = nil
+		p.mu.Unlock()
+		for _, f := range inbox {
+			f()
+		}
+		now := time.Now()
+		timer.Reset(max(0, p.step(now).Sub(now)))
+		select {
+		case <-p.wake:
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			p.end()
+			return nil
+		}
+	}
+}
+
+// end closes everything.
+func (p *Pool) end() {
+	p.mu.Lock()
+	p.closed = true
+	p.inbox = nil
+	list := make([]*Circuit, 0, len(p.live))
+	for c := range p.live {
+		list = append(list, c)
+	}
+	p.mu.Unlock()
+	for _, c := range list {
+		c.destroy("this side stops")
+	}
+	close(p.stopped)
+	p.wg.Wait()
+}
+
+// interval is how often Run looks at everything even if nothing happens.
+const interval = time.Second
+
+// minStep bounds how often waiting alone makes Run look.
+const minStep = 20 * time.Millisecond
+
+// step does what is due and returns when it must be called again at the
+// latest.
+func (p *Pool) step(now time.Time) time.Time {
+	next := now.Add(interval)
+	p.refresh(now)
+	p.checkAges(now)
+	p.checkHealth(now)
+	p.checkGuard(now)
+	next = sooner(next, p.serve(now))
+	next = sooner(next, p.buildSpares(now))
+	p.retryGuard(now)
+	p.closeIdleLinks(now)
+	p.save()
+	if p.view != nil {
+		p.setWhy(p.noPath)
+	}
+	if soonest := now.Add(minStep); next.Before(soonest) {
+		return soonest
+	}
+	return next
+}
+
+// refresh hands the view to the selector when it changed, and now and then
+// since it ages.
+func (p *Pool) refresh(now time.Time) {
+	v := p.cfg.Views.Current()
+	if v == nil || v == p.view && now.Sub(p.updated) < refreshEvery {
+		return
+	}
+	p.view, p.updated = v, now
+	p.selector.Update(v, v.State(now), now)
+}
+
+// save persists guards and layer-2 guards when they changed. If that fails, it
+// is tried again when they change again; until a restart nothing is lost.
+func (p *Pool) save() {
+	st, changed := p.selector.State()
+	if !changed || p.cfg.State == nil {
+		return
+	}
+	if err := p.cfg.State.Save(stateName, st.Append(nil)); err != nil {
+		p.log.Warn("guards were not saved", slog.Any(keyReason, err))
+	}
+}
+
+// serve gives circuits to those who wait, and starts what they need.
+func (p *Pool) serve(now time.Time) time.Time {
+	next := now.Add(interval)
+	for _, w := range p.waiters {
+		if w.gone {
+			continue
+		}
+		if !w.req.Fresh {
+			if c := p.reusable(w.key); c != nil {
+				p.answer(w, result{c: c})
+				continue
+			}
+			if p.building(w.key) {
+				continue
+			}
+		} else if w.task != nil {
+			continue
+		}
+		why, at := p.begin(w, now)
+		p.mu.Lock()
+		if why != "" {
+			w.why = why
+		}
+		p.mu.Unlock()
+		next = sooner(next, at)
+	}
+	kept := p.waiters[:0]
+	for _, w := range p.waiters {
+		if !w.gone {
+			kept = append(kept, w)
+		}
+	}
+	clear(p.waiters[len(kept):])
+	p.waiters = kept
+	return next
+}
+
+func (p *Pool) answer(w *waiter, r result) {
+	w.gone = true
+	w.result <- r
+}
+
+// reusable returns the youngest open circuit of a key that need not be
+// replaced.
+func (p *Pool) reusable(k key) *Circuit {
+	var best *entry
+	for _, e := range p.entries {
+		if e.key == k && !e.c.isRetired() && (best == nil || e.c.born.After(best.c.born)) {
+			best = e
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best.c
+}
+
+func (p *Pool) building(k key) bool {
+	for t := range p.tasks {
+		if t.waiter == nil && t.key == k {
+			return true
+		}
+	}
+	return false
+}
+
+// newID returns the id of the next circuit.
+func (p *Pool) newID() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastID++
+	return strconv.FormatUint(p.lastID, 10)
+}
+
+// track notes a circuit from its first cell to its end. It returns false if
+// the pool has ended.
+func (p *Pool) track(c *Circuit) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.live[c] = struct{}{}
+	return true
+}
+
+// closedCircuit is called by a circuit when it is gone.
+func (p *Pool) closedCircuit(c *Circuit) {
+	p.mu.Lock()
+	delete(p.live, c)
+	p.mu.Unlock()
+	p.post(func() {
+		e := p.entries[c]
+		if e == nil {
+			return // it never opened
+		}
+		delete(p.entries, c)
+		i := c.Info()
+		p.log.Debug("circuit closed", slog.String(keyReason, i.Reason))
+		p.tell(Event{Type: EventClosed, Circuit: i, Detail: i.Reason})
+	})
+}
+
+func (p *Pool) tell(e Event) {
+	if p.cfg.Events != nil {
+		p.cfg.Events(e)
+	}
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
+}
