@@ -1,0 +1,4 @@
+package mailbox
+
+// Keys of log attributes.
+const logError = "error"

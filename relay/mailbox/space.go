@@ -1,0 +1,60 @@
+package mailbox
+
+import (
+	"sync"
+	"time"
+)
+
+// Space below which nothing new is taken (SPEC.md §7.5).
+const (
+	minFree      = 256 << 20 // bytes, for SEND and NEW
+	fullForNew   = 90        // percent used
+	fullForSend  = 95
+	spaceCache   = time.Second
+	busyArgument = 5 // seconds after which a sender may try again
+)
+
+// space watches the disk, asking at most once a second.
+type space struct {
+	read func() (free, total uint64, err error)
+	lab  bool // the percentages hold outside of labs only
+
+	mu          sync.Mutex
+	at          time.Time
+	known       bool
+	free, total uint64
+}
+
+// refuses tells whether NEW and SEND are refused now. A disk that does not
+// answer refuses both.
+func (s *space) refuses() (newQueue, send bool) {
+	free, total, ok := s.get()
+	if !ok {
+		var err error
+		if free, total, err = s.read(); err != nil {
+			return true, true
+		}
+		s.set(free, total)
+	}
+	if free < minFree {
+		return true, true
+	}
+	if s.lab || total == 0 {
+		return false, false
+	}
+	used := 100 - float64(free)*100/float64(total)
+	return used >= fullForNew, used >= fullForSend
+}
+
+func (s *space) get() (free, total uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	age := time.Since(s.at)
+	return s.free, s.total, s.known && age >= 0 && age < spaceCache
+}
+
+func (s *space) set(free, total uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free, s.total, s.at, s.known = free, total, time.Now(), true
+}
