@@ -47,6 +47,8 @@ type App struct {
 	events *chat.Subscription
 	first  onboarding
 	status chat.Status
+	path   chat.Path
+	served bool
 
 	contacts      []chat.Contact
 	current       int    // index into contacts, -1 none
