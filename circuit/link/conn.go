@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -25,7 +24,8 @@ type Link struct {
 	// relay says that our receiving limits on this connection are those of a
 	// relay link. They cannot change later.
 	relay   bool
-	leaf    [32]byte // TLS key that the peer proved
+	creds   *credentials // shown on this connection; nil for clients
+	leaf    [32]byte     // TLS key that the peer proved
 	hasLeaf bool
 	expect  directory.RelayID // the relay at whose address an accepted relay link came in
 	target  *Target           // of a dialed link
@@ -223,7 +223,7 @@ func (l *Link) armLocked() {
 		after = drainClose
 	case !l.used && !l.dialed:
 		after = max(0, firstUse-time.Since(l.born))
-	case l.e.creds.Load() != nil && l.proven:
+	case l.creds != nil && l.proven:
 		after = idleClose - idleCloseJitter + rand.N(2*idleCloseJitter)
 	default:
 		l.stopTimerLocked() // links of clients end with their idle timeout
@@ -263,7 +263,11 @@ func (l *Link) prove(id directory.RelayID, role Role) {
 // sendHello sends our LINK_HELLO on the control stream, which it keeps for
 // later control cells.
 func (l *Link) sendHello(s *quic.Stream) error {
-	if _, err := s.Write(helloCell(l.e.hello())); err != nil {
+	hello := cell.Hello{Lowest: version, Highest: version, Network: l.e.cfg.Network} // all that a client says
+	if l.creds != nil {
+		hello = l.creds.hello(l.e.cfg.Role, time.Now())
+	}
+	if _, err := s.Write(helloCell(hello)); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -334,8 +338,8 @@ func (l *Link) finish(why error) {
 	if l.release != nil {
 		l.release()
 	}
-	if l.e.ctx.Err() == nil && why != nil && !errors.As(why, new(*quic.ApplicationError)) {
-		l.e.log.Debug("link closed", slog.String(keyReason, why.Error()))
+	if l.e.ctx.Err() == nil {
+		l.e.log.Debug("link closed", slog.String(keyReason, reason(why)))
 	}
 }
 

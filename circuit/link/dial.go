@@ -104,13 +104,15 @@ func (e *Endpoint) dialAll(ctx context.Context, t Target) (*Link, error) {
 		if e2 == nil {
 			return l, nil
 		}
-		e.log.Debug("dial failed", relayAttr(t.ID), slog.String(keyReason, e2.Error()))
+		e.log.Debug("dial failed", relayAttr(t.ID), slog.String(keyReason, reason(e2)))
 		switch {
 		case e.ctx.Err() != nil:
 			return nil, ErrClosed
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(e2, ErrWrongNet) || errors.Is(e2, ErrWrongKey) && !errors.Is(err, ErrWrongNet):
+			err = e2
+		case errors.Is(err, ErrUnreachable):
 			err = e2
 		}
 	}
@@ -124,7 +126,7 @@ func (e *Endpoint) dialOne(ctx context.Context, t Target, a netip.AddrPort) (*Li
 	if creds == nil {
 		pc, err := e.cfg.ListenPacket()
 		if err != nil {
-			return nil, fmt.Errorf("%w: no socket: %w", ErrUnreachable, err)
+			return nil, fmt.Errorf("%w: no socket", ErrUnreachable)
 		}
 		tr, conf = newTransport(), dialingClientConfig()
 		tr.Conn = pc
@@ -136,7 +138,7 @@ func (e *Endpoint) dialOne(ctx context.Context, t Target, a netip.AddrPort) (*Li
 		return nil, dialError(err)
 	}
 	l := newLink(e, conn)
-	l.dialed, l.relay, l.target, l.release = true, creds != nil, &t, release
+	l.dialed, l.relay, l.creds, l.target, l.release = true, creds != nil, creds, &t, release
 	if t.LinkKey != ([32]byte{}) && !t.Partial {
 		l.peer, l.role, l.proven = t.ID, RoleRelay, true
 	}
@@ -153,7 +155,7 @@ func dialError(err error) error {
 	if errors.Is(err, ErrWrongKey) {
 		return ErrWrongKey
 	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	return fmt.Errorf("%w: %s", ErrUnreachable, reason(err))
 }
 
 // greet opens the control stream, and waits for the answer if the peer's key
@@ -165,7 +167,7 @@ func (e *Endpoint) greet(ctx context.Context, l *Link) (*Link, error) {
 	}
 	if err != nil {
 		l.finish(err)
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %s", ErrUnreachable, reason(err))
 	}
 	why := make(chan error, 1) // why the control stream ended
 	serving := e.start(func() {

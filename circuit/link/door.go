@@ -60,6 +60,8 @@ type visit struct {
 	state  *prefixState     // nil in lab networks
 	relay  *directory.Relay // whose address it came from and whose limits it got, or nil
 
+	creds *credentials // shown in the handshake; set before it completes
+
 	// Guarded by d.mu.
 	pending bool // counted in state.pending, else in state.links
 	shaking bool // counted in d.handshakes

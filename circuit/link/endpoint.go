@@ -16,7 +16,6 @@ import (
 
 	"github.com/quic-go/quic-go"
 
-	"hearsay/circuit/cell"
 	"hearsay/directory"
 )
 
@@ -246,14 +245,6 @@ func (e *Endpoint) Addr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return addrPort(e.cfg.Conn.LocalAddr())
-}
-
-// hello is our LINK_HELLO. A client's says nothing but the network.
-func (e *Endpoint) hello() cell.Hello {
-	if c := e.creds.Load(); c != nil {
-		return c.hello(e.cfg.Role, time.Now())
-	}
-	return cell.Hello{Lowest: version, Highest: version, Network: e.cfg.Network}
 }
 
 // proofTime is the time by which proofs are judged. A client's clock may be

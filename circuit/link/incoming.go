@@ -21,6 +21,7 @@ func (e *Endpoint) receive(conn *quic.Conn) {
 		return
 	}
 	l := newLink(e, conn)
+	l.creds = v.creds
 	if v.relay != nil {
 		l.relay, l.expect = true, v.relay.ID
 		if !l.hasLeaf {

@@ -74,7 +74,13 @@ func baseTLS() *tls.Config {
 func serverTLS(creds func() *credentials) *tls.Config {
 	c := baseTLS()
 	c.ClientAuth = tls.RequestClientCert
-	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &creds().cert, nil }
+	c.GetCertificate = func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		now := creds()
+		if v, ok := info.Context().Value(visitKey{}).(*visit); ok {
+			v.creds = now // LINK_HELLO must vouch for this certificate, not for a later one
+		}
+		return &now.cert, nil
+	}
 	return c
 }
 
