@@ -121,16 +121,22 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		side = bw - 2 - 41 - 3
 	}
 	var text []string
+	if bh < 16 { // the link before the words about it
+		text = append(text, "[c] copy   [esc] close")
+		text = append(text, chunks(d.invite.Link, side)...)
+	}
 	add := func(s string) { text = append(text, wrap(s, side)...) }
 	add("One use. Expires in " + untilText(d.invite.Expires.Sub(a.now())) + ".")
 	add("Network: " + chat.Sanitize(a.status.Network) + labMark(a.status.Lab))
 	add("")
 	add("Show it to one person, face to face if you can. Whoever gets it first can answer in their name.")
 	add("")
-	for _, l := range chunks(d.invite.Link, side) {
-		text = append(text, a.theme.accent.Render(l))
+	if bh >= 16 {
+		for _, l := range chunks(d.invite.Link, side) {
+			text = append(text, a.theme.accent.Render(l))
+		}
+		add("")
 	}
-	add("")
 	if d.invite.Name != "" {
 		add("for: " + chat.Sanitize(d.invite.Name))
 	}

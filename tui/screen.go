@@ -251,6 +251,9 @@ func (a *App) statusBar(w int) string {
 		chat.StaleView: a.theme.warn.Render("◐"), chat.Offline: a.theme.bad.Render("○"),
 	}[a.status.Health]
 	health := glyph + " " + string(a.status.Health)
+	if w < splitWidth-2 {
+		return fit(health+a.shortStatus(), w)
+	}
 	right := ""
 	if a.status.Lab {
 		right = a.theme.warn.Render("LAB") + " "
@@ -266,6 +269,22 @@ func (a *App) statusBar(w int) string {
 	right += " │ " + a.now().Format("15:04")
 	room := w - ansi.StringWidth(health) - ansi.StringWidth(right) - 6
 	return spread(health+" │ "+a.pathText(room), " │ "+right, w)
+}
+
+// shortStatus is what follows the health word where there is no room for a
+// path.
+func (a *App) shortStatus() string {
+	s := ""
+	if a.status.Lab {
+		s += " · " + a.theme.warn.Render("LAB")
+	}
+	if a.status.Queued > 0 {
+		s += fmt.Sprintf(" · %d queued", a.status.Queued)
+	}
+	if a.served && a.path.Open {
+		s += " · 3 hops"
+	}
+	return s
 }
 
 // pathText says the path as fully as the room allows.

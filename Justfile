@@ -1,0 +1,45 @@
+# list the recipes
+default:
+    @just --list
+
+# build the three programs into bin/
+build:
+    CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/hearsay ./cmd/hearsay-relay ./cmd/hearsay-directory
+
+# all tests, in random order
+test:
+    go test -shuffle=on ./...
+
+# all tests under the race detector (needs a C compiler)
+race:
+    go test -race -shuffle=on ./...
+
+# run every fuzz target for a time, such as: just fuzz 60s
+fuzz TIME="60s":
+    go test ./... -list '^Fuzz' -json | bash .ci/fuzz {{TIME}}
+
+# benchmarks, circuits first
+bench:
+    go test -run '^$' -bench . ./circuit/... ./directory/... ./relay/... ./chat/... ./tui/...
+
+# formatting, vet, staticcheck, and the rules between packages
+lint:
+    test -z "$(go run mvdan.cc/gofumpt@v0.12.0 -l .)"
+    go vet ./...
+    go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+    go test -run 'Arrows|Pure|Programs' ./cmd
+
+# references to specifications resolve, labels are unique
+specs:
+    go test -run 'Spec|Labels' ./cmd
+
+# the recorded vectors still hold
+vectors:
+    go test -count=1 -run 'Vector|Golden' ./...
+
+# a private network on this computer, with an echo contact
+demo:
+    go run ./cmd/hearsay demo
+
+# what the server runs
+ci: lint specs test race vectors
