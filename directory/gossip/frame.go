@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"hearsay/directory"
 )
 
 // Type is the type of a message (SPEC.md §3).
@@ -81,11 +83,11 @@ func maxBody(t Type) int {
 	case TypeFile | answerBit:
 		return maxFileAnswer
 	case TypeHead | answerBit:
-		return maxHeader
+		return directory.MaxHead
 	case TypeSnapshot | answerBit:
-		return 1 + maxSnapshot
+		return 1 + directory.MaxSnapshot
 	case TypeProof | answerBit:
-		return 2 + 2*64*32
+		return maxProofAnswer
 	case TypeDocument | answerBit:
 		return maxFileVersion
 	case TypeLeaves | answerBit:

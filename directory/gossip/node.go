@@ -1,9 +1,18 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"hearsay/directory"
 )
@@ -11,6 +20,11 @@ import (
 // ErrNoNetwork is returned by NewNode if neither the configuration nor the
 // state directory holds the network file.
 var ErrNoNetwork = errors.New("gossip: the network file is not known yet; fetch it first")
+
+// RefusedError tells why a record was refused. Its text is fit for operators.
+type RefusedError struct{ Verdict VerdictCode }
+
+func (e *RefusedError) Error() string { return "gossip: " + e.Verdict.String() }
 
 // NodeConfig configures a Node.
 type NodeConfig struct {
@@ -31,54 +45,376 @@ type NodeConfig struct {
 // Node is the gossiping side of a relay or directory node. Its methods are
 // safe for concurrent use.
 type Node struct {
-	cfg NodeConfig
+	cfg     NodeConfig
+	network directory.NetworkID
+	lab     bool
+	log     *slog.Logger
+	store   *Store
+	limits  *limits
+	archive *archive
+	secret  []byte
+	answers *rate.Limiter // bytes of documents that all askers get
+	pulls   chan Peer     // announced heads; when full they are dropped, for they come again
+
+	installing sync.Mutex // held while a snapshot is verified, saved and shown
+
+	mu       sync.Mutex
+	chain    *directory.Chain
+	state    directory.State
+	log6962  *directory.Log // of all headers known, the newest included
+	snapshot []byte
+	head     *directory.Head
+	view     *directory.View
+	sessions map[*session]struct{}
+	asked    map[have]time.Time // rumours for which a peer was asked, and when
+	verdict  VerdictCode
+	judgedAt time.Time
+	announce chan struct{} // closed and replaced at each new snapshot
 }
 
 // NewNode loads the state in cfg.Dir, verifies it and sets cfg.Views from it.
 // Close releases the files again; Run need not have been called.
-func NewNode(cfg NodeConfig) (*Node, error) { return &Node{cfg: cfg}, nil }
+func NewNode(cfg NodeConfig) (*Node, error) {
+	a, err := openArchive(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, network: cfg.Link.ID, log: orDiscard(cfg.Log), archive: a,
+		answers:  rate.NewLimiter(answerRate, answerBurst),
+		pulls:    make(chan Peer, 16),
+		sessions: make(map[*session]struct{}),
+		asked:    make(map[have]time.Time),
+		announce: make(chan struct{}),
+	}
+	if err := n.restore(time.Now()); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return n, nil
+}
 
-// Run keeps streams to peers, reconciles, and pulls new snapshots until ctx
-// ends. It returns ctx.Err after everything that it started has ended.
-func (n *Node) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+func (n *Node) restore(now time.Time) error {
+	raws, err := n.archive.files()
+	if err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	if len(n.cfg.Files) > len(raws) {
+		raws = n.cfg.Files
+	}
+	if len(raws) == 0 {
+		return ErrNoNetwork
+	}
+	if n.chain, err = directory.VerifyChain(n.network, raws, now); err != nil {
+		return err
+	}
+	if err := n.archive.saveFiles(n.chain); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	n.lab = n.chain.Current().Lab
+	n.limits = newLimits(n.lab)
+	n.store = newStore(n.network, n.lab)
+	s, err := n.archive.load()
+	if err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	if n.secret = s.secret; len(n.secret) != 32 {
+		n.secret = make([]byte, 32)
+		_, _ = rand.Read(n.secret) // never fails
+		if err := n.archive.saveSecret(n.secret); err != nil {
+			return fmt.Errorf("gossip: %w", err)
+		}
+	}
+	if err := n.restoreSnapshot(s, now); err != nil {
+		return err
+	}
+	if err := n.store.load(n.recordsPath(), n.rules(), now); err != nil {
+		// Records come back by gossip, so a damaged file costs a minute.
+		n.log.Warn("records of the last run are not used", logReason, err)
+	}
+	return nil
+}
+
+// restoreSnapshot takes up the snapshot of the last run. One that is too old to
+// be of use is left out, but the state that forbids older ones stays.
+func (n *Node) restoreSnapshot(s stored, now time.Time) (err error) {
+	if s.state == nil {
+		n.state = n.chain.InitialState()
+		n.log6962, err = directory.NewLog(n.chain)
+		return err
+	}
+	if n.state, err = directory.ParseState(s.state); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	if n.log6962, err = directory.LogOf(s.leaves); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	snap, err := directory.ParseSnapshot(s.snapshot)
+	if err != nil {
+		return fmt.Errorf("gossip: stored snapshot: %w", err)
+	}
+	view, err := n.chain.Restore(snap, n.state, now)
+	if err != nil {
+		n.log.Warn("snapshot of the last run is not used", logReason, err)
+		return nil
+	}
+	n.showLocked(s.snapshot, &snap.Head, view)
+	return nil
+}
 
 // Close closes the state files. Call it after Run and all Serve calls ended.
-func (n *Node) Close() error { return nil }
+func (n *Node) Close() error {
+	return errors.Join(n.store.save(n.recordsPath()), n.archive.close())
+}
 
-// ServeGossip serves a gossip stream (kind 0x20) that the proven peer opened.
-// It returns when the stream ended, and has closed it.
-func (n *Node) ServeGossip(ctx context.Context, peer directory.RelayID, s Stream) error { return nil }
+func (n *Node) recordsPath() string { return filepath.Join(n.cfg.Dir, recordsName) }
 
-// ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
-// at most one full snapshot on it. It returns when the stream ended, and has
-// closed it.
-func (n *Node) ServeRequest(ctx context.Context, s Stream) error { return nil }
+// Store returns the records held.
+func (n *Node) Store() *Store { return n.store }
 
-// ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
-// quota of that link, one for all its streams; nil for a proven node.
-func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error { return nil }
+// Chain returns the verified network file.
+func (n *Node) Chain() *directory.Chain {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.chain
+}
 
-// Quota bounds what one client link may ask for. The zero value is ready.
-type Quota struct{}
+// rules decide which records are taken.
+func (n *Node) rules() directory.Rules {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.chain.Rules()
+	view := n.view
+	r.Listed = func(id directory.RelayID) bool {
+		if view == nil {
+			return false
+		}
+		_, ok := view.Relay(id)
+		return ok
+	}
+	return r
+}
+
+// hello describes this node now.
+func (n *Node) hello() hello {
+	items, print := n.store.set()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := hello{
+		role: n.cfg.Role, network: n.network, time: time.Now(),
+		fileVersion: uint32(n.chain.Current().Version),
+		count:       uint32(len(items)), fingerprint: print,
+	}
+	if n.head != nil {
+		d := &n.head.Header
+		h.epoch, h.headerHash, h.logSize, h.logRoot = d.Epoch, n.head.Hash(), d.LogSize, d.LogRoot
+	}
+	return h
+}
+
+// heard notes what a peer said of itself, and queues a pull if it is ahead.
+func (n *Node) heard(id directory.RelayID, h hello) {
+	n.mu.Lock()
+	ahead := uint64(h.fileVersion) > n.chain.Current().Version || h.epoch > n.state.Epoch
+	fork := n.head != nil && h.epoch == n.head.Header.Epoch && h.headerHash != n.head.Hash()
+	n.mu.Unlock()
+	if fork {
+		n.log.Warn("a peer holds another snapshot of the same epoch", logPeer, id.String(), logEpoch, h.epoch)
+	}
+	if !ahead {
+		return
+	}
+	if p, ok := n.peer(id); ok {
+		select {
+		case n.pulls <- p:
+		default:
+		}
+	}
+}
 
 // Publish stores this node's own signed descriptor (or, at a directory node,
 // one handed over before it runs) and spreads it. It fails with the reason if
 // the network's rules refuse it.
-func (n *Node) Publish(raw []byte) error { return nil }
+func (n *Node) Publish(raw []byte) error {
+	now := time.Now()
+	r, err := directory.ParseRecord(n.rules(), raw, now)
+	if err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	code, fresh := n.store.put(r, now)
+	if code != VerdictHeld {
+		return &RefusedError{Verdict: code}
+	}
+	if fresh {
+		n.spread(r, nil, 0)
+	}
+	return nil
+}
 
-// AddSnapshot verifies and installs a snapshot, as a signer releases it, and
-// tells the connected peers.
-func (n *Node) AddSnapshot(raw []byte) error { return nil }
+// take verifies and stores a record that a peer gave. The record is nil if it
+// does not verify; errRefused means that the peer must not be served further.
+func (n *Node) take(ss *session, raw []byte) (*directory.Record, VerdictCode, error) {
+	now := time.Now()
+	sum := sha256.Sum256(raw)
+	if r, ok := n.store.held(digest(sum[:16])); ok {
+		return r, VerdictHeld, nil
+	}
+	if !n.limits.record(ss.peer, len(raw), n.store.Len(), int(ss.theirs.count), now) {
+		return nil, VerdictRate, nil
+	}
+	r, err := directory.ParseRecord(n.rules(), raw, now)
+	if err != nil {
+		code := refusal(err)
+		n.log.Info("record refused", logPeer, ss.peer.String(), logReason, err)
+		// Peers forward only what they verified. A relay's own record may be
+		// merely of another program version.
+		if code == VerdictSignature || code == VerdictMalformed && !n.isOf(raw, nil, ss.peer) {
+			n.limits.punish(ss.peer, now)
+			return nil, code, errRefused
+		}
+		return nil, code, nil
+	}
+	code, fresh := n.store.put(r, now)
+	if fresh {
+		n.spread(r, ss, rumourDelay)
+	}
+	return r, code, nil
+}
+
+// isOf tells whether a record is of the relay. One that does not verify (r is
+// nil) is taken for a relay's own if it holds the relay's identity.
+func (n *Node) isOf(raw []byte, r *directory.Record, id directory.RelayID) bool {
+	if r != nil {
+		return r.ID == id
+	}
+	return bytes.Contains(raw, id[:])
+}
+
+// spread announces a record on all streams but the one it came from.
+func (n *Node) spread(r *directory.Record, from *session, within time.Duration) {
+	k, d := directory.GossipKey(n.network, r.ID), r.Value()
+	h := have{key: shortKey(k[:8]), seq: r.Seq, digest: shortDigest(d[:8])}
+	for _, ss := range n.open() {
+		if ss != from && (from == nil || ss.peer != from.peer) {
+			ss.rumour(h, randomDelay(within))
+		}
+	}
+}
+
+func (n *Node) open() []*session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]*session, 0, len(n.sessions))
+	for ss := range n.sessions {
+		list = append(list, ss)
+	}
+	return list
+}
+
+// claim tells whether the record may be asked for now: once a second, so that a
+// record is fetched from its first announcer, and from the next if that fails.
+func (n *Node) claim(h have, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at, ok := n.asked[h]; ok && now.Sub(at) < secondAsk {
+		return false
+	}
+	if len(n.asked) >= maxHave {
+		for old, at := range n.asked {
+			if now.Sub(at) >= secondAsk {
+				delete(n.asked, old)
+			}
+		}
+		if len(n.asked) >= maxHave {
+			return false // asked later, or found by reconciliation
+		}
+	}
+	n.asked[h] = now
+	return true
+}
+
+// judged notes what a bootstrap says of the own descriptor.
+func (n *Node) judged(peer directory.RelayID, code VerdictCode) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.bootstrapLocked(peer); !ok {
+		return
+	}
+	if code != n.verdict && code != VerdictHeld {
+		n.log.Warn("the directory does not take this relay's descriptor", logReason, code.String())
+	}
+	n.verdict, n.judgedAt = code, time.Now()
+}
+
+// Tell sends a verdict to a relay that has a stream open: why a directory does
+// not list it.
+func (n *Node) Tell(id directory.RelayID, code VerdictCode) {
+	v := verdict{key: key(directory.GossipKey(n.network, id)), code: code}
+	for _, ss := range n.open() {
+		if ss.peer == id {
+			ss.send(TypeVerdict, v.append(nil))
+			return
+		}
+	}
+}
 
 // Status tells how the node stands.
 type Status struct {
-	Peers   int         // open gossip streams
-	Records int         // descriptors held
+	Peers   int         // different nodes with a gossip stream
+	Records int         // descriptors and leave notices held
 	Epoch   uint64      // of the newest snapshot, 0 none
 	Listed  bool        // Self is in the newest snapshot
-	Verdict VerdictCode // last word of a peer on the own descriptor
-	Heard   bool        // whether any peer gave a verdict
+	Verdict VerdictCode // last word of a bootstrap on the own descriptor
+	Heard   bool        // whether a bootstrap gave a verdict
 }
 
-// Status returns a snapshot of the node's state.
-func (n *Node) Status() Status { return Status{} }
+// Status returns how the node stands now.
+func (n *Node) Status() Status {
+	records := n.store.Len()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := Status{Records: records, Verdict: n.verdict, Heard: !n.judgedAt.IsZero()}
+	peers := make(map[directory.RelayID]bool)
+	for ss := range n.sessions {
+		peers[ss.peer] = true
+	}
+	s.Peers = len(peers)
+	if n.view != nil {
+		s.Epoch = n.view.Epoch()
+		_, s.Listed = n.view.Relay(n.cfg.Self)
+	}
+	return s
+}
+
+// ServeGossip serves a gossip stream (kind 0x20) that the proven peer opened.
+// It returns when the stream ended, and has closed it.
+func (n *Node) ServeGossip(ctx context.Context, peer directory.RelayID, s Stream) error {
+	code, retry, ok := n.admit(peer)
+	if !ok {
+		return refuse(ctx, s, code, retry)
+	}
+	return n.converse(ctx, peer, s, false, false)
+}
+
+// converse runs one stream whose place was taken by limits.open.
+func (n *Node) converse(ctx context.Context, peer directory.RelayID, s Stream, opener, once bool) error {
+	defer n.limits.close(peer)
+	ss := newSession(n, peer, s, opener, once)
+	n.mu.Lock()
+	n.sessions[ss] = struct{}{}
+	n.mu.Unlock()
+	err := ss.run(ctx)
+	n.mu.Lock()
+	delete(n.sessions, ss)
+	n.mu.Unlock()
+	n.log.Debug("gossip stream ended", logPeer, peer.String(), logReason, err)
+	return err
+}
+
+// refuse answers a stream with BYE alone.
+func refuse(ctx context.Context, s Stream, code ByeCode, retry time.Duration) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_ = s.SetDeadline(time.Now().Add(frameTimeout))
+	_, err := s.Write(appendMessage(nil, TypeBye, appendBye(nil, code, retry)))
+	return errors.Join(err, s.Close())
+}

@@ -7,23 +7,22 @@ import (
 
 // Specification constants of requests (SPEC.md §7).
 const (
-	maxHeader       = 16 << 10 // bytes of one signed header
 	maxFileVersion  = 64 << 10 // bytes of one version of the network file
 	maxFileAnswer   = 1 << 20  // bytes of versions in one answer
-	maxSnapshot     = 16 << 20 // bytes of one full snapshot
 	maxLeavesAnswer = 32 << 15 // 32,768 leaf hashes in one answer
-	maxProofHashes  = 64       // hashes in one proof
+	maxVersions     = 1024     // versions of the network file
+	maxLog          = 1 << 24  // leaves that one pull may bring
+	slowestAsker    = 16 << 10 // bytes a second at which an answer must be taken
+	maxProofAnswer  = 2 + 2*64*32
 
 	snapshotNone = 0 // first byte of a SNAPSHOT answer: not there
 	snapshotFull = 1 // a full snapshot follows
-
-	noLeaf = ^uint64(0) // PROOF: no inclusion asked
 )
 
 var errAnswer = errors.New("gossip: malformed answer")
 
-// proofRequest asks for the consistency of two log sizes and, unless leaf is
-// noLeaf, the inclusion of one leaf in the newer.
+// proofRequest asks for the consistency of two log sizes and the inclusion of
+// one leaf in the newer.
 type proofRequest struct{ old, new, leaf uint64 }
 
 func (p proofRequest) append(b []byte) []byte {
@@ -85,51 +84,6 @@ func parseFiles(b []byte) ([][]byte, error) {
 		b = b[4+n:]
 	}
 	return raws, nil
-}
-
-// proofAnswer is the answer to PROOF. Empty on the wire: the node cannot tell.
-type proofAnswer struct{ consistency, inclusion [][32]byte }
-
-func (p proofAnswer) append(b []byte) []byte {
-	b = append(b, byte(len(p.consistency)))
-	for _, h := range p.consistency {
-		b = append(b, h[:]...)
-	}
-	b = append(b, byte(len(p.inclusion)))
-	for _, h := range p.inclusion {
-		b = append(b, h[:]...)
-	}
-	return b
-}
-
-func parseProofAnswer(b []byte) (p proofAnswer, err error) {
-	if p.consistency, b, err = parseHashes(b); err != nil {
-		return proofAnswer{}, err
-	}
-	if p.inclusion, b, err = parseHashes(b); err != nil {
-		return proofAnswer{}, err
-	}
-	if len(b) != 0 {
-		return proofAnswer{}, errTruncated
-	}
-	return p, nil
-}
-
-func parseHashes(b []byte) (hs [][32]byte, rest []byte, err error) {
-	if len(b) < 1 {
-		return nil, nil, errTruncated
-	}
-	n := int(b[0])
-	if n > maxProofHashes {
-		return nil, nil, errAnswer
-	}
-	if len(b) < 1+32*n {
-		return nil, nil, errTruncated
-	}
-	for i := range n {
-		hs = append(hs, [32]byte(b[1+32*i:]))
-	}
-	return hs, b[1+32*n:], nil
 }
 
 func appendLeaves(b []byte, leaves [][32]byte) []byte {

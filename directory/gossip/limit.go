@@ -1,0 +1,196 @@
+package gossip
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"hearsay/directory"
+)
+
+// Specification constants: what a node takes from others (SPEC.md §9). Periods
+// of ten minutes and more shrink in lab networks as the network file says.
+const (
+	frameTimeout      = 10 * time.Second // a started frame must be complete by then: slow peers
+	reconcileTimeout  = 60 * time.Second // one reconciliation, all rounds: slow peers
+	standingSmall     = 20               // below so many relays, gossip with every one
+	maxInbound        = 64               // relays that may hold streams to us: connection floods
+	maxPerPeer        = 4                // streams of one peer at once
+	recordRate        = 5                // new records a second from one peer: update floods
+	recordBurst       = 500
+	peerByteRate      = 256 << 10 // bytes of records a minute from one peer
+	allByteRate       = 4 << 20   // … from all peers together
+	fullSyncBytes     = 16 << 20  // once per peer and hour, while we hold under half of its records
+	fullSyncPeriod    = time.Hour
+	firstPenalty      = time.Hour // refusal after a record with a bad signature, doubling
+	lastPenalty       = 24 * time.Hour
+	updatesPerDay     = 12 // records of one relay: update floods by the origin
+	storeFloor        = 2000
+	storePerListed    = 4
+	storeCeiling      = 50_000
+	prefixSmall       = 16  // records per IPv4 /24 or IPv6 /48: identity floods
+	prefixLarge       = 256 // records per IPv4 /16 or IPv6 /32
+	snapshotsPerTerm  = 2   // full snapshots per client link and epoch length
+	requestsPerStream = 64  // requests on one stream
+
+	// Bytes of documents a second to all askers together, and at once; about a
+	// tenth of what a small relay has.
+	answerRate  = 1 << 20
+	answerBurst = 32 << 20
+)
+
+// Implementation constants: memory.
+const (
+	maxPeersKnown = 4096 // peers whose rates and penalties are remembered
+	maxConflicts  = 64   // pairs of conflicting records kept as evidence
+	maxQueue      = 256  // control messages waiting to be written on one stream
+	maxOwed       = 4 * maxWant
+)
+
+// peerLimits is what is remembered of a peer across its streams.
+type peerLimits struct {
+	records  *rate.Limiter
+	bytes    *rate.Limiter
+	streams  int
+	fullSync time.Time // start of the last full sync
+	budget   int       // bytes left of it
+	penalty  time.Duration
+	until    time.Time // refused until then
+	used     time.Time
+}
+
+// limits enforces what peers may do. It is safe for concurrent use.
+type limits struct {
+	lab bool
+
+	mu    sync.Mutex
+	peers map[directory.RelayID]*peerLimits
+	all   *rate.Limiter
+}
+
+func newLimits(lab bool) *limits {
+	return &limits{
+		lab:   lab,
+		peers: make(map[directory.RelayID]*peerLimits),
+		all:   rate.NewLimiter(rate.Limit(allByteRate)/60, allByteRate),
+	}
+}
+
+// peer returns the entry of a peer. When the table is full, the entry that was
+// idle for longest and bears no penalty goes; if there is none, the longest idle.
+func (l *limits) peer(id directory.RelayID, now time.Time) *peerLimits {
+	p := l.peers[id]
+	if p == nil {
+		if len(l.peers) >= maxPeersKnown {
+			l.evict(now)
+		}
+		p = &peerLimits{
+			records: rate.NewLimiter(recordRate, recordBurst),
+			bytes:   rate.NewLimiter(rate.Limit(peerByteRate)/60, peerByteRate),
+		}
+		l.peers[id] = p
+	}
+	p.used = now
+	return p
+}
+
+func (l *limits) evict(now time.Time) {
+	var worst directory.RelayID
+	var found *peerLimits
+	rank := func(p *peerLimits) int {
+		switch {
+		case p.streams > 0:
+			return 2
+		case now.Before(p.until):
+			return 1
+		}
+		return 0
+	}
+	for id, p := range l.peers {
+		if found == nil || rank(p) < rank(found) || rank(p) == rank(found) && p.used.Before(found.used) {
+			worst, found = id, p
+		}
+	}
+	delete(l.peers, worst)
+}
+
+// open counts a stream of a peer. It refuses one that is under a penalty or
+// has too many; retry says when to come back.
+func (l *limits) open(id directory.RelayID, now time.Time) (code ByeCode, retry time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.peer(id, now)
+	if now.Before(p.until) {
+		return ByeRefused, p.until.Sub(now), false
+	}
+	if p.streams >= maxPerPeer {
+		return ByeBusy, time.Second, false
+	}
+	p.streams++
+	return 0, 0, true
+}
+
+func (l *limits) close(id directory.RelayID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.peers[id]; p != nil && p.streams > 0 {
+		p.streams--
+	}
+}
+
+// punish refuses a peer for an hour, for twice as long each further time.
+func (l *limits) punish(id directory.RelayID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.peer(id, now)
+	p.penalty = min(max(2*p.penalty, directory.Scale(l.lab, firstPenalty)), directory.Scale(l.lab, lastPenalty))
+	p.until = now.Add(p.penalty)
+}
+
+func (l *limits) refused(id directory.RelayID, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.peers[id]
+	return p != nil && now.Before(p.until)
+}
+
+// record takes one new record of size bytes from the peer's rates, or tells
+// that the peer has sent more than its share. ours and theirs are the numbers
+// of records held: a node far behind may take a whole set at once.
+func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.peer(id, now)
+	if p.budget >= size {
+		p.budget -= size
+		return true
+	}
+	if 2*ours < theirs && (p.fullSync.IsZero() || now.Sub(p.fullSync) >= directory.Scale(l.lab, fullSyncPeriod)) {
+		p.fullSync, p.budget = now, fullSyncBytes-size
+		return true
+	}
+	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
+}
+
+// Quota bounds the full snapshots that one client link may take: two in each
+// epoch length of the network. The zero value is ready for use by all streams
+// of one link. It is safe for concurrent use.
+type Quota struct {
+	mu    sync.Mutex
+	since time.Time
+	taken int
+}
+
+func (q *Quota) take(now time.Time, epoch time.Duration) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.Sub(q.since) >= epoch {
+		q.since, q.taken = now, 0
+	}
+	if q.taken >= snapshotsPerTerm {
+		return false
+	}
+	q.taken++
+	return true
+}

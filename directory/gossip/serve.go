@@ -1,0 +1,215 @@
+package gossip
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"io"
+	"time"
+
+	"hearsay/directory"
+)
+
+var (
+	errBusy    = errors.New("gossip: this node has answered enough for now")
+	errAskRate = errors.New("gossip: the peer asked more than its share")
+)
+
+// ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
+// at most one full snapshot on it. It returns when the stream ended, and has
+// closed it.
+func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
+	taken := false
+	return n.serve(ctx, s, func(time.Time) bool {
+		first := !taken
+		taken = true
+		return first
+	})
+}
+
+// ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
+// quota of that link, one for all its streams; nil for a proven node.
+func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error {
+	return n.serve(ctx, s, func(now time.Time) bool {
+		if q == nil {
+			return true
+		}
+		epoch := directory.EpochUnit(n.lab)
+		if v := n.cfg.Views.Current(); v != nil {
+			epoch = v.EpochLength()
+		}
+		return q.take(now, epoch)
+	})
+}
+
+// serve answers requests one after the other (SPEC.md §7). full asks leave for
+// one full snapshot.
+func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) bool) error {
+	unblock := func() { _ = s.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, unblock)
+	defer stop()
+	watch := time.AfterFunc(frameTimeout, unblock)
+	defer watch.Stop()
+	err := n.answerAll(s, watch, full)
+	var bye []byte
+	switch {
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, errBye):
+		return s.Close()
+	case errors.Is(err, errBusy):
+		bye = appendBye(nil, ByeBusy, 10*time.Second)
+	case errors.Is(err, errAskRate):
+		bye = appendBye(nil, ByeRate, n.hourOf())
+	default:
+		bye = appendBye(nil, ByeProtocol, 0)
+	}
+	watch.Reset(frameTimeout)
+	_, _ = s.Write(appendMessage(nil, TypeBye, bye))
+	return errors.Join(err, s.Close())
+}
+
+func (n *Node) hourOf() time.Duration { return directory.Scale(n.lab, time.Hour) }
+
+func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool) error {
+	if _, err := s.Write(appendMessage(nil, TypeHello, n.hello().append(nil))); err != nil {
+		return err
+	}
+	r := frameReader{
+		r: s,
+		allow: func(t Type) bool {
+			return t >= TypeFile && t <= TypeLeaves || t == TypeBye
+		},
+		started: func() { watch.Reset(frameTimeout) },
+	}
+	for range requestsPerStream {
+		// The next request must come within the frame timeout, too: an idle
+		// stream holds one of the two places of a link.
+		watch.Reset(frameTimeout)
+		m, err := r.next()
+		if err != nil {
+			return err
+		}
+		if m.typ == TypeBye {
+			return errBye
+		}
+		b, err := n.answerOne(m, full)
+		if err != nil {
+			return err
+		}
+		if !n.answers.AllowN(time.Now(), len(b)) {
+			return errBusy
+		}
+		watch.Reset(frameTimeout + time.Duration(len(b)/slowestAsker)*time.Second)
+		if _, err := s.Write(appendMessage(nil, m.typ|answerBit, b)); err != nil {
+			return err
+		}
+	}
+	return errAskRate
+}
+
+func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
+	switch m.typ {
+	case TypeFile:
+		if len(m.body) != 4 {
+			return nil, errTruncated
+		}
+		return n.answerFile(binary.BigEndian.Uint32(m.body)), nil
+	case TypeHead:
+		if len(m.body) != 8 {
+			return nil, errTruncated
+		}
+		return n.answerHead(binary.BigEndian.Uint64(m.body))
+	case TypeSnapshot:
+		q, err := parseSnapshotRequest(m.body)
+		if err != nil {
+			return nil, err
+		}
+		raw := n.newest(q.epoch)
+		if raw == nil {
+			return []byte{snapshotNone}, nil
+		}
+		if !full(time.Now()) {
+			return nil, errAskRate
+		}
+		return append([]byte{snapshotFull}, raw...), nil
+	case TypeProof:
+		q, err := parseProofRequest(m.body)
+		if err != nil {
+			return nil, err
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		p, err := n.log6962.Prove(q.old, q.new, q.leaf)
+		if err != nil {
+			return nil, nil // the empty answer: not known here
+		}
+		return p.Append(nil), nil
+	case TypeDocument:
+		if len(m.body) != 32 {
+			return nil, errTruncated
+		}
+		return n.answerDocument([32]byte(m.body)), nil
+	case TypeLeaves:
+		if len(m.body) != 8 {
+			return nil, errTruncated
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		leaves := n.log6962.Leaves(binary.BigEndian.Uint64(m.body))
+		return appendLeaves(nil, leaves[:min(len(leaves), maxLeavesAnswer/32)]), nil
+	}
+	return nil, errType
+}
+
+// answerFile returns versions from the given one on, as many as fit.
+func (n *Node) answerFile(from uint32) []byte {
+	var b []byte
+	for _, raw := range n.Chain().Raw(uint64(max(from, 1))) {
+		if len(b)+4+len(raw) > maxFileAnswer {
+			break
+		}
+		b = appendFiles(b, [][]byte{raw})
+	}
+	return b
+}
+
+func (n *Node) answerHead(epoch uint64) ([]byte, error) {
+	n.mu.Lock()
+	head := n.head
+	n.mu.Unlock()
+	if head == nil {
+		return nil, nil
+	}
+	if epoch == 0 || epoch == head.Header.Epoch {
+		return head.Encode()
+	}
+	return n.archive.head(epoch)
+}
+
+// newest returns the newest snapshot if it is of the epoch asked for.
+func (n *Node) newest(epoch uint64) []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.head == nil || epoch != 0 && epoch != n.head.Header.Epoch {
+		return nil
+	}
+	return n.snapshot
+}
+
+// answerDocument finds a record, the newest version of the network file or the
+// newest head by the SHA-256 of its bytes.
+func (n *Node) answerDocument(hash [32]byte) []byte {
+	if r, ok := n.store.held(digest(hash[:16])); ok && r.Hash == hash {
+		return r.Raw
+	}
+	c := n.Chain()
+	for _, raw := range c.Raw(c.Current().Version) {
+		if sha256.Sum256(raw) == hash {
+			return raw
+		}
+	}
+	if head, err := n.answerHead(0); err == nil && head != nil && sha256.Sum256(head) == hash {
+		return head
+	}
+	return nil
+}
