@@ -146,15 +146,20 @@ func (c *circuit) shake(next stream, create []byte) ([]byte, error) {
 
 // openLink opens a circuit stream on the link to a listed relay.
 func (sw *Switch) openLink(ctx context.Context, r *directory.Relay) (stream, byte) {
-	l, err := sw.cfg.Dial(ctx, link.Target{ID: r.ID, LinkKey: r.LinkKey, Addrs: r.Addrs})
-	if err != nil {
-		return nil, cell.FailUnreachable
+	t := link.Target{ID: r.ID, LinkKey: r.LinkKey, Addrs: r.Addrs}
+	dialed := false
+	dial := func(ctx context.Context, t link.Target) (*link.Link, error) {
+		dialed = false
+		l, err := sw.cfg.Dial(ctx, t)
+		dialed = err == nil
+		return l, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openStreamTimeout)
-	defer cancel()
-	s, err := l.Open(ctx, link.KindCircuit)
-	if err != nil {
+	_, s, err := openStream(ctx, dial, t, link.KindCircuit)
+	switch {
+	case err == nil:
+		return s, 0
+	case dialed:
 		return nil, cell.FailRefused
 	}
-	return s, 0
+	return nil, cell.FailUnreachable
 }

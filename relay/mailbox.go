@@ -2,7 +2,16 @@ package relay
 
 import (
 	"hearsay/circuit/cell"
+	"hearsay/relay/mailbox"
 )
+
+// mailboxService is the mailbox server as a Service.
+type mailboxService struct{ *mailbox.Server }
+
+// Open starts a session.
+func (m mailboxService) Open(reply func(command, flags byte, stream uint16, data []byte) error) ServiceSession {
+	return m.Server.Open(reply)
+}
 
 // openMailbox opens the mailbox stream with the given id and starts the
 // session of the service behind it.

@@ -29,7 +29,7 @@ type meta struct {
 const metaSize = 8 + 32 + 32 + IDSize + 32 + 5*4 + 2*8
 
 func (m *meta) append(b []byte) []byte {
-	b = append(b, 1, byte(m.kind), flag(m.deleted), 0)
+	b = append(b, 1, byte(m.kind), bit(m.deleted), 0)
 	b = binary.BigEndian.AppendUint16(b, m.ttl)
 	b = binary.BigEndian.AppendUint16(b, m.opens)
 	b = append(b, m.rpk[:]...)

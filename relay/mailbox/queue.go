@@ -80,7 +80,7 @@ func (m Sub) Append(b []byte) []byte { return append(m.unsigned(b), m.Sig[:]...)
 func (m Sub) unsigned(b []byte) []byte {
 	b = append(b, m.RID[:]...)
 	b = binary.BigEndian.AppendUint64(b, m.After)
-	return append(b, m.Window, flag(m.Push), 0, 0)
+	return append(b, m.Window, bit(m.Push), 0, 0)
 }
 
 // ParseSub parses the data of a SUB.

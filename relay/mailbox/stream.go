@@ -34,7 +34,7 @@ type Hello struct {
 
 // Append appends the data to b.
 func (m Hello) Append(b []byte) []byte {
-	b = append(b, Version, flag(m.Draining), m.Window, m.WorkBits)
+	b = append(b, Version, bit(m.Draining), m.Window, m.WorkBits)
 	b = append(b, m.Nonce[:]...)
 	return m.Custody.Append(b)
 }
@@ -133,7 +133,7 @@ func ParseErr(d []byte) (Err, error) {
 	return m, nil
 }
 
-func flag(v bool) byte {
+func bit(v bool) byte {
 	if v {
 		return 1
 	}
