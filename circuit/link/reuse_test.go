@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"hearsay/directory"
 )
@@ -25,16 +28,19 @@ func TestSimultaneousDialLeavesOneConnection(t *testing.T) {
 				}
 				w.list(a, b)
 				var wg sync.WaitGroup
+				use := func(from, to *node, after time.Duration) {
+					pass(after)
+					l, err := from.Link(w.ctx(10*time.Second), to.target())
+					if err == nil {
+						err = tryRoundTrip(l, KindCircuit)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
 				for i := range 4 { // several callers share each dial
-					wg.Go(func() {
-						roundTrip(t, w.link(a, b), KindCircuit)
-					})
-					wg.Go(func() {
-						if i%2 == 0 {
-							pass(skew)
-						}
-						roundTrip(t, w.link(b, a), KindCircuit)
-					})
+					wg.Go(func() { use(a, b, 0) })
+					wg.Go(func() { use(b, a, skew*time.Duration(i%2)) })
 				}
 				wg.Wait()
 				pass(drainClose + time.Second)
@@ -42,7 +48,7 @@ func TestSimultaneousDialLeavesOneConnection(t *testing.T) {
 				if na, nb := len(a.all()), len(b.all()); na != 1 || nb != 1 {
 					t.Fatalf("%d and %d links are left", na, nb)
 				}
-				if la := w.link(a, b); la != a.all()[0] || !la.dialed && skew == 0 {
+				if la := w.link(a, b); la != a.all()[0] || !la.dialed {
 					t.Error("the smaller identity's connection was not kept")
 				}
 				roundTrip(t, w.link(a, b), KindCircuit)
@@ -332,6 +338,62 @@ func TestDialIsSharedAndGivenUp(t *testing.T) {
 		}
 		if d := time.Since(begin); d != 3*time.Second || len(c.dials) != 0 {
 			t.Errorf("after %v %d dials are under way", d, len(c.dials))
+		}
+	})
+}
+
+// nat gives a simulated node another public address, which can change.
+type nat struct {
+	router *simnet.PerfectRouter
+	mu     sync.Mutex
+	public net.Addr
+}
+
+func (n *nat) AddNode(addr net.Addr, r simnet.PacketReceiver) {}
+
+func (n *nat) SendPacket(p simnet.Packet) error {
+	n.mu.Lock()
+	p.From = n.public
+	n.mu.Unlock()
+	return n.router.SendPacket(p)
+}
+
+// rebind moves the node behind another public address.
+func (n *nat) rebind(addr net.Addr, r simnet.PacketReceiver) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.public != nil {
+		n.router.RemoveNode(n.public)
+	}
+	n.public = addr
+	n.router.AddNode(addr, r)
+}
+
+// TestRebinding: a client whose address translation changes keeps its link and
+// its streams.
+func TestRebinding(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		home := &nat{router: w.router}
+		l := &simnet.SimulatedLink{Latency: latency, UploadPacket: home}
+		pc := simnet.NewBlockingSimConn(net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.0.0.1:1")), l)
+		l.Start()
+		defer func() { _ = l.Close() }()
+		home.rebind(net.UDPAddrFromAddrPort(netip.MustParseAddrPort("2.0.0.1:1000")), l)
+		a := w.relay("a", "1.0.0.1")
+		c := w.start("c", "", RoleClient, func(c *Config) {
+			c.ListenPacket = func() (net.PacketConn, error) { return pc, nil }
+		})
+		defer c.stop()
+		up := w.link(c, a)
+		roundTrip(t, up, KindCircuit)
+		server := (<-a.seen).link
+		before := server.RemoteAddr()
+		home.rebind(net.UDPAddrFromAddrPort(netip.MustParseAddrPort("2.0.0.1:2000")), l)
+		for range 3 {
+			roundTrip(t, up, KindCircuit)
+		}
+		if server.RemoteAddr() == before || len(a.all()) != 1 {
+			t.Errorf("still at %v, %d links", server.RemoteAddr(), len(a.all()))
 		}
 	})
 }

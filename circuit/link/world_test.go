@@ -90,8 +90,8 @@ func (w *world) socket(ip string, port uint16) net.PacketConn {
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), port))
 	l := &simnet.SimulatedLink{Latency: latency, UploadPacket: w.router}
 	c := simnet.NewBlockingSimConn(addr, l)
-	w.router.AddNode(addr, l)
 	l.Start()
+	w.router.AddNode(addr, l)
 	w.mu.Lock()
 	w.ends = append(w.ends, func() { _ = c.Close(); _ = l.Close() })
 	w.mu.Unlock()
@@ -224,7 +224,9 @@ func (n *node) target() Target {
 
 func (w *world) ctx(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
+	w.mu.Lock()
 	w.ends = append(w.ends, cancel)
+	w.mu.Unlock()
 	return ctx
 }
 
