@@ -1,0 +1,36 @@
+// Command hearsay-directory founds a hearsay network and runs its directory.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"hearsay/cmd/program"
+)
+
+const name = "hearsay-directory"
+
+func main() {
+	os.Exit(program.Main(root()))
+}
+
+// root returns the command tree.
+func root() *cobra.Command {
+	logs := &program.LogFlags{}
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: "Found a hearsay network and run its directory",
+		Long: `The directory lists the relays of a network: it probes them, signs a snapshot
+of those that run, and hands it to everybody. It carries no circuits.`,
+		Args: cobra.NoArgs,
+	}
+	logs.Add(cmd)
+	cmd.AddCommand(initCommand(), runCommand(logs), tokenCommand(), program.VersionCommand(name))
+	return cmd
+}
+
+// home adds the flag that all commands here have.
+func homeFlag(cmd *cobra.Command, home *string) {
+	cmd.Flags().StringVar(home, "home", "hearsay-directory", "directory of keys and state")
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"hearsay/cmd/program"
+	"hearsay/relay"
+)
+
+func runCommand(logs *program.LogFlags) *cobra.Command {
+	var home string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve the directory until told to stop",
+		Long: `Serve the network of this home, at the address that ` + "`init`" + ` was given: take
+descriptors of relays, probe them, sign a snapshot each epoch, and hand it out.
+Stops at SIGINT or SIGTERM.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return program.NodeError(run(cmd, logs, home, asJSON))
+		},
+	}
+	homeFlag(cmd, &home)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the ready line as JSON")
+	return cmd
+}
+
+func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) error {
+	log, err := logs.Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Log: log})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	done := make(chan error, 1) // Run's one result
+	go func() { done <- n.Run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.Ready():
+	}
+	file := n.Network()
+	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
+	if err := ready.Print(cmd.OutOrStdout(), asJSON); err != nil {
+		cancel()
+		<-done
+		return err
+	}
+	if file.Lab {
+		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
+	}
+	return <-done
+}

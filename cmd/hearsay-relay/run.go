@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"hearsay/cmd/program"
+	"hearsay/relay"
+)
+
+type runFlags struct {
+	home, network, listen, advertise, token string
+	json                                    bool
+}
+
+func runCommand(logs *program.LogFlags) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run --home DIR --network LINK|FILE --listen ADDR",
+		Short: "Run the relay until it is told to stop",
+		Long: `Run the relay until SIGINT or SIGTERM; it then finishes what it carries, for
+at most 30 seconds. A second signal ends it at once.
+
+It prints one ready line once its port is bound and the network file is
+verified. Being listed comes with the next snapshot.`,
+		Example: `  hearsay-relay run --home /var/lib/hearsay-relay --network HEARSAY-NET:… --listen 192.0.2.7:4443`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return program.NodeError(run(cmd, logs, f))
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.home, "home", "", "directory of keys and state, made if missing")
+	fl.StringVar(&f.network, "network", "", "network link, or a file that holds one; remembered in the home")
+	fl.StringVar(&f.listen, "listen", "", "UDP address to bind, IP:PORT; port 0 takes any")
+	fl.StringVar(&f.advertise, "advertise", "", "address that others dial, if it is not the bound one")
+	fl.StringVar(&f.token, "token", "", "relay token, or @FILE that holds it, if the link has none")
+	fl.BoolVar(&f.json, "json", false, "print the ready line as JSON")
+	cmd.MarkFlagRequired("home")
+	cmd.MarkFlagRequired("listen")
+	return cmd
+}
+
+func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
+	log, err := logs.Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	cfg := relay.NodeConfig{Home: f.home, Software: software(), Log: log}
+	if cfg.Link, err = program.ReadLink(f.network); err != nil {
+		return err
+	}
+	if cfg.Token, err = program.ReadToken(f.token); err != nil {
+		return err
+	}
+	if cfg.Listen, err = program.ParseListen("listen", f.listen); err != nil {
+		return err
+	}
+	if f.advertise != "" {
+		a, err := program.ParseListen("advertise", f.advertise)
+		if err != nil {
+			return err
+		}
+		cfg.Advertise = []netip.AddrPort{a}
+	}
+	n, err := relay.NewNode(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	done := make(chan error, 1) // Run's one result
+	go func() { done <- n.Run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.Ready():
+	}
+	file := n.Network()
+	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
+	if err := ready.Print(cmd.OutOrStdout(), f.json); err != nil {
+		cancel()
+		<-done
+		return err
+	}
+	if file.Lab {
+		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
+	}
+	return <-done
+}
+
+// software is what the directory shows of this program, at most 24 bytes.
+func software() string {
+	s := "hearsay " + program.Version()
+	return s[:min(len(s), 24)]
+}

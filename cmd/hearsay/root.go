@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/adrg/xdg"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"hearsay/chat"
+	"hearsay/cmd/program"
+)
+
+// flags are the flags of all commands here.
+type flags struct {
+	home, network, passphraseFile, logFile string
+	logs                                   program.LogFlags
+}
+
+// root returns the command tree.
+func root() *cobra.Command {
+	f := &flags{}
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: "Anonymous messages through onion circuits",
+		Long: `hearsay carries messages through three relays that do not know each other,
+sealed from end to end. Without a command it opens the terminal interface.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return chatError(runTUI(cmd, f))
+		},
+	}
+	fl := cmd.PersistentFlags()
+	fl.StringVar(&f.home, "home", "", "directory of the profile (default: the data directory of this account)")
+	fl.StringVar(&f.network, "network", "", "network link, or a file that holds one; remembered in the home")
+	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the profile")
+	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
+	f.logs.Add(cmd)
+	cmd.AddCommand(rpcCommand(f), demoCommand(f), program.VersionCommand(name))
+	return cmd
+}
+
+// dir returns the home of the profile.
+func (f *flags) dir() string {
+	if f.home != "" {
+		return f.home
+	}
+	return filepath.Join(xdg.DataHome, "hearsay")
+}
+
+// logger opens the log. screen says that stderr is a screen which must not be
+// written to.
+func (f *flags) logger(stderr io.Writer, screen bool) (*slog.Logger, func(), error) {
+	if f.logFile == "" {
+		if screen {
+			stderr = io.Discard
+		}
+		l, err := f.logs.Logger(stderr)
+		return l, func() {}, err
+	}
+	file, err := os.OpenFile(f.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, program.Fail(program.ExitUsage, "give a file that can be written", err)
+	}
+	l, err := f.logs.Logger(file)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return l, func() { file.Close() }, nil
+}
+
+// chatError gives the errors of a profile their exit codes and hints.
+func chatError(err error) error {
+	var done *program.Error
+	var e *chat.Error
+	switch {
+	case err == nil || errors.As(err, &done):
+		return err
+	case errors.Is(err, chat.ErrPassphrase):
+		return program.Fail(program.ExitPassphrase, "give --passphrase-file with the right one; there is no recovery", err)
+	case errors.Is(err, chat.ErrHomeInUse):
+		return program.Fail(program.ExitHomeInUse, "stop the other process, or give another --home", err)
+	case errors.Is(err, chat.ErrNoNetwork):
+		return program.Fail(program.ExitUsage, "give --network with the link of the network", err)
+	case errors.As(err, &e):
+		code := map[string]int{
+			chat.KindNotFound: program.ExitNotFound, chat.KindNoNetwork: program.ExitNoNetwork,
+			chat.KindRefused: program.ExitUsage, chat.KindWrongNetwork: program.ExitRefused,
+		}[e.Kind]
+		if code == 0 {
+			code = program.ExitFailure
+		}
+		return program.Fail(code, e.Hint, err)
+	}
+	return err
+}
+
+// isTerminal tells whether a person sits at both ends.
+func isTerminal() bool {
+	return term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/spf13/cobra"
+
+	"hearsay/chat"
+	"hearsay/cmd/program"
+	"hearsay/tui"
+)
+
+// runTUI opens the terminal interface on a profile.
+func runTUI(cmd *cobra.Command, f *flags) error {
+	if !isTerminal() {
+		return program.Usage("scripts use `hearsay rpc`", "the terminal interface needs a terminal")
+	}
+	log, closeLog, err := f.logger(cmd.ErrOrStderr(), true)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	h := &tuiHome{dir: f.dir(), network: f.network, log: log}
+	if h.state, err = chat.Inspect(h.dir); err != nil {
+		return err
+	}
+	if f.passphraseFile != "" {
+		if h.passphrase, err = program.ReadPassphrase(f.passphraseFile, "", false); err != nil {
+			return err
+		}
+	}
+	err = showScreen(cmd.Context(), tui.Config{Home: h})
+	return errors.Join(err, h.close())
+}
+
+// showScreen runs the screens until the person quits or ctx ends.
+func showScreen(ctx context.Context, cfg tui.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opts := []tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}
+	if os.Getenv("NO_COLOR") != "" { // any non-empty value; the library reads it as a boolean
+		opts = append(opts, tea.WithColorProfile(colorprofile.Ascii))
+	}
+	_, err := tea.NewProgram(tui.New(ctx, cfg), opts...).Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil // told to stop
+	}
+	return err
+}
