@@ -5,14 +5,25 @@
 // that depend on it and the events it causes are on disk together or not at all;
 // Update returns after fsync. Every value is sealed and padded, every name is
 // hashed; what stays visible is the number of rows, their sizes in steps of 128
-// bytes and the sequence numbers of sequences.
+// bytes and the numbers of sequences.
 //
 // The package knows nothing of what it keeps.
 package store
 
 import (
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // What callers decide on.
@@ -25,8 +36,8 @@ var (
 	ErrNoPassphrase = errors.New("store: the store has no passphrase")
 	// ErrInUse: another process has the home open.
 	ErrInUse = errors.New("store: home in use by another process")
-	// ErrMode: the directory or a file in it may be read by others.
-	ErrMode = errors.New("store: others may read the home")
+	// ErrMode: the directory or a file in it may be used by others.
+	ErrMode = errors.New("store: home is open to other users")
 	// ErrExists: Create found a store.
 	ErrExists = errors.New("store: there is a store already")
 	// ErrNotExist: Open found none.
@@ -37,146 +48,295 @@ var (
 	ErrVersion = errors.New("store: written by a later version")
 )
 
-var errStub = errors.New("store: not written yet")
+// The files of a store.
+const (
+	databaseFile = "store.db"
+	keystoreFile = "store.keys"
+	plainKeyFile = "store.key" // only without a passphrase
+	newSuffix    = ".new"
+)
+
+// schema is the version of the rows; it is bound into each of them.
+const schema = 1
+
+// lockTimeout is how long Open and Create wait for another process to leave.
+const lockTimeout = time.Second
 
 // Config says where the store is and how it is protected.
 type Config struct {
 	Dir        string // the home; made with mode 0700 by Create if missing
 	Passphrase []byte // empty: file mode alone protects the home
 	// Memory is the memory of Argon2id in MiB for Create: 0 means 256, the
-	// least is 64. Open takes it from the file.
+	// least is 64, the most 4096. Open takes it from the file.
 	Memory int
 }
 
 // Store is an open store. Its methods are safe for concurrent use.
-type Store struct{}
+type Store struct {
+	db        *bolt.DB
+	dir       string
+	encrypted bool
+
+	mu     sync.Mutex // guards keys; not held over transactions' functions
+	keys   *keyTable
+	closed bool
+}
 
 // Exists reports whether dir holds a store and whether it needs a passphrase.
-func Exists(dir string) (exists, passphrase bool, err error) { return false, false, errStub }
+func Exists(dir string) (exists, passphrase bool, err error) {
+	if _, err := os.Lstat(filepath.Join(dir, databaseFile)); errors.Is(err, fs.ErrNotExist) {
+		return false, false, nil
+	} else if err != nil {
+		return false, false, fmt.Errorf("look for store: %w", err)
+	}
+	h, _, err := readKeystore(dir)
+	if err != nil {
+		return true, false, err
+	}
+	return true, h.kdf == kdfArgon2id, nil
+}
 
-// Create makes a store in cfg.Dir and opens it.
-func Create(cfg Config) (*Store, error) { return nil, errStub }
+// Create makes a store in cfg.Dir and opens it. It waits at most one second for
+// another process that does the same. The errors to decide on are ErrExists,
+// ErrInUse and ErrMode.
+func Create(cfg Config) (*Store, error) {
+	s, err := create(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	return s, nil
+}
+
+func create(cfg Config) (*Store, error) {
+	h, err := newHeader(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := checkMode(cfg.Dir); err != nil {
+		return nil, err
+	}
+	final := filepath.Join(cfg.Dir, databaseFile)
+	if exists(final) {
+		return nil, ErrExists
+	}
+	// The lock on the new file keeps a second Create out until it is renamed.
+	db, err := openDatabase(final + newSuffix)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, dir: cfg.Dir, encrypted: h.kdf == kdfArgon2id}
+	if err := s.initialise(h, cfg.Passphrase, final); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// initialise writes keys first, then the rows, then gives the file its name.
+func (s *Store) initialise(h header, passphrase []byte, final string) error {
+	if exists(final) {
+		return ErrExists // made while we waited for the lock
+	}
+	secret := passphrase
+	if h.kdf == kdfKeyFile {
+		secret = make([]byte, keySize)
+		if _, err := io.ReadFull(rand.Reader, secret); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(s.dir, plainKeyFile), secret); err != nil {
+			return err
+		}
+	} else if err := os.Remove(filepath.Join(s.dir, plainKeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // of a Create that was interrupted
+	}
+	keys, err := newKeyTable(h, secret)
+	if err != nil {
+		return err
+	}
+	s.keys = keys
+	if err := s.keys.write(s.dir); err != nil {
+		return err
+	}
+	if err := s.db.Update(emptyDatabase); err != nil {
+		return err
+	}
+	if err := s.Update(func(tx *Tx) error {
+		return tx.Bucket(schemaBucket).Put(schemaKey, []byte{schema})
+	}); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" { // does not rename open files
+		if err := s.db.Close(); err != nil {
+			return err
+		}
+		if err := os.Rename(final+newSuffix, final); err != nil {
+			return err
+		}
+		s.db, err = openDatabase(final)
+		return err
+	}
+	if err := os.Rename(final+newSuffix, final); err != nil {
+		return err
+	}
+	return syncDir(s.dir)
+}
+
+const (
+	schemaBucket = "store"
+	schemaKey    = "schema"
+)
+
+// emptyDatabase drops what an interrupted Create may have left.
+func emptyDatabase(tx *bolt.Tx) error {
+	var names [][]byte
+	if err := tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+		names = append(names, append([]byte(nil), name...))
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := tx.DeleteBucket(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Open opens the store in cfg.Dir. It waits at most one second for another
-// process to leave it.
-func Open(cfg Config) (*Store, error) { return nil, errStub }
+// process to leave it. The errors to decide on are ErrNotExist, ErrInUse,
+// ErrMode, ErrPassphrase, ErrPassphraseNeeded, ErrNoPassphrase, ErrDamaged and
+// ErrVersion.
+func Open(cfg Config) (*Store, error) {
+	s, err := openStore(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func openStore(cfg Config) (*Store, error) {
+	path := filepath.Join(cfg.Dir, databaseFile)
+	if !exists(path) {
+		return nil, ErrNotExist
+	}
+	for _, p := range []string{cfg.Dir, path, filepath.Join(cfg.Dir, keystoreFile)} {
+		if err := checkMode(p); err != nil {
+			return nil, err
+		}
+	}
+	db, err := openDatabase(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, dir: cfg.Dir}
+	if err := s.unlock(cfg.Passphrase); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// unlock reads the keystore, under the lock of the database.
+func (s *Store) unlock(passphrase []byte) error {
+	h, rest, err := readKeystore(s.dir)
+	if err != nil {
+		return err
+	}
+	secret := passphrase
+	switch {
+	case h.kdf == kdfArgon2id && len(passphrase) == 0:
+		return ErrPassphraseNeeded
+	case h.kdf == kdfKeyFile && len(passphrase) != 0:
+		return ErrNoPassphrase
+	case h.kdf == kdfKeyFile:
+		path := filepath.Join(s.dir, plainKeyFile)
+		if err := checkMode(path); err != nil {
+			return err
+		}
+		if secret, err = readSmallFile(path, keySize); err != nil {
+			return err
+		}
+		if len(secret) != keySize {
+			return fmt.Errorf("key file: %w", ErrDamaged)
+		}
+	}
+	if s.keys, err = openKeyTable(h, secret, rest); err != nil {
+		return err
+	}
+	s.encrypted = h.kdf == kdfArgon2id
+	return s.View(func(tx *Tx) error {
+		v, err := tx.Bucket(schemaBucket).Get(schemaKey)
+		if err != nil {
+			return err
+		}
+		if len(v) != 1 || v[0] != schema {
+			return fmt.Errorf("keystore and database do not belong together: %w", ErrDamaged)
+		}
+		return nil
+	})
+}
+
+func openDatabase(path string) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, ErrInUse
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return db, nil
+}
 
 // Close closes the store after running transactions and erases its keys. It is
 // idempotent.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	err := s.db.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys != nil {
+		s.keys.erase()
+	}
+	if err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
 
 // Encrypted reports whether the store has a passphrase. If not, people are to
 // be warned.
-func (s *Store) Encrypted() bool { return false }
+func (s *Store) Encrypted() bool { return s.encrypted }
 
 // Update runs fn in a read-write transaction and commits it, with fsync, unless
-// fn returns an error. Updates run one after the other.
-func (s *Store) Update(fn func(*Tx) error) error { return errStub }
+// fn returns an error or panics. Updates run one after the other.
+func (s *Store) Update(fn func(*Tx) error) error {
+	return s.db.Update(func(t *bolt.Tx) error {
+		tx := &Tx{store: s, bolt: t}
+		defer tx.end()
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return s.flushKeys() // before the rows that need them
+	})
+}
 
 // View runs fn in a read-only transaction.
-func (s *Store) View(fn func(*Tx) error) error { return errStub }
-
-// Tx is a transaction; it is valid, and its buckets are, until fn returns, in
-// fn's goroutine.
-type Tx struct{}
-
-// Bucket returns the rows under a name, keyed by strings. It need not exist.
-func (t *Tx) Bucket(name string) *Bucket { return &Bucket{} }
-
-// Sequence returns the rows under a name, keyed and ordered by numbers.
-func (t *Tx) Sequence(name string) *Sequence { return &Sequence{} }
-
-// History returns the messages of one conversation, in order. Each row is
-// sealed under the key of its conversation and week.
-func (t *Tx) History(conversation string) *History { return &History{} }
-
-// Bucket is a set of rows with string keys of 1 to 255 bytes.
-type Bucket struct{}
-
-// Get returns a copy of the value, or nil if there is none.
-func (b *Bucket) Get(key string) ([]byte, error) { return nil, errStub }
-
-// Put sets the value, at most 16 MiB.
-func (b *Bucket) Put(key string, value []byte) error { return errStub }
-
-// Delete removes the row, if there.
-func (b *Bucket) Delete(key string) error { return errStub }
-
-// Each calls fn for each row, in no useful order. fn must not change the bucket.
-func (b *Bucket) Each(fn func(key string, value []byte) error) error { return errStub }
-
-// Drop removes all rows.
-func (b *Bucket) Drop() error { return errStub }
-
-// Sequence is a set of rows with number keys.
-type Sequence struct{}
-
-// Get returns a copy of the value, or nil if there is none.
-func (q *Sequence) Get(n uint64) ([]byte, error) { return nil, errStub }
-
-// Put sets the value, at most 16 MiB.
-func (q *Sequence) Put(n uint64, value []byte) error { return errStub }
-
-// Add puts the value under the next number (from 1), never used before in this
-// sequence, and returns it.
-func (q *Sequence) Add(value []byte) (uint64, error) { return 0, errStub }
-
-// Delete removes the row, if there.
-func (q *Sequence) Delete(n uint64) error { return errStub }
-
-// Last returns the highest number in use, 0 if there is none.
-func (q *Sequence) Last() (uint64, error) { return 0, errStub }
-
-// Up calls fn for the rows from number from on, rising, until it returns false.
-// fn must not change the sequence.
-func (q *Sequence) Up(from uint64, fn func(n uint64, value []byte) (bool, error)) error {
-	return errStub
+func (s *Store) View(fn func(*Tx) error) error {
+	return s.db.View(func(t *bolt.Tx) error {
+		tx := &Tx{store: s, bolt: t}
+		defer tx.end()
+		return fn(tx)
+	})
 }
-
-// Down calls fn for the rows from number from on, falling, until it returns
-// false. fn must not change the sequence.
-func (q *Sequence) Down(from uint64, fn func(n uint64, value []byte) (bool, error)) error {
-	return errStub
-}
-
-// Drop removes all rows. Numbers of Add go on.
-func (q *Sequence) Drop() error { return errStub }
-
-// History is a sequence whose rows are sealed under keys per week.
-type History struct{}
-
-// Get returns a copy of the value, or nil if there is none.
-func (h *History) Get(n uint64) ([]byte, error) { return nil, errStub }
-
-// Put sets the value under the key of the week of when. A row that is there
-// keeps the week it has.
-func (h *History) Put(n uint64, when time.Time, value []byte) error { return errStub }
-
-// Add puts the value under the next number (from 1) and returns it.
-func (h *History) Add(when time.Time, value []byte) (uint64, error) { return 0, errStub }
-
-// Delete removes the row, if there.
-func (h *History) Delete(n uint64) error { return errStub }
-
-// Up is as for Sequence.
-func (h *History) Up(from uint64, fn func(n uint64, value []byte) (bool, error)) error {
-	return errStub
-}
-
-// Down is as for Sequence.
-func (h *History) Down(from uint64, fn func(n uint64, value []byte) (bool, error)) error {
-	return errStub
-}
-
-// KV returns an adapter for packages that keep a few named values; each Save is
-// a transaction of its own. Adapters with different names share nothing.
-func (s *Store) KV(name string) *KV { return &KV{} }
-
-// KV keeps named values. It is safe for concurrent use.
-type KV struct{}
-
-// Load returns a copy of the value, or nil if there is none.
-func (k *KV) Load(name string) ([]byte, error) { return nil, errStub }
-
-// Save sets the value and returns once it is on disk.
-func (k *KV) Save(name string, value []byte) error { return errStub }
