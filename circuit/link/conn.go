@@ -161,8 +161,9 @@ func (l *Link) GoAway() {
 		return
 	}
 	if !sent {
-		// Two cells at most go out on a control stream, so this cannot block on
-		// the peer's window.
+		// Two cells at most go out on a control stream, so this does not wait for
+		// the peer's window, at most for a packet that congestion holds back.
+		_ = control.SetWriteDeadline(time.Now().Add(cellTimeout))
 		if _, err := control.Write(goAwayCell()); err != nil {
 			l.Close()
 			return

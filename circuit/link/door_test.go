@@ -32,6 +32,13 @@ func knock(d *door, a netip.AddrPort, spoofed bool) (end func(), established fun
 	return cancel, c.Value(visitKey{}).(*visit).established
 }
 
+// count returns the connections and the handshakes that the door counts.
+func (d *door) count() (links, handshakes int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.links, d.handshakes
+}
+
 // TestAttackFloodOfOnePrefix: a prefix gets its rate and its number of
 // connections, and others do not suffer.
 func TestAttackFloodOfOnePrefix(t *testing.T) {
@@ -96,8 +103,8 @@ func TestAttackSpoofedInitials(t *testing.T) {
 		for range 1000 {
 			knock(d, at("3.0.0.1"), true)
 		}
-		if d.handshakes > prefixLinks {
-			t.Errorf("%d handshakes from one spoofed address", d.handshakes)
+		if _, n := d.count(); n > prefixLinks {
+			t.Errorf("%d handshakes from one spoofed address", n)
 		}
 		end, est := knock(d, at("3.0.0.1"), false)
 		if end == nil || !est() {
@@ -107,8 +114,8 @@ func TestAttackSpoofedInitials(t *testing.T) {
 		for i := range 100000 {
 			knock(d, at(fmt.Sprintf("7.%d.%d.%d", i>>16&255, i>>8&255, i&255)), true)
 		}
-		if d.handshakes > maxHandshakes {
-			t.Errorf("%d handshakes in flight", d.handshakes)
+		if _, n := d.count(); n > maxHandshakes {
+			t.Errorf("%d handshakes in flight", n)
 		}
 		if n := len(d.prefixes); n > 2*newBurst {
 			t.Errorf("%d prefixes are remembered", n)
@@ -130,8 +137,8 @@ func TestDoorForgetsIdlePrefixes(t *testing.T) {
 		if n := len(d.prefixes); n > 2*prefixSweepMin {
 			t.Errorf("%d prefixes are remembered", n)
 		}
-		if d.links != 0 || d.handshakes != 0 {
-			t.Errorf("%d links, %d handshakes are left", d.links, d.handshakes)
+		if links, handshakes := d.count(); links != 0 || handshakes != 0 {
+			t.Errorf("%d links, %d handshakes are left", links, handshakes)
 		}
 	})
 }

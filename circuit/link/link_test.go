@@ -72,9 +72,11 @@ func TestAnonymousClient(t *testing.T) {
 		if err := tryRoundTrip(l, KindGossip); err == nil {
 			t.Error("a client gossips")
 		}
-		// The socket goes with the connection, and the next has its own.
+		// The socket goes with the connection, which the relay is told, and the
+		// next has its own.
 		l.Close()
 		gone(t, l, time.Second)
+		gone(t, s.link, time.Second)
 		l2 := w.link(c, a)
 		if l2 == l || len(w.conns) != 2 {
 			t.Fatalf("%d sockets for two connections", len(w.conns))
