@@ -74,21 +74,27 @@ func (t *tx) create(m New, ttl uint16, full bool) (OKNew, error) {
 			}
 		case q.deleted:
 			return ok, &refusal{code: CodeUsed}
-		case q.kind != m.Kind || q.ttl != ttl || q.cap != m.Cap || q.lid != m.LID:
+		case q.kind != m.Kind || q.ttl != ttl || q.cap != m.Cap:
+			return ok, &refusal{code: CodeConflict}
+		case m.LID == q.lid || m.LID == (LID{}):
+			return ok, nil
+		case q.lid != (LID{}):
 			return ok, &refusal{code: CodeConflict}
 		default:
-			return ok, nil
+			// The link's id follows from the bundle, which names the SID: an
+			// invite learns the one first and tells the other with a second NEW.
+			if err := t.reserveLink(rid, m.LID); err != nil {
+				return ok, err
+			}
+			q.lid = m.LID
+			return ok, t.putMeta(rid, q)
 		}
 	}
 	if full {
 		return ok, &refusal{code: CodeFull}
 	}
-	if limits.HasLink {
-		l := t.Bucket(bucketLinks)
-		if l.Get(m.LID[:]) != nil {
-			return ok, &refusal{code: CodeConflict}
-		}
-		if err := l.Put(m.LID[:], rid[:]); err != nil {
+	if m.LID != (LID{}) {
+		if err := t.reserveLink(rid, m.LID); err != nil {
 			return ok, err
 		}
 	}
@@ -106,6 +112,15 @@ func (t *tx) create(m New, ttl uint16, full bool) (OKNew, error) {
 		return ok, err
 	}
 	return ok, t.putMeta(rid, q)
+}
+
+// reserveLink gives the id of a link to an invite.
+func (t *tx) reserveLink(rid RID, lid LID) error {
+	l := t.Bucket(bucketLinks)
+	if l.Get(lid[:]) != nil {
+		return &refusal{code: CodeConflict}
+	}
+	return l.Put(lid[:], rid[:])
 }
 
 // known is what was answered to a SEND.
@@ -308,7 +323,7 @@ func (t *tx) setLink(rid RID, blob []byte) error {
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if !ok || q.lid == (LID{}) {
 		return &refusal{code: CodeAuth}
 	}
 	row, err := t.store.seal(classLong, t.now, bucketLinks, q.lid[:], blob)

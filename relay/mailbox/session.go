@@ -175,7 +175,7 @@ func (c *Session) onNew(data []byte) error {
 		return err
 	}
 	limits, ok := m.Kind.Limits()
-	if ok && limits.HasLink == (m.LID == LID{}) {
+	if ok && !limits.HasLink && m.LID != (LID{}) {
 		return errProtocol
 	}
 	c.news++
