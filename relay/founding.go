@@ -35,6 +35,7 @@ var (
 const (
 	fileRoot   = "root.key"
 	fileSigner = "signer.key"
+	fileOnline = "online.key"
 
 	networkLife = 730 * day
 )

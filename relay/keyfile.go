@@ -32,6 +32,7 @@ const (
 	keySigner
 	keyRoot
 	keyRootSealed
+	keyOnline
 )
 
 // errKeyFile is returned for a key file that is not what it should be.

@@ -1,0 +1,289 @@
+package relay
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"hearsay/circuit/link"
+	"hearsay/directory"
+	"hearsay/directory/gossip"
+	"hearsay/directory/signer"
+)
+
+// DirectoryConfig configures a DirectoryNode.
+type DirectoryConfig struct {
+	// Home is a directory in which Found has founded a network. Required.
+	Home string
+	// Conn is an open socket to use in place of the address in the network
+	// file. The node closes it.
+	Conn net.PacketConn
+	// ListenPacket opens the sockets from which relays are probed. Nil: UDP.
+	ListenPacket func() (net.PacketConn, error)
+	Log          *slog.Logger // nil: discard
+}
+
+// DirectoryNode is a founder's process: the first bootstrap of the network and
+// its signer. It accepts descriptors, probes the relays, signs a snapshot per
+// epoch and serves it. It carries no circuits.
+type DirectoryNode struct {
+	log      *slog.Logger
+	home     *home
+	keys     *keys
+	conn     net.PacketConn
+	views    *directory.Views
+	endpoint *link.Endpoint
+	prober   *prober
+	gossip   *gossip.Node
+	signer   *signer.Signer
+	ready    chan struct{}
+	once     sync.Once
+	killed   chan struct{}
+	killOnce sync.Once
+}
+
+// NewDirectoryNode opens the home and binds the socket. Run, or Close, must
+// follow.
+func NewDirectoryNode(cfg DirectoryConfig) (n *DirectoryNode, err error) {
+	n = &DirectoryNode{
+		log: cfg.Log, views: new(directory.Views),
+		ready: make(chan struct{}), killed: make(chan struct{}),
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.home, err = openHome(cfg.Home); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	now := time.Now()
+	chain, err := n.home.loadNetwork(now)
+	if err != nil {
+		return nil, err
+	}
+	if chain == nil {
+		return nil, ErrNoNetwork
+	}
+	if n.keys, err = loadKeys(n.home, now); err != nil {
+		return nil, err
+	}
+	n.keys.lab = chain.Current().Lab
+	self, err := n.address(chain)
+	if err != nil {
+		return nil, err
+	}
+	if n.conn, err = bind(cfg.Conn, self); err != nil {
+		return nil, err
+	}
+	return n, n.prepare(cfg, chain)
+}
+
+// address returns this node's address in the network file.
+func (n *DirectoryNode) address(c *directory.Chain) (netip.AddrPort, error) {
+	own := n.ID().Prefix()
+	i := slices.IndexFunc(c.Current().Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
+	if i < 0 {
+		return netip.AddrPort{}, fmt.Errorf("relay: the network file does not name this node as a bootstrap")
+	}
+	return c.Current().Bootstraps[i].Addr, nil
+}
+
+func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (err error) {
+	b, err := n.home.read(fileSigner)
+	if err != nil {
+		return err
+	}
+	key, err := parseKeyFile(b, keySigner)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, n.home.path(fileSigner))
+	}
+	online, err := n.home.key(fileOnline, keyOnline, time.Now())
+	if err != nil {
+		return err
+	}
+	d := &dialer{}
+	n.gossip, err = gossip.NewNode(gossip.NodeConfig{
+		Role: gossip.RoleDirectory, Self: n.ID(), Dialer: d, Views: n.views,
+		Link: chain.Link(nil), Files: chain.Raw(1),
+		Dir: filepath.Join(cfg.Home, "gossip"), Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	listen := cfg.ListenPacket
+	if listen == nil {
+		listen = listenAny
+	}
+	if n.prober, err = newProber(chain.ID(), listen, n.log); err != nil {
+		return err
+	}
+	n.signer, err = signer.New(signer.Config{
+		Identity: ed25519.NewKeyFromSeed(key.secret[:]),
+		Online:   ed25519.NewKeyFromSeed(online.secret[:]),
+		Node:     n.gossip,
+		Prober:   n.prober,
+		Dir:      filepath.Join(cfg.Home, "signer"),
+		Log:      n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.endpoint, err = link.New(link.Config{
+		Role: link.RoleDirectory, Network: chain.ID(), Lab: n.keys.lab,
+		Identity: &link.Identity{Key: n.keys.identity, LinkKey: n.keys.linkKey()},
+		Views:    n.views, Conn: n.conn, Handlers: gossipHandlers(n.gossip),
+		AllowGossip:       func(directory.RelayID) bool { return true }, // relays join here
+		StatelessResetKey: n.keys.reset, TokenGeneratorKey: n.keys.token,
+		Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.endpoint = n.endpoint
+	return nil
+}
+
+// ID returns the identity by which the network file names this node.
+func (n *DirectoryNode) ID() directory.RelayID { return n.keys.id() }
+
+// Addr returns the address that the node is bound to.
+func (n *DirectoryNode) Addr() netip.AddrPort { return localAddr(n.conn) }
+
+// Ready is closed once the node serves: its port is bound and it holds a
+// snapshot, its own first one included.
+func (n *DirectoryNode) Ready() <-chan struct{} { return n.ready }
+
+// Network returns the newest version of the network file.
+func (n *DirectoryNode) Network() *directory.NetworkFile { return n.gossip.Chain().Current() }
+
+// Link returns the network link.
+func (n *DirectoryNode) Link() directory.NetworkLink { return n.gossip.Chain().Link(nil) }
+
+// Files returns the versions of the network file.
+func (n *DirectoryNode) Files() [][]byte { return n.gossip.Chain().Raw(1) }
+
+// Views returns the views that the node keeps.
+func (n *DirectoryNode) Views() *directory.Views { return n.views }
+
+// Publish takes a relay's descriptor before or while the node runs. What is
+// handed over before Run is in the first snapshot, if the relay answers.
+func (n *DirectoryNode) Publish(raw []byte) error { return n.gossip.Publish(raw) }
+
+// Run serves until ctx ends; a directory node has no circuits to wait for. It
+// returns nil after a clean stop.
+func (n *DirectoryNode) Run(ctx context.Context) error {
+	defer n.Close()
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	run := func(what string, f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(inner); err != nil && inner.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	run("links", n.endpoint.Run)
+	run("probes", n.prober.endpoint.Run)
+	run("gossip", n.gossip.Run)
+	run("signer", n.signer.Run)
+	wg.Go(func() { n.announce(inner) })
+	select {
+	case <-inner.Done():
+	case <-n.killed:
+	}
+	err := context.Cause(inner)
+	n.endpoint.Drain()
+	cancel(nil)
+	wg.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// announce closes ready at the first snapshot.
+func (n *DirectoryNode) announce(ctx context.Context) {
+	for {
+		changed := n.views.Changed()
+		if n.views.Current() != nil {
+			close(n.ready)
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// InsecureKill ends the node as a crash would. For tests; Run returns soon.
+func (n *DirectoryNode) InsecureKill() {
+	n.killOnce.Do(func() {
+		n.conn.Close()
+		close(n.killed)
+	})
+}
+
+// Close frees the home and the socket of a node that does not run. It is
+// idempotent; Run calls it.
+func (n *DirectoryNode) Close() {
+	n.once.Do(func() {
+		if n.endpoint != nil {
+			n.endpoint.Close()
+		}
+		if n.prober != nil {
+			n.prober.endpoint.Close()
+		}
+		if n.signer != nil {
+			n.signer.Close()
+		}
+		if n.gossip != nil {
+			n.gossip.Close()
+		}
+		if n.conn != nil {
+			n.conn.Close()
+		}
+		n.home.close()
+	})
+}
+
+// prober reaches relays as a client would, from fresh sockets.
+type prober struct{ endpoint *link.Endpoint }
+
+func newProber(network directory.NetworkID, listen func() (net.PacketConn, error), log *slog.Logger) (*prober, error) {
+	e, err := link.New(link.Config{Role: link.RoleClient, Network: network, ListenPacket: listen, Log: log})
+	return &prober{e}, err
+}
+
+// Probe dials every address of a descriptor and returns those at which a link
+// was made with the holder of the link key, which the relay's identity signed
+// into the descriptor.
+func (p *prober) Probe(ctx context.Context, d *directory.Descriptor) (reached []netip.AddrPort, err error) {
+	for _, a := range d.Addrs {
+		l, e := p.endpoint.Link(ctx, link.Target{ID: d.ID, LinkKey: d.LinkKey, Addrs: []netip.AddrPort{a}})
+		if e != nil {
+			err = e
+			continue
+		}
+		l.Close()
+		reached = append(reached, a)
+	}
+	if len(reached) > 0 {
+		err = nil
+	}
+	return reached, err
+}

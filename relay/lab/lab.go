@@ -1,0 +1,411 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"hearsay/directory"
+	"hearsay/relay"
+)
+
+// Config says what network to start.
+type Config struct {
+	// Dir holds the homes of all nodes. Required; the caller removes it.
+	Dir string
+	// Relays is how many relays start at once. Zero: 8.
+	Relays int
+	// Sim is the simulated network to run on. Nil: UDP on loopback, which only
+	// lab networks allow.
+	Sim *SimNet
+	// Lab makes a lab network, which relays join without a proof; else it is an
+	// ordinary one, which they join by token.
+	Lab bool
+	// Late lets the relays join by themselves after the start. Otherwise their
+	// descriptors are handed to the directory node before, so that its first
+	// snapshot lists them.
+	Late bool
+	// Name of the network. Empty: "lab".
+	Name string
+	// Trace returns what sees the cells of relay i, in order of their start;
+	// nil: none.
+	Trace func(i int) relay.Trace
+	// InsecureNoRateLimits lifts the relays' rate limits, for measurements.
+	InsecureNoRateLimits bool
+	// Software is what relays call themselves in the directory.
+	Software string
+	Log      *slog.Logger // nil: discard
+}
+
+// Network is a running network. Its methods are safe for concurrent use.
+type Network struct {
+	cfg   Config
+	link  directory.NetworkLink
+	relay directory.NetworkLink // with a token, if the network asks for one
+	files [][]byte
+
+	mu        sync.Mutex
+	directory *node
+	relays    []*Relay
+	closed    bool
+}
+
+// node is one process of the network: something that runs until stopped.
+type node struct {
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // after done
+}
+
+// run starts f.
+func run(f func(ctx context.Context) error) *node {
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &node{stop: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(n.done)
+		n.err = f(ctx)
+	}()
+	return n
+}
+
+// end stops the node and waits.
+func (n *node) end() error {
+	n.stop()
+	<-n.done
+	return n.err
+}
+
+// Relay is one relay of a network, which may be running or not.
+type Relay struct {
+	net   *Network
+	index int
+	home  string
+
+	mu   sync.Mutex
+	addr netip.AddrPort // fixed after the first start
+	node *relay.Node    // of the last start
+	run  *node          // nil while it does not run
+}
+
+// Start founds a network and starts it. It returns when the directory node
+// has signed its first snapshot and all relays serve; ctx bounds only that.
+// Close must follow.
+func Start(ctx context.Context, cfg Config) (*Network, error) {
+	if cfg.Relays == 0 {
+		cfg.Relays = 8
+	}
+	if cfg.Name == "" {
+		cfg.Name = "lab"
+	}
+	n := &Network{cfg: cfg}
+	if err := n.start(ctx); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Network) start(ctx context.Context) error {
+	addr, conn, err := n.bind(netip.AddrPort{})
+	if err != nil {
+		return err
+	}
+	home := filepath.Join(n.cfg.Dir, "directory")
+	f := relay.Founding{Name: n.cfg.Name, Listen: addr, Lab: n.cfg.Lab, Join: directory.JoinToken, Passphrase: []byte("lab")}
+	if n.cfg.Lab {
+		f.Join, f.Passphrase = directory.JoinOpen, nil
+	}
+	if n.link, err = relay.Found(home, f); err != nil {
+		conn.Close()
+		return err
+	}
+	n.relay = n.link
+	if !n.cfg.Lab {
+		if n.relay, err = relay.IssueToken(home, directory.MaxTokenUses, 30); err != nil {
+			conn.Close()
+			return err
+		}
+	}
+	dir, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Conn: conn, ListenPacket: n.ListenPacket, Log: n.logger("directory")})
+	if err != nil {
+		return err
+	}
+	n.files = dir.Files()
+	for range n.cfg.Relays {
+		r := n.newRelay()
+		if err := r.open(); err != nil {
+			dir.Close()
+			return err
+		}
+		if n.cfg.Late {
+			continue
+		}
+		if err := dir.Publish(r.node.Descriptor()); err != nil {
+			dir.Close()
+			return fmt.Errorf("relay %d: %w", r.index, err)
+		}
+	}
+	// The directory node probes what was handed over before it signs its first
+	// snapshot, so those relays serve first; others need it to join.
+	if n.cfg.Late {
+		if err := n.runDirectory(ctx, dir); err != nil {
+			return err
+		}
+	}
+	for _, r := range n.Relays() {
+		r.serve()
+	}
+	for _, r := range n.Relays() {
+		if err := r.wait(ctx); err != nil {
+			dir.Close()
+			return err
+		}
+	}
+	if n.cfg.Late {
+		return nil
+	}
+	return n.runDirectory(ctx, dir)
+}
+
+// runDirectory runs the directory node and waits for its first snapshot.
+func (n *Network) runDirectory(ctx context.Context, dir *relay.DirectoryNode) error {
+	d := run(dir.Run)
+	n.mu.Lock()
+	n.directory = d
+	n.mu.Unlock()
+	select {
+	case <-dir.Ready():
+		return nil
+	case <-d.done:
+		return fmt.Errorf("directory node: %w", d.err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *Network) logger(name string) *slog.Logger {
+	if n.cfg.Log == nil {
+		return nil
+	}
+	return n.cfg.Log.With("node", name)
+}
+
+// bind opens a node's socket, at a new address if none is given.
+func (n *Network) bind(a netip.AddrPort) (netip.AddrPort, net.PacketConn, error) {
+	if n.cfg.Sim != nil {
+		if !a.IsValid() {
+			a = n.cfg.Sim.Address()
+		}
+		c, err := n.cfg.Sim.Listen(a)
+		return a, c, err
+	}
+	if !a.IsValid() {
+		a = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	}
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(a))
+	if err != nil {
+		return a, nil, err
+	}
+	return addrPort(c.LocalAddr()), c, nil
+}
+
+// ListenPacket opens a socket for a client.
+func (n *Network) ListenPacket() (net.PacketConn, error) {
+	_, c, err := n.bind(netip.AddrPort{})
+	return c, err
+}
+
+// Link returns the network link, as people give it to each other.
+func (n *Network) Link() directory.NetworkLink { return n.link }
+
+// RelayLink returns the link by which relays join; it carries a token where
+// the network asks for one.
+func (n *Network) RelayLink() directory.NetworkLink { return n.relay }
+
+// Relays returns all relays, running or not, in order of their first start.
+func (n *Network) Relays() []*Relay {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]*Relay(nil), n.relays...)
+}
+
+// Relay returns the relay with the given identity, or nil.
+func (n *Network) Relay(id directory.RelayID) *Relay {
+	for _, r := range n.Relays() {
+		if r.ID() == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// AddRelay starts another relay, which joins by itself, and waits until it
+// serves; being listed takes an epoch more.
+func (n *Network) AddRelay(ctx context.Context) (*Relay, error) {
+	r := n.newRelay()
+	return r, r.Start(ctx)
+}
+
+func (n *Network) newRelay() *Relay {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := &Relay{net: n, index: len(n.relays)}
+	r.home = filepath.Join(n.cfg.Dir, fmt.Sprintf("relay%02d", r.index))
+	n.relays = append(n.relays, r)
+	return r
+}
+
+// StopDirectory stops the directory node. Clients and relays live on with the
+// snapshots they have.
+func (n *Network) StopDirectory() error {
+	n.mu.Lock()
+	d := n.directory
+	n.mu.Unlock()
+	return d.end()
+}
+
+// Close stops everything at once and waits for it. It is idempotent. The homes
+// stay.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	d := n.directory
+	n.mu.Unlock()
+	var errs []error
+	if d != nil {
+		errs = append(errs, d.end())
+	}
+	var wg sync.WaitGroup
+	for _, r := range n.Relays() {
+		wg.Go(r.Kill)
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// open makes the relay's node without running it. At a restart the address
+// and the home are those of the first start.
+func (r *Relay) open() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.run != nil {
+		return errors.New("lab: relay runs already")
+	}
+	addr, conn, err := r.net.bind(r.addr)
+	if err != nil {
+		return err
+	}
+	r.addr = addr
+	cfg := relay.NodeConfig{
+		Home: r.home, Link: r.net.relay, Conn: conn, ListenPacket: r.net.ListenPacket,
+		Software: r.net.cfg.Software, InsecureNoRateLimits: r.net.cfg.InsecureNoRateLimits,
+		Log: r.net.logger(fmt.Sprintf("relay%02d", r.index)),
+	}
+	if !r.net.cfg.Late && r.index < r.net.cfg.Relays {
+		cfg.Files = r.net.files
+	}
+	if r.net.cfg.Trace != nil {
+		cfg.Trace = r.net.cfg.Trace(r.index)
+	}
+	r.node, err = relay.NewNode(cfg)
+	return err
+}
+
+// serve runs the node that open made.
+func (r *Relay) serve() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run = run(r.node.Run)
+}
+
+// wait waits until the relay serves.
+func (r *Relay) wait(ctx context.Context) error {
+	r.mu.Lock()
+	n, p := r.node, r.run
+	r.mu.Unlock()
+	select {
+	case <-n.Ready():
+		return nil
+	case <-p.done:
+		return fmt.Errorf("relay %d: %w", r.index, p.err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Start starts a relay that does not run and waits until it serves.
+func (r *Relay) Start(ctx context.Context) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.serve()
+	return r.wait(ctx)
+}
+
+// Kill ends the relay as a crash would: nobody hears of it.
+func (r *Relay) Kill() {
+	r.mu.Lock()
+	n, p := r.node, r.run
+	r.run = nil
+	r.mu.Unlock()
+	if p == nil {
+		if n != nil {
+			n.Close()
+		}
+		return
+	}
+	n.InsecureKill()
+	p.end()
+}
+
+// Stop ends the relay as SIGTERM would, with its drain.
+func (r *Relay) Stop() error {
+	r.mu.Lock()
+	p := r.run
+	r.run = nil
+	r.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.end()
+}
+
+// ID returns the relay's identity.
+func (r *Relay) ID() directory.RelayID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.node == nil {
+		return directory.RelayID{}
+	}
+	return r.node.ID()
+}
+
+// Addr returns the address that the relay has or had.
+func (r *Relay) Addr() netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addr
+}
+
+// Node returns the relay's node of its last start.
+func (r *Relay) Node() *relay.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.node
+}
+
+// Home returns the relay's home directory.
+func (r *Relay) Home() string { return r.home }
+
+// Wipe removes the home of a relay that does not run, as a lost disk would.
+func (r *Relay) Wipe() error { return os.RemoveAll(r.home) }
