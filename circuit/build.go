@@ -34,7 +34,8 @@ type fault struct {
 	create  bool              // the guard did not answer, or refused, CREATE
 	silent  bool              // of create: there was no answer at all
 	relay   directory.RelayID // the hop that could not be added, else zero
-	blame   bool              // it is to blame
+	by      directory.RelayID // the hop before it, which was to extend
+	blame   bool              // one of them is to blame; nobody knows which
 	isDest  bool
 	err     error
 	started time.Time
@@ -184,7 +185,7 @@ func (p *Pool) perform(t *task) *fault {
 		var x *extendError
 		told := errors.As(err, &x) && x.code != 0
 		// A spare that fell silent says nothing about the destination.
-		return &fault{relay: t.dest.ID, isDest: true, blame: told || !t.spare, err: err}
+		return &fault{relay: t.dest.ID, by: t.path.Middle.ID, isDest: true, blame: told || !t.spare, err: err}
 	}
 	t.c.sendDrops(p.drops())
 	return nil
@@ -210,11 +211,13 @@ func (p *Pool) build(t *task) *fault {
 	if err != nil {
 		return &fault{create: true, silent: errors.Is(err, context.DeadlineExceeded), err: err, started: started}
 	}
+	by := t.path.Guard
 	for _, r := range []*directory.Relay{t.path.Layer2, t.path.Middle} {
 		if err := c.extend(ctx, r); err != nil {
 			c.destroy("a hop could not be added: " + err.Error())
-			return &fault{relay: r.ID, blame: true, err: err}
+			return &fault{relay: r.ID, by: by.ID, blame: true, err: err}
 		}
+		by = r
 	}
 	t.c = c
 	return nil
@@ -361,6 +364,9 @@ func (p *Pool) failed(t *task, f *fault, now time.Time) {
 		why = "a relay could not be reached as hop"
 		if f.blame {
 			p.selector.Failed(f.relay, now)
+			if f.by != guard {
+				p.selector.Failed(f.by, now)
+			}
 		}
 	}
 	for _, w := range p.waiters {

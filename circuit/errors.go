@@ -12,7 +12,7 @@ var (
 	// gone. The text says why.
 	ErrClosed = errors.New("circuit: closed")
 	// ErrDestination is wrapped by an error of Pool.Get when the destination
-	// itself is the reason: it is not listed, or could not be reached over two
+	// itself is the reason: it is not listed, or could not be reached over three
 	// circuits. Another destination may work at once.
 	ErrDestination = errors.New("circuit: the mailbox relay cannot be reached")
 	// ErrRefused is wrapped when the last hop refuses a stream.

@@ -36,7 +36,7 @@ const (
 
 	dropMax = 4 // DROPs after a build, at most
 
-	destinationTries = 2 // circuits over which a destination is tried
+	destinationTries = 3 // circuits over which a destination is tried
 	guardRefusals    = 3 // CREATEs refused in a row after which a guard has failed
 
 	idleLink = time.Minute // a link to a guard out of use is closed
