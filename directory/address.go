@@ -11,7 +11,7 @@ import (
 var ErrBadAddress = errors.New("directory: address is not usable in this network")
 
 // special lists what is not global unicast for relays: outside of lab networks
-// no document may name such an address (SPEC.md §3.3).
+// no document may name such an address (SPEC.md §3).
 var special = func() []netip.Prefix {
 	var ps []netip.Prefix
 	for _, s := range []string{

@@ -33,7 +33,6 @@ const clockTolerance = 10 * time.Minute
 var (
 	ErrBadDescriptor = errors.New("directory: descriptor is not valid")
 	ErrFuture        = errors.New("directory: it is dated in the future")
-	ErrNotAdmitted   = errors.New("directory: the relay is not admitted to this network")
 )
 
 // Roles are what a relay offers to do.
@@ -127,34 +126,6 @@ type powEntry struct {
 	_      struct{} `cbor:",toarray"`
 	Window uint32
 	Nonce  []byte
-}
-
-// Rules decide which descriptors a network's stores accept. Get them from
-// Chain.Rules and set Listed.
-type Rules struct {
-	Network NetworkID
-	Lab     bool
-	Join    Join
-	Issuers [][32]byte // keys whose tokens admit: roots and signers
-	// Listed tells whether the newest snapshot lists the relay: admission
-	// counts at first listing, so a listed relay's token may have expired.
-	// Nil: none is listed.
-	Listed func(RelayID) bool
-}
-
-// TokenAdmission returns the admission field for a descriptor that joins by
-// token.
-func TokenAdmission(t Token) []byte {
-	return append([]byte{byte(JoinToken)}, t.raw[:]...)
-}
-
-// Token returns the token in the admission field, if there is one.
-func (d *Descriptor) Token() (Token, bool) {
-	if len(d.Admission) != 1+TokenSize || d.Admission[0] != byte(JoinToken) {
-		return Token{}, false
-	}
-	t, err := ParseToken(d.Admission[1:])
-	return t, err == nil
 }
 
 // Made returns the time of making, which is Seq.
@@ -373,37 +344,7 @@ func (d *Descriptor) checkTime(lab bool, now time.Time) error {
 	return nil
 }
 
-// admit checks the admission field against the join mode (SPEC.md §4.2).
-func (r Rules) admit(d *Descriptor, now time.Time) error {
-	if r.Lab && r.Join&JoinOpen != 0 {
-		return nil
-	}
-	if r.Join&JoinToken == 0 {
-		return fmt.Errorf("%w: this program cannot admit relays to a network that relays join as %q", ErrNotAdmitted, r.Join)
-	}
-	t, ok := d.Token()
-	if !ok {
-		return fmt.Errorf("%w: it shows no token", ErrNotAdmitted)
-	}
-	var err error
-	if r.Listed != nil && r.Listed(d.ID) {
-		err = t.verifySignature(r.Network, r.Issuers)
-	} else {
-		err = t.Verify(r.Network, r.Issuers, now)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotAdmitted, err)
-	}
-	return nil
-}
-
-// SignFamily makes the certificate by which a family key claims a relay.
-func SignFamily(network NetworkID, family ed25519.PrivateKey, id RelayID, expires time.Time) Family {
-	f := Family{Key: publicOf(family), Expires: time.Unix(expires.Unix(), 0)}
-	copy(f.Signature[:], ed25519.Sign(family, signedText(labelFamily, network, f.text(id))))
-	return f
-}
-
+// verify tells whether the family key claims the relay.
 func (f *Family) verify(network NetworkID, id RelayID) bool {
 	return ed25519.Verify(f.Key[:], signedText(labelFamily, network, f.text(id)), f.Signature[:])
 }

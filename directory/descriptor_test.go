@@ -189,8 +189,8 @@ func TestFamilyCertificate(t *testing.T) {
 	n := newNetwork(t, false, JoinToken)
 	d := n.descriptor(1, testTime)
 	for name, f := range map[string]Family{
-		"another relay":   SignFamily(n.id, testKey("family"), RelayID{1}, testTime),
-		"another network": SignFamily(NetworkID{1}, testKey("family"), d.ID, testTime),
+		"another relay":   signFamily(n.id, testKey("family"), RelayID{1}, testTime),
+		"another network": signFamily(NetworkID{1}, testKey("family"), d.ID, testTime),
 	} {
 		d.Families = []Family{f}
 		raw, err := d.Sign(n.id, testKey(nameOf(1)))

@@ -160,3 +160,10 @@ func check(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// signFamily makes the certificate by which a family key claims a relay.
+func signFamily(network NetworkID, family ed25519.PrivateKey, id RelayID, expires time.Time) Family {
+	f := Family{Key: publicOf(family), Expires: time.Unix(expires.Unix(), 0)}
+	copy(f.Signature[:], ed25519.Sign(family, signedText(labelFamily, network, f.text(id))))
+	return f
+}

@@ -20,9 +20,6 @@ const (
 	maxSeeds       = 64
 	maxFileLife    = 730 * 24 * time.Hour
 	algEd25519     = 1
-
-	// FileWarning is the remaining life at which programs warn about expiry.
-	FileWarning = 90 * 24 * time.Hour
 )
 
 // maxUnix keeps times inside what time.Time and JSON can hold (year 9999).
@@ -64,29 +61,6 @@ type FounderKey struct {
 	Public [32]byte // Ed25519
 	Label  string   // ≤ 32 bytes
 }
-
-// Param numbers a parameter of the network file.
-type Param uint8
-
-// The parameters (SPEC.md §2.3).
-const (
-	ParamEpoch Param = 1 + iota // seconds
-	ParamPoWBits
-	ParamASCap // this and all caps: per mille
-	ParamPrefixCap
-	ParamFamilyCap
-	ParamCohortCap
-	ParamNewcomerCap
-	ParamClusterCap
-	ParamLineageCap
-	ParamUnvouchedCap
-	ParamGuardDays
-	ParamGuardWFU // per mille
-	ParamWitnesses
-	ParamWitnessSet
-	ParamConfigCluster
-	ParamProbeMiB // MiB a day
-)
 
 // NetworkFile is the body of one version of a network file. The times are in
 // whole seconds. A NetworkFile of a Chain must not be changed.
@@ -163,40 +137,6 @@ func SignThreshold(n int) int {
 
 // RootThreshold returns how many of n roots must sign a version after the first.
 func RootThreshold(n int) int { return n/2 + 1 }
-
-// Param returns the value of a parameter or its default. N is the number of
-// listed relays, on which one default depends.
-func (f *NetworkFile) Param(p Param, n int) int64 {
-	if v, ok := f.Params[p]; ok {
-		return v
-	}
-	if p == ParamPrefixCap && n < 500 {
-		return 40
-	}
-	return paramRules[p].def
-}
-
-type paramRule struct{ def, min, max int64 }
-
-// paramRules is indexed by Param.
-var paramRules = [...]paramRule{
-	ParamEpoch:         {3600, 1800, 10800},
-	ParamPoWBits:       {12, 0, 64},
-	ParamASCap:         {200, 0, 1000},
-	ParamPrefixCap:     {20, 0, 1000},
-	ParamFamilyCap:     {80, 0, 1000},
-	ParamCohortCap:     {50, 0, 1000},
-	ParamNewcomerCap:   {150, 0, 1000},
-	ParamClusterCap:    {20, 0, 1000},
-	ParamLineageCap:    {100, 0, 1000},
-	ParamUnvouchedCap:  {250, 0, 1000},
-	ParamGuardDays:     {30, 0, 3650},
-	ParamGuardWFU:      {950, 0, 1000},
-	ParamWitnesses:     {3, 0, 32},
-	ParamWitnessSet:    {7, 0, 32},
-	ParamConfigCluster: {0, 0, 1},
-	ParamProbeMiB:      {2048, 0, 1 << 30},
-}
 
 // encode returns the body, or an error that names the broken rule.
 func (f *NetworkFile) encode() ([]byte, error) {

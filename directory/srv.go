@@ -14,9 +14,9 @@ type SRV struct {
 	Value [32]byte
 }
 
-// SRVRound returns the number of the round that t is in: rounds last a day and
+// srvRound returns the number of the round that t is in: rounds last a day and
 // begin at 00:00 UTC.
-func SRVRound(lab bool, t time.Time) uint64 {
+func srvRound(lab bool, t time.Time) uint64 {
 	return uint64(t.Unix()) / uint64(Scale(lab, 24*time.Hour)/time.Second)
 }
 
@@ -31,8 +31,8 @@ func firstSRV(network NetworkID, round uint64) SRV {
 // before the founding.
 func srvsAt(c *Chain, t time.Time) []SRV {
 	lab := c.Current().Lab
-	last := SRVRound(lab, t)
-	first := min(SRVRound(lab, c.Founded()), last)
+	last := srvRound(lab, t)
+	first := min(srvRound(lab, c.Founded()), last)
 	if last-first >= maxSRVs {
 		first = last - maxSRVs + 1
 	}

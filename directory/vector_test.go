@@ -42,7 +42,7 @@ func fullDescriptor(n *network) *Descriptor {
 	d.OnionKeys = append(d.OnionKeys, OnionKey{NotBefore: uint32(testTime.Unix()) + 86400, Key: [32]byte{7}})
 	d.Protocols = []uint16{1, 2, 9}
 	d.Contact, d.SNI = "ops at example", "example.net"
-	d.Families = []Family{SignFamily(n.id, testKey("family"), d.ID, testTime.Add(time.Hour))}
+	d.Families = []Family{signFamily(n.id, testKey("family"), d.ID, testTime.Add(time.Hour))}
 	d.PoW = &PoW{Window: 3, Nonce: []byte{1, 2, 3}}
 	d.ext = extensions{5: {1}, 900: {2, 3}}
 	return d

@@ -37,21 +37,6 @@ func (c *Chain) Verify(s *Snapshot, prev State, p Proof, now time.Time) (*View, 
 	return c.view(s, file), next, nil
 }
 
-// VerifyHead verifies a head as Verify does a snapshot, without entries and
-// tables. It serves readers who compare heads and fetch nothing.
-func (c *Chain) VerifyHead(h *Head, prev State, p Proof, now time.Time) (State, error) {
-	_, certs, err := c.verifySigned(h, prev)
-	if err != nil {
-		return State{}, err
-	}
-	next, err := c.verifyHistory(h, prev, p, now)
-	if err != nil {
-		return State{}, err
-	}
-	next.Certs = certs
-	return next, nil
-}
-
 // Restore verifies a snapshot that the reader has stored together with the
 // state: it must be the very one that the state names.
 func (c *Chain) Restore(s *Snapshot, state State, now time.Time) (*View, error) {
