@@ -1,0 +1,67 @@
+package lab
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"hearsay/circuit"
+	"hearsay/directory"
+	"hearsay/directory/gossip"
+)
+
+// client is the network side of a messenger in a lab network.
+type client struct {
+	*circuit.Client
+	views *directory.Views
+	stop  func()
+}
+
+// state is a circuit.State and gossip.State in memory.
+type state struct {
+	mu sync.Mutex
+	m  map[string][]byte
+}
+
+func (s *state) Load(name string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[name], nil
+}
+
+func (s *state) Save(name string, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil {
+		s.m = make(map[string][]byte)
+	}
+	s.m[name] = slices.Clone(value)
+	return nil
+}
+
+// newClient runs a client that knows nothing but the network's link. It stops
+// with stop or at the end of the test.
+func newClient(t testing.TB, n *Network) *client {
+	t.Helper()
+	views, st := new(directory.Views), new(state)
+	c, err := circuit.NewClient(circuit.ClientConfig{
+		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: n.ListenPacket, State: st,
+		Log: n.logger("client"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gossip.NewClient(gossip.ClientConfig{
+		Link: n.Link(), Dialer: c.Dialer(), Views: views, State: st, Guard: c.Guard, NoPath: c.NoPath,
+		Log: n.logger("client"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Run(ctx) })
+	wg.Go(func() { g.Run(ctx) })
+	return &client{Client: c, views: views, stop: sync.OnceFunc(func() { cancel(); wg.Wait() })}
+}
