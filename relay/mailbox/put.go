@@ -74,7 +74,7 @@ func (t *tx) create(m New, ttl uint16, full bool) (OKNew, error) {
 			}
 		case q.deleted:
 			return ok, &refusal{code: CodeUsed}
-		case q.kind != m.Kind || q.ttl != ttl || q.cap != m.Cap:
+		case q.kind != m.Kind || q.ttl != ttl || !equal(q.cap[:], m.Cap[:]):
 			return ok, &refusal{code: CodeConflict}
 		case m.LID == q.lid || m.LID == (LID{}):
 			return ok, nil
@@ -296,7 +296,7 @@ func (t *tx) empty(rid RID, q *meta) error {
 	if err := t.dropTo(rid, q, q.next-1); err != nil {
 		return err
 	}
-	if l, _ := q.kind.Limits(); l.HasLink && q.lid != (LID{}) {
+	if q.lid != (LID{}) {
 		if err := t.Bucket(bucketLinks).Delete(q.lid[:]); err != nil {
 			return err
 		}
@@ -323,8 +323,11 @@ func (t *tx) setLink(rid RID, blob []byte) error {
 	if err != nil {
 		return err
 	}
-	if !ok || q.lid == (LID{}) {
+	if !ok {
 		return &refusal{code: CodeAuth}
+	}
+	if q.lid == (LID{}) {
+		return &refusal{code: CodeLimit}
 	}
 	row, err := t.store.seal(classLong, t.now, bucketLinks, q.lid[:], blob)
 	if err != nil {

@@ -9,7 +9,7 @@ type New struct {
 	TTL  uint16 // of blocks, in protocol hours; 0: the kind's own
 	RPK  [32]byte
 	Cap  [32]byte // the send capability
-	LID  LID      // of an invite; else zeros
+	LID  LID      // of an invite, or zeros while it has none
 	Work uint64   // counter whose hash has the bits that HELLO asks for
 	Sig  [SigSize]byte
 }

@@ -640,6 +640,29 @@ func TestLink(t *testing.T) {
 		if ok := owner.subscribe(q, 0, 0, false); ok.Opens != 2 {
 			t.Errorf("the owner sees %d opens", ok.Opens)
 		}
+		// A link names the SID, so its id may come with a second NEW.
+		late := newQueue(KindInvite)
+		late.lid = LID{}
+		owner.must(CmdNew, owner.newCommand(late))
+		owner.want(CmdOK)
+		owner.subscribe(late, 0, 0, false)
+		for part := range byte(2) {
+			owner.must(CmdSetLink, (&SetLink{RID: late.rid, Part: part}).Append(nil))
+		}
+		owner.want(CmdOK)
+		owner.wantErr(CmdSetLink, CodeLimit)
+		for _, want := range []struct {
+			lid  LID
+			code Code
+		}{{q.lid, CodeConflict}, {LID{5}, 0}, {LID{5}, 0}, {LID{}, 0}, {LID{6}, CodeConflict}} {
+			late.lid = want.lid
+			owner.must(CmdNew, owner.newCommand(late))
+			if want.code != 0 {
+				owner.wantErr(CmdNew, want.code)
+			} else {
+				owner.want(CmdOK)
+			}
+		}
 		chat := owner.create(KindChat)
 		owner.subscribe(chat, 0, 0, false)
 		owner.must(CmdSetLink, (&SetLink{RID: chat.rid}).Append(nil))
