@@ -152,13 +152,26 @@ func (p *Pool) start(t *task, now time.Time) {
 		} else {
 			p.nextBuild = now.Add(buildEvery)
 		}
-		lost, ok := p.lost[t.path.Guard.ID]
-		t.redial = ok && now.Sub(lost) < dialTimeout
+		t.redial = p.justLost(t.path.Guard.ID, now)
 	}
 	p.wg.Go(func() {
 		f := p.perform(t)
 		p.post(func() { p.finish(t, f) })
 	})
+}
+
+// justLost tells whether the link to a guard has just ended.
+func (p *Pool) justLost(id directory.RelayID, now time.Time) bool {
+	if pl := p.links[id]; pl != nil {
+		select {
+		case <-pl.done:
+			return true // not yet noticed
+		default:
+			return false
+		}
+	}
+	lost, ok := p.lost[id]
+	return ok && now.Sub(lost) < dialTimeout
 }
 
 func (p *Pool) warm(now time.Time) {
@@ -377,7 +390,11 @@ func (p *Pool) failed(t *task, f *fault, now time.Time) {
 		w.why = why
 		p.mu.Unlock()
 		if f.isDest && f.blame {
-			if w.failures++; w.failures >= destinationTries {
+			w.failures++
+			if !slices.Contains(w.tried, f.by) {
+				w.tried = append(w.tried, f.by)
+			}
+			if len(w.tried) >= destinationMiddles || w.failures >= destinationTries {
 				p.answer(w, result{err: fmt.Errorf("%w: %w", ErrDestination, f.err)})
 			}
 		}

@@ -12,8 +12,8 @@ var (
 	// gone. The text says why.
 	ErrClosed = errors.New("circuit: closed")
 	// ErrDestination is wrapped by an error of Pool.Get when the destination
-	// itself is the reason: it is not listed, or could not be reached over three
-	// circuits. Another destination may work at once.
+	// itself is the reason: it is not listed, or several middles could not reach
+	// it. Another destination may work at once.
 	ErrDestination = errors.New("circuit: the mailbox relay cannot be reached")
 	// ErrRefused is wrapped when the last hop refuses a stream.
 	ErrRefused = errors.New("circuit: the relay refused the stream")

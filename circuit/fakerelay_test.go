@@ -472,6 +472,25 @@ func (c *client) get(r circuit.Request, within time.Duration) *circuit.Circuit {
 	return k
 }
 
+// guard waits until the pool has a guard in use.
+func (c *client) guard() directory.RelayID {
+	c.w.t.Helper()
+	return c.guardAfter(directory.RelayID{})
+}
+
+// guardAfter waits until a guard other than the given one is in use.
+func (c *client) guardAfter(old directory.RelayID) directory.RelayID {
+	c.w.t.Helper()
+	for range 3000 {
+		if g, ok := c.Guard(); ok && g.ID != old {
+			return g.ID
+		}
+		pass(10 * time.Millisecond)
+	}
+	c.w.t.Fatal("no guard")
+	return directory.RelayID{}
+}
+
 func (w *world) relay(id directory.RelayID) *fakeRelay {
 	for _, r := range w.relays {
 		if r.id == id {

@@ -36,8 +36,9 @@ const (
 
 	dropMax = 4 // DROPs after a build, at most
 
-	destinationTries = 3 // circuits over which a destination is tried
-	guardRefusals    = 3 // CREATEs refused in a row after which a guard has failed
+	destinationMiddles = 3 // different middles over which a destination is tried
+	destinationTries   = 5 // circuits over which it is tried, if fewer middles serve
+	guardRefusals      = 3 // CREATEs refused in a row after which a guard has failed
 
 	idleLink = time.Minute // a link to a guard out of use is closed
 )

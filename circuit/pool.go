@@ -98,11 +98,12 @@ type key struct {
 type waiter struct {
 	req      Request
 	key      key
-	result   chan result // capacity 1
-	task     *task       // of a Fresh request
-	failures int         // of the destination
-	gone     bool        // answered or given up
-	why      string      // guarded by Pool.mu
+	result   chan result         // capacity 1
+	task     *task               // of a Fresh request
+	failures int                 // of the destination
+	tried    []directory.RelayID // middles that could not reach it
+	gone     bool                // answered or given up
+	why      string              // guarded by Pool.mu
 }
 
 type result struct {

@@ -186,12 +186,7 @@ func TestOnlyTheGuardSeesTheClient(t *testing.T) {
 func TestDestinationUnreachable(t *testing.T) {
 	simulate(t, 8, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		pass(2 * time.Second)
-		g, ok := c.Guard()
-		if !ok {
-			t.Fatal("no guard")
-		}
-		x := w.other(g.ID)
+		x := w.other(c.guard())
 		x.stop()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -219,12 +214,11 @@ func TestSilentHopIsReplaced(t *testing.T) {
 			simulate(t, 8, func(t *testing.T, w *world) {
 				state := new(memory)
 				c := w.client(state)
-				pass(2 * time.Second)
-				g, _ := c.Guard()
+				g := c.guard()
 				c.stop()
 				broken := 0
 				for _, r := range w.relays {
-					if r.id != g.ID && broken < 2 {
+					if r.id != g && broken < 2 {
 						break_(r)
 						broken++
 					}
@@ -232,7 +226,7 @@ func TestSilentHopIsReplaced(t *testing.T) {
 				c = w.client(state)
 				var x directory.RelayID
 				for _, r := range w.relays {
-					if !r.mute.Load() && !r.silent.Load() && !r.noExtend.Load() && !r.mutiny.Load() && r.id != g.ID {
+					if !r.mute.Load() && !r.silent.Load() && !r.noExtend.Load() && !r.mutiny.Load() && r.id != g {
 						x = r.id
 					}
 				}
@@ -250,18 +244,18 @@ func TestSilentHopIsReplaced(t *testing.T) {
 func TestGuardLost(t *testing.T) {
 	simulate(t, 8, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		x := w.relays[1].id
+		g := c.guard()
+		x := w.other(g).id
 		k := c.get(send("a", x), 20*time.Second)
-		g, _ := c.Guard()
-		w.relay(k.Info().Path[0]).stop()
+		w.relay(g).stop()
 		start := time.Now()
 		<-k.Done()
-		y := w.other(k.Info().Path[0], x)
+		y := w.other(g, c.guardAfter(g))
 		n := c.get(send("b", y.id), 10*time.Second)
 		if d := time.Since(start); d > 3*time.Second {
 			t.Fatalf("took %v", d)
 		}
-		if n.Info().Path[0] == g.ID {
+		if n.Info().Path[0] == g {
 			t.Fatal("the dead guard is used")
 		}
 		pass(100 * time.Millisecond)
@@ -308,10 +302,11 @@ func TestGuardComesBack(t *testing.T) {
 func TestSilentGuard(t *testing.T) {
 	simulate(t, 8, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		x := w.relays[1].id
+		g := c.guard()
+		x := w.other(g).id
 		k := c.get(send("a", x), 20*time.Second)
 		pass(2 * time.Second)
-		w.relay(k.Info().Path[0]).silent.Store(true)
+		w.relay(g).silent.Store(true)
 		start := time.Now()
 		m, err := k.Mailbox(t.Context())
 		if err != nil {
@@ -328,7 +323,7 @@ func TestSilentGuard(t *testing.T) {
 			t.Fatalf("reason: %s", k.Info().Reason)
 		}
 		noticed := time.Now()
-		n := c.get(send("a", w.other(k.Info().Path[0], x).id), 10*time.Second)
+		n := c.get(send("a", w.other(g, c.guardAfter(g)).id), 10*time.Second)
 		if d := time.Since(noticed); d > 3*time.Second {
 			t.Fatalf("the next guard took %v", d)
 		}
@@ -343,7 +338,7 @@ func TestSilentGuard(t *testing.T) {
 func TestSilentMiddle(t *testing.T) {
 	simulate(t, 8, func(t *testing.T, w *world) {
 		c := w.client(nil)
-		r := send("a", w.relays[1].id)
+		r := send("a", w.other(c.guard()).id)
 		r.Purpose = circuit.Subscribe
 		k := c.get(r, 20*time.Second)
 		w.relay(k.Info().Path[2]).mute.Store(true)
@@ -435,15 +430,11 @@ func TestRestartKeepsGuard(t *testing.T) {
 		var guard directory.RelayID
 		for range 4 {
 			c := w.client(state)
-			pass(2 * time.Second)
-			g, ok := c.Guard()
-			if !ok {
-				t.Fatal("no guard")
-			}
+			g := c.guard()
 			if guard == (directory.RelayID{}) {
-				guard = g.ID
+				guard = g
 			}
-			if g.ID != guard {
+			if g != guard {
 				t.Fatal("a restart changed the guard")
 			}
 			c.stop()
@@ -504,12 +495,10 @@ func TestAllLinksDie(t *testing.T) {
 		for _, r := range w.relays {
 			r.silent.Store(false)
 		}
-		first, _ := c.Guard()
 		n := c.get(send("a", x), 25*time.Second)
 		if _, err := n.Ping(t.Context(), 3); err != nil {
 			t.Fatal(err)
 		}
-		_ = first
 	})
 }
 

@@ -131,34 +131,45 @@ func (s *Selector) Path(now time.Time, x directory.RelayID) (Path, error) {
 	if err != nil {
 		return Path{}, err
 	}
+	// A guard that does not answer is hardly a better hop, but in a tiny
+	// network there may be no other.
+	p, retry := s.inner(now, g, x, true)
+	if p.Guard == nil && len(s.down) > 0 {
+		p, retry = s.inner(now, g, x, false)
+	}
+	if p.Guard == nil {
+		return Path{}, &Error{Why: "too few relays answer for three different hops", Retry: retry}
+	}
+	return p, nil
+}
+
+// inner draws the layer-2 guard and the middle. If none serve, the path is
+// empty and retry says when a relay may be tried again.
+func (s *Selector) inner(now time.Time, g *directory.Relay, x directory.RelayID, avoidDown bool) (p Path, retry time.Time) {
+	serves := func(r *directory.Relay) bool {
+		if _, down := s.down[r.ID]; r.ID == g.ID || r.ID == x || avoidDown && down {
+			return false
+		}
+		if s.backoff.waits(r.ID, now) {
+			retry = earlier(retry, s.backoff.until(r.ID))
+			return false
+		}
+		return true
+	}
 	// Uniform over the set: the order is random, and the first layer-2 guard
 	// that leaves a middle is taken.
 	set := s.layer2Relays()
 	s.rnd.Shuffle(len(set), func(i, j int) { set[i], set[j] = set[j], set[i] })
-	var retry time.Time
 	for _, l := range set {
-		if l.ID == g.ID || l.ID == x {
+		if !serves(l) {
 			continue
 		}
-		if s.backoff.waits(l.ID, now) {
-			retry = earlier(retry, s.backoff.until(l.ID))
-			continue
-		}
-		m := s.innerWheel.draw(s.rnd, func(r *directory.Relay) bool {
-			if r.ID == g.ID || r.ID == l.ID || r.ID == x {
-				return false
-			}
-			if s.backoff.waits(r.ID, now) {
-				retry = earlier(retry, s.backoff.until(r.ID))
-				return false
-			}
-			return true
-		})
+		m := s.innerWheel.draw(s.rnd, func(r *directory.Relay) bool { return r.ID != l.ID && serves(r) })
 		if m != nil {
-			return Path{Guard: g, Layer2: l, Middle: m}, nil
+			return Path{Guard: g, Layer2: l, Middle: m}, retry
 		}
 	}
-	return Path{}, &Error{Why: "too few relays answer for three different hops", Retry: retry}
+	return Path{}, retry
 }
 
 // Failed notes that a relay could not be reached as a hop; it is left alone
