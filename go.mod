@@ -45,3 +45,5 @@ require (
 )
 
 require github.com/atotto/clipboard v0.1.4
+
+require golang.org/x/tools v0.51.0

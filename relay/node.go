@@ -101,9 +101,10 @@ func NewNode(cfg NodeConfig) (n *Node, err error) {
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return nil, err
 	}
+	opened := n // a failing return sets n to nil
 	defer func() {
 		if err != nil {
-			n.Close()
+			opened.Close()
 		}
 	}()
 	now := time.Now()

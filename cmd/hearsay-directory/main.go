@@ -24,6 +24,9 @@ func root() *cobra.Command {
 		Long: `The directory lists the relays of a network: it probes them, signs a snapshot
 of those that run, and hands it to everybody. It carries no circuits.`,
 		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return program.Usage("see "+name+" --help", "which command?")
+		},
 	}
 	logs.Add(cmd)
 	cmd.AddCommand(initCommand(), runCommand(logs), tokenCommand(), program.VersionCommand(name))

@@ -25,6 +25,9 @@ func root() *cobra.Command {
 knows, and keeps sealed messages for people who are away. It sees no message,
 and never both ends of a circuit.`,
 		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return program.Usage("see "+name+" --help", "which command?")
+		},
 	}
 	logs.Add(cmd)
 	cmd.AddCommand(runCommand(logs), program.VersionCommand(name))
