@@ -63,9 +63,10 @@ func NewDirectoryNode(cfg DirectoryConfig) (n *DirectoryNode, err error) {
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return nil, err
 	}
+	opened := n // a failing return sets n to nil
 	defer func() {
 		if err != nil {
-			n.Close()
+			opened.Close()
 		}
 	}()
 	now := time.Now()
