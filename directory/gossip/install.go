@@ -51,14 +51,6 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 		}
 	}
 	size := s.Header.LogSize
-	if size > log.Size() {
-		return errLeaves
-	}
-	if root, err := log.Root(size); err != nil || root != s.Header.LogRoot {
-		if s.Header.Epoch > state.Epoch {
-			return errors.Join(errLeaves, err)
-		}
-	}
 	proof, err := log.Prove(state.ProofRange(size))
 	if err != nil {
 		proof = directory.Proof{} // Verify names the rule that fails
@@ -67,12 +59,18 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 	if err != nil {
 		return err
 	}
+	if root, err := log.Root(size); err != nil || root != s.Header.LogRoot || size != log.Size() {
+		return errors.Join(errLeaves, err)
+	}
 	head, err := s.Head.Encode()
 	if err != nil {
 		return err
 	}
+	if state.Epoch == 0 {
+		known = 0 // the leaf of version 1 of the network file is not on disk yet
+	}
 	own := directory.HeaderLeaf(s.Hash())
-	added := append(slices.Clone(leaves), own)
+	added := append(slices.Clone(log.Leaves(known)), own)
 	if err := n.archive.saveSnapshot(raw, head, &s.Header, next, known, added); err != nil {
 		return fmt.Errorf("gossip: save snapshot: %w", err)
 	}

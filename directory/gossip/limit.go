@@ -162,13 +162,14 @@ func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.T
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.peer(id, now)
-	if p.budget >= size {
-		p.budget -= size
-		return true
-	}
-	if 2*ours < theirs && (p.fullSync.IsZero() || now.Sub(p.fullSync) >= directory.Scale(l.lab, fullSyncPeriod)) {
-		p.fullSync, p.budget = now, fullSyncBytes-size
-		return true
+	if 2*ours < theirs {
+		if p.fullSync.IsZero() || now.Sub(p.fullSync) >= directory.Scale(l.lab, fullSyncPeriod) {
+			p.fullSync, p.budget = now, fullSyncBytes
+		}
+		if p.budget >= size {
+			p.budget -= size
+			return true
+		}
 	}
 	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
 }

@@ -81,7 +81,7 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool)
 		},
 		started: func() { watch.Reset(frameTimeout) },
 	}
-	for range requestsPerStream {
+	for answered := 0; ; answered++ {
 		// The next request must come within the frame timeout, too: an idle
 		// stream holds one of the two places of a link.
 		watch.Reset(frameTimeout)
@@ -91,6 +91,9 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool)
 		}
 		if m.typ == TypeBye {
 			return errBye
+		}
+		if answered == requestsPerStream {
+			return errAskRate
 		}
 		b, err := n.answerOne(m, full)
 		if err != nil {
@@ -104,7 +107,6 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool)
 			return err
 		}
 	}
-	return errAskRate
 }
 
 func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
