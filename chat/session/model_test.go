@@ -51,7 +51,6 @@ func newSide(s *State) *side {
 
 func newOracle(s *side) *oracle {
 	o := &oracle{th: s.state.ratchet.th, rk: s.state.ratchet.rk, nhkr: s.state.ratchet.nhkr, skipped: map[[32]byte]map[uint32][32]byte{}}
-	o.private = func() [32]byte { return [32]byte(s.state.ratchet.dhs.Bytes()) }
 	o.mix = func(epoch uint32) (ss, bind [32]byte) { return s.secret[epoch].ss, s.secret[epoch].bind }
 	return o
 }
@@ -75,7 +74,9 @@ func (s *side) put(all []Sealed, err error) error {
 // settle tells the oracle of root steps that its own side made.
 func (s *side) settle() {
 	if !s.state.ratchet.owes {
-		s.oracle.rk, s.oracle.nhkr, s.oracle.epoch = s.state.ratchet.rk, s.state.ratchet.nhkr, s.state.ratchet.epoch
+		r := &s.state.ratchet
+		s.oracle.rk, s.oracle.nhkr, s.oracle.epoch = r.rk, r.nhkr, r.epoch
+		s.oracle.private = [32]byte(r.dhs.Bytes())
 	}
 }
 

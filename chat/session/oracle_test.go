@@ -22,9 +22,9 @@ type oracle struct {
 	skipped      map[[32]byte]map[uint32][32]byte // by header key
 	epoch        uint32
 
-	// secrets returns the private key whose public half the peer knows, and the
-	// outcome of an exchange for an epoch.
-	private func() [32]byte
+	// private is the key whose public half the peer answers; mix returns the
+	// outcome of an exchange.
+	private [32]byte
 	mix     func(epoch uint32) (ss, bind [32]byte)
 }
 
@@ -102,8 +102,7 @@ func (o *oracle) read(inner []byte) ([]byte, error) {
 	if h, ok := oracleOpen(o.nhkr[:], inner[4:28], inner[28:92], aad); ok {
 		pn, n, epoch := binary.BigEndian.Uint32(h[32:]), binary.BigEndian.Uint32(h[36:]), binary.BigEndian.Uint32(h[40:])
 		o.skip(pn)
-		priv := o.private()
-		k, err := ecdh.X25519().NewPrivateKey(priv[:])
+		k, err := ecdh.X25519().NewPrivateKey(o.private[:])
 		if err != nil {
 			return nil, err
 		}
