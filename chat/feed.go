@@ -42,6 +42,13 @@ func (f *Feed) Publish(ev Event) uint64 {
 	return f.seq
 }
 
+// Last returns the number of the last event.
+func (f *Feed) Last() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seq
+}
+
 // Subscribe returns a subscription to the events from now on.
 func (f *Feed) Subscribe() *Subscription {
 	f.mu.Lock()

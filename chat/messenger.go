@@ -3,8 +3,19 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"hearsay/chat/session"
+	"hearsay/chat/store"
+	"hearsay/circuit"
+	"hearsay/directory"
 )
 
 // Errors of Open that a program turns into an exit code.
@@ -12,6 +23,13 @@ var (
 	ErrPassphrase = errors.New("chat: the passphrase is missing or wrong")
 	ErrHomeInUse  = errors.New("chat: another process has this home open")
 	ErrNoNetwork  = errors.New("chat: this home knows no network yet")
+)
+
+// Limits of what people type.
+const (
+	maxNameLength = 64   // bytes of a contact's name; stops names that fill screens
+	maxListed     = 1000 // messages in one answer
+	defaultListed = 100
 )
 
 // Config configures Open. The zero value of an optional field means what its
@@ -32,12 +50,50 @@ type Config struct {
 	ListenPacket func() (net.PacketConn, error)
 
 	Log *slog.Logger // nil: discard
+
+	// testOnlyMemory is the memory of Argon2id in MiB; 0: the store's default.
+	testOnlyMemory int
 }
 
 // Messenger is one open profile. Its methods are safe for concurrent use; they
 // work from Open on, but nothing reaches the network before Run.
 type Messenger struct {
-	feed *Feed
+	cfg   Config
+	log   *slog.Logger
+	link  directory.NetworkLink
+	store *store.Store
+	views *directory.Views
+	feed  *Feed
+
+	ops     chan *op      // bounded: submitting blocks while the disk is behind
+	closing chan struct{} // closed by Close
+	kept    chan struct{} // closed when the keeper has ended
+	failed  chan struct{} // closed when the store failed for good
+	started chan struct{} // closed when net is set
+	book    *book         // owned by the keeper
+
+	roster  chan struct{} // capacity 1: the set of workers changed
+	senders *gate
+
+	mu       sync.Mutex
+	net      network // nil before the network file is there
+	known    knownNetwork
+	steps    startup
+	skew     time.Duration // local clock minus snapshot time, 0 if within what is normal
+	inboxes  map[inboxKey]*inbox
+	served   map[string]circuit.Info  // the circuit that last served a contact
+	waiting  map[string]chan struct{} // invites whose first link is awaited
+	failure  error
+	running  bool
+	closed   bool
+	onlyHere int
+}
+
+// knownNetwork is what the home remembers of its network.
+type knownNetwork struct {
+	Link string `cbor:"1,keyasint"`
+	Name string `cbor:"2,keyasint,omitempty"` // empty until the network file was fetched
+	Lab  bool   `cbor:"3,keyasint,omitempty"`
 }
 
 // Open opens or makes the profile in cfg.Home. It needs no network. It fails
@@ -45,26 +101,160 @@ type Messenger struct {
 // refused (a malformed link), wrong_network (the home belongs to another
 // network) or io.
 func Open(cfg Config) (*Messenger, error) {
-	return nil, errors.New("chat: not yet written")
+	link, err := readLink(cfg.Network)
+	if err != nil {
+		return nil, err
+	}
+	exists, _, err := store.Exists(cfg.Home)
+	if err != nil {
+		return nil, homeError(err)
+	}
+	if !exists && link == nil {
+		return nil, ErrNoNetwork
+	}
+	open := store.Create
+	if exists {
+		open = store.Open
+	}
+	st, err := open(store.Config{Dir: cfg.Home, Passphrase: cfg.Passphrase, Memory: cfg.testOnlyMemory})
+	if err != nil {
+		return nil, homeError(err)
+	}
+	m, err := newMessenger(cfg, st, link)
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func homeError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrPassphrase), errors.Is(err, store.ErrPassphraseNeeded), errors.Is(err, store.ErrNoPassphrase):
+		return fmt.Errorf("%w: %w", ErrPassphrase, err)
+	case errors.Is(err, store.ErrInUse):
+		return fmt.Errorf("%w: %w", ErrHomeInUse, err)
+	}
+	return &Error{Kind: KindIO, Text: "cannot open the home: " + err.Error(), Hint: "look at the directory's owner and mode"}
+}
+
+// readLink reads a network link from a text or from the file it names.
+func readLink(text string) (*directory.NetworkLink, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if !strings.HasPrefix(strings.ToUpper(strings.TrimSpace(text)), "HEARSAY") {
+		raw, err := os.ReadFile(text)
+		if err != nil {
+			return nil, &Error{Kind: KindRefused, Text: "cannot read the network link: " + Sanitize(err.Error()), Hint: "give a link that begins with HEARSAY-NET: or a file that holds one"}
+		}
+		text = string(raw)
+	}
+	link, err := directory.ParseNetworkLink(strings.TrimSpace(text))
+	if err != nil {
+		return nil, &Error{Kind: KindRefused, Text: "the network link is not good: " + Sanitize(err.Error()), Hint: "copy it again; it begins with HEARSAY-NET:"}
+	}
+	return &link, nil
+}
+
+func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Messenger, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Messenger{
+		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
+		ops: make(chan *op, opBacklog), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
+		roster: make(chan struct{}, 1), senders: newGate(otherLimit),
+		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
+	}
+	if err := m.remember(link); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.book, err = loadBook(st); err != nil {
+		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: "restore it from a copy"}
+	}
+	m.feed = NewFeed(m.book.reserved)
+	go m.keep()
+	return m, nil
+}
+
+// remember matches the link given with the one in the home.
+func (m *Messenger) remember(link *directory.NetworkLink) error {
+	return m.store.Update(func(tx *store.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		raw, err := meta.Get(metaNetwork)
+		if err != nil {
+			return err
+		}
+		if raw != nil {
+			if err := decode(raw, &m.known); err != nil {
+				return err
+			}
+		}
+		switch {
+		case m.known.Link == "" && link == nil:
+			return ErrNoNetwork
+		case m.known.Link == "":
+		default:
+			old, err := directory.ParseNetworkLink(m.known.Link)
+			if err != nil {
+				return fmt.Errorf("read home: %w", err)
+			}
+			if link != nil && link.ID != old.ID {
+				return &Error{Kind: KindWrongNetwork, Text: "this home belongs to another network", Hint: "use another --home for another network"}
+			}
+			if link == nil {
+				link = &old
+			}
+		}
+		m.link = *link
+		m.link.Token = nil // a relay's token is no matter of a client
+		m.known.Link = m.link.String()
+		return meta.Put(metaNetwork, encode(m.known))
+	})
+}
+
+// fatal notes that the store failed for good; Run returns the error.
+func (m *Messenger) fatal(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failure == nil {
+		m.failure = err
+		close(m.failed)
+	}
 }
 
 // Network returns the name of the network and whether it is a lab; known is
 // false until the network file has been fetched once.
-func (m *Messenger) Network() (name string, lab, known bool) { return "", false, false }
+func (m *Messenger) Network() (name string, lab, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known.Name, m.known.Lab, m.known.Name != ""
+}
 
-// Run fetches the network, keeps circuits and queues, sends and receives until
-// ctx ends. Being offline is no error: it goes on trying. It returns nil when
-// ctx ended, and an error only if the store failed.
-func (m *Messenger) Run(ctx context.Context) error { return nil }
+func (m *Messenger) isLab() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known.Lab
+}
 
-// Status tells how things stand.
-func (m *Messenger) Status() Status { return Status{} }
+func (m *Messenger) timing() timing { return timingOf(m.isLab()) }
 
-// CreateInvite makes a one-time invite and returns once a relay stores it. It
-// is the one method that needs the network: after 30 s it fails with
-// no_network.
-func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, error) {
-	return Invite{}, nil
+// snapshotTime turns local time into the time that protocol checks use.
+func (m *Messenger) snapshotTime(local time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return local.Add(-m.skew)
+}
+
+func (m *Messenger) listed(id directory.RelayID) bool {
+	view := m.views.Current()
+	if view == nil {
+		return false
+	}
+	_, ok := view.Relay(id)
+	return ok
 }
 
 // AcceptInvite makes a contact from an invite link, at once in state invited;
@@ -72,22 +262,98 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 // be sent at once and are queued. It fails with refused (mistyped),
 // wrong_network or exists.
 func (m *Messenger) AcceptInvite(ctx context.Context, link, name string) (Contact, error) {
-	return Contact{}, nil
+	name, refused := checkName(name)
+	if refused != nil {
+		return Contact{}, refused
+	}
+	var c Contact
+	err := m.do(ctx, func(t *turn) (err error) {
+		c, err = t.acceptInvite(strings.TrimSpace(link), name)
+		return err
+	})
+	return c, err
+}
+
+func checkName(name string) (string, *Error) {
+	name = SanitizeName(name)
+	if len(name) > maxNameLength {
+		return "", &Error{Kind: KindTooLarge, Text: "the name is too long", Hint: "64 bytes at most"}
+	}
+	return name, nil
 }
 
 // Contacts returns all contacts in the order in which they were added.
-func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) { return nil, nil }
+func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) {
+	contacts := []Contact{}
+	err := m.look(ctx, func(t *turn) error {
+		for _, c := range t.book.sorted() {
+			contacts = append(contacts, shapeContact(c))
+		}
+		return nil
+	})
+	return contacts, err
+}
+
+func shapeContact(c *contact) Contact {
+	shape := Contact{ID: c.id, Name: c.rec.Name, State: c.rec.State}
+	if c.session != nil {
+		shape.SafetyNumber = c.session.SafetyNumber()
+	}
+	return shape
+}
 
 // Send queues a text for a contact and returns after the disk sync, in state
 // queued. It fails with not_found, refused (empty) or too_large.
 func (m *Messenger) Send(ctx context.Context, contact, text string) (Message, error) {
-	return Message{}, nil
+	switch {
+	case text == "" || !utf8.ValidString(text):
+		return Message{}, &Error{Kind: KindRefused, Text: "a message needs a text in UTF-8"}
+	case len(text) > session.MaxText:
+		return Message{}, &Error{Kind: KindTooLarge, Text: "the message is too long", Hint: "64 KiB of text at most"}
+	}
+	var sent Message
+	err := m.do(ctx, func(t *turn) (err error) {
+		c := t.book.contacts[contact]
+		if c == nil {
+			return errNoContact
+		}
+		if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
+			return &Error{Kind: c.rec.Claim.Failed, Text: "the invite of this contact did not work", Hint: "ask for a new invite"}
+		}
+		sent, err = t.enqueue(c, text)
+		return err
+	})
+	return sent, err
 }
+
+var errNoContact = &Error{Kind: KindNotFound, Text: "there is no such contact"}
 
 // Messages returns up to limit messages of a contact with a number above after,
 // rising. The limit is cut to 1..1000; 0 means 100.
 func (m *Messenger) Messages(ctx context.Context, contact string, after uint64, limit int) ([]Message, error) {
-	return nil, nil
+	if limit == 0 {
+		limit = defaultListed
+	}
+	limit = min(max(limit, 1), maxListed)
+	list := []Message{}
+	err := m.look(ctx, func(t *turn) error {
+		c := t.book.contacts[contact]
+		if c == nil {
+			return errNoContact
+		}
+		if after+1 == 0 {
+			return nil
+		}
+		return t.tx.History(c.id).Up(after+1, func(number uint64, raw []byte) (bool, error) {
+			var rec messageRecord
+			if err := decode(raw, &rec); err != nil {
+				return false, err
+			}
+			list = append(list, shapeMessage(c, number, rec))
+			return len(list) < limit, nil
+		})
+	})
+	return list, err
 }
 
 // Subscribe returns the events from now on.
@@ -95,4 +361,24 @@ func (m *Messenger) Subscribe() *Subscription { return m.feed.Subscribe() }
 
 // Close closes the profile, after Run has returned, and returns the number of
 // messages that exist on this machine only. Idempotent.
-func (m *Messenger) Close() (onlyHere int, err error) { return 0, nil }
+func (m *Messenger) Close() (onlyHere int, err error) {
+	m.mu.Lock()
+	if m.closed {
+		n := m.onlyHere
+		m.mu.Unlock()
+		return n, nil
+	}
+	m.closed = true
+	m.mu.Unlock()
+	_ = m.look(context.Background(), func(t *turn) error {
+		onlyHere = t.book.onlyHere()
+		return nil
+	})
+	close(m.closing)
+	<-m.kept
+	m.feed.Close()
+	m.mu.Lock()
+	m.onlyHere = onlyHere
+	m.mu.Unlock()
+	return onlyHere, m.store.Close()
+}

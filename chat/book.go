@@ -1,0 +1,309 @@
+package chat
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"hearsay/chat/session"
+	"hearsay/chat/store"
+)
+
+// Names of buckets in the store (SPEC.md §3). Those that end in a slash are
+// followed by a contact's id.
+const (
+	bucketMeta    = "meta"
+	bucketContact = "contact"
+	bucketSession = "session"
+	bucketInvite  = "invite"
+	bucketOutbox  = "outbox/"
+	bucketWaiting = "waiting/"
+	bucketHeld    = "held/"
+	bucketSeen    = "seen/"
+	bucketParked  = "parked/"
+
+	metaEvents  = "events"
+	metaNetwork = "network"
+	metaOrder   = "order"
+)
+
+// book is all durable state in memory, with what can be had again after a
+// crash beside it. The keeper owns it.
+type book struct {
+	contacts map[string]*contact
+	invites  map[string]*invite
+	order    uint64 // of the last contact
+	reserved uint64 // event numbers below or at it are reserved on disk
+}
+
+// contact is one contact. All fields belong to the keeper but for wakes, whose
+// channels anybody may use.
+type contact struct {
+	id      string
+	rec     contactRecord
+	session *session.State // nil until the request was made
+	out     map[uint64]*outgoing
+	waiting []uint64 // numbers of messages not yet sealed, rising
+	held    map[uint64]*held
+	seen    seen
+	parked  map[uint64]parked
+
+	own   map[uint64]*ownMessage // own messages that are neither delivered nor failed
+	slots [2]slot
+	wakes *wakes
+
+	ack      []byte    // inner block of a pure acknowledgement for the writer
+	ackAt    time.Time // when the next one is due; zero: none
+	ackLast  time.Time
+	controls time.Time // when the session is next asked for control messages
+	gapEnds  time.Time // when held messages stop waiting; zero: nothing waits
+	gapSince time.Time // since when a seq is missing; zero: none is
+}
+
+// wakes are the signals of a contact's workers; they survive a reload.
+type wakes struct {
+	write [2]chan struct{}
+	read  chan struct{}
+	setup chan struct{}
+}
+
+func newWakes() *wakes {
+	w := &wakes{read: make(chan struct{}, 1), setup: make(chan struct{}, 1)}
+	for i := range w.write {
+		w.write[i] = make(chan struct{}, 1)
+	}
+	return w
+}
+
+func (c *contact) wakeAll() {
+	for _, ch := range c.wakes.write {
+		wake(ch)
+	}
+	wake(c.wakes.setup)
+	wake(c.wakes.read)
+}
+
+// outgoing is a frame or a block of a request on its way.
+type outgoing struct {
+	seq uint64
+	rec outRecord
+	due [2]time.Time // not sent to this slot before
+	got [2]*custody  // the parsed receipts
+}
+
+// held is a received frame that waits, with the time of its arrival.
+type held struct {
+	rec    heldRecord
+	since  time.Time
+	stored bool
+}
+
+type parked struct {
+	inner []byte
+	since time.Time
+}
+
+// ownMessage is what was last told about a message of ours.
+type ownMessage struct {
+	number uint64
+	state  MessageState
+	copies Copies
+}
+
+// slot is one queue of the contact that we write to.
+type slot struct {
+	addr   session.QAddr // zero: none
+	rests  time.Time     // not tried before
+	fails  int           // in a row
+	reason string        // why it rests, in words
+	full   bool          // it rests because it is full
+}
+
+// invite is an open invite of ours.
+type invite struct {
+	id     string
+	rec    inviteRecord
+	secret *session.Invite
+	parts  *session.RequestAssembler
+}
+
+func newContact(id string) *contact {
+	return &contact{
+		id: id, out: make(map[uint64]*outgoing), held: make(map[uint64]*held), seen: newSeen(),
+		parked: make(map[uint64]parked), own: make(map[uint64]*ownMessage), wakes: newWakes(),
+	}
+}
+
+// sorted returns the contacts in the order in which they were added.
+func (b *book) sorted() []*contact {
+	return slices.SortedFunc(maps.Values(b.contacts), func(x, y *contact) int { return cmp.Compare(x.rec.Order, y.rec.Order) })
+}
+
+// adopt takes over what lives only in memory from the book that b replaces.
+func (b *book) adopt(old *book) {
+	for id, c := range b.contacts {
+		if o, ok := old.contacts[id]; ok {
+			c.wakes = o.wakes
+			c.ackLast, c.own = o.ackLast, o.own
+			for i := range c.slots {
+				c.slots[i].rests, c.slots[i].fails, c.slots[i].reason = o.slots[i].rests, o.slots[i].fails, o.slots[i].reason
+			}
+			c.wakeAll()
+		}
+	}
+}
+
+// loadBook reads everything but the history.
+func loadBook(s *store.Store) (*book, error) {
+	b := &book{contacts: make(map[string]*contact), invites: make(map[string]*invite)}
+	return b, s.View(func(tx *store.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		for name, v := range map[string]*uint64{metaEvents: &b.reserved, metaOrder: &b.order} {
+			raw, err := meta.Get(name)
+			if err != nil {
+				return err
+			}
+			if raw != nil {
+				if err := decode(raw, v); err != nil {
+					return err
+				}
+			}
+		}
+		err := tx.Bucket(bucketContact).Each(func(id string, raw []byte) error {
+			c, err := loadContact(tx, id, raw)
+			b.contacts[id] = c
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucketInvite).Each(func(id string, raw []byte) error {
+			i, err := loadInvite(id, raw)
+			b.invites[id] = i
+			return err
+		})
+	})
+}
+
+func loadInvite(id string, raw []byte) (*invite, error) {
+	i := &invite{id: id, parts: &session.RequestAssembler{}}
+	if err := decode(raw, &i.rec); err != nil {
+		return nil, err
+	}
+	var err error
+	if i.secret, err = session.ParseInvite(i.rec.Secret); err != nil {
+		return nil, fmt.Errorf("read invite: %w", err)
+	}
+	if i.rec.Parts != nil {
+		if i.parts, err = session.ParseRequestAssembler(i.rec.Parts); err != nil {
+			return nil, fmt.Errorf("read invite: %w", err)
+		}
+	}
+	return i, nil
+}
+
+func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
+	c := newContact(id)
+	if err := decode(raw, &c.rec); err != nil {
+		return nil, err
+	}
+	if err := c.address(); err != nil {
+		return nil, err
+	}
+	state, err := tx.Bucket(bucketSession).Get(id)
+	if err != nil {
+		return nil, err
+	}
+	if state != nil {
+		if c.session, err = session.ParseState(state); err != nil {
+			return nil, fmt.Errorf("read session: %w", err)
+		}
+	}
+	now := time.Now()
+	err = each(tx, bucketOutbox+id, func(seq uint64, raw []byte) error {
+		o := &outgoing{seq: seq}
+		c.out[seq] = o
+		if err := decode(raw, &o.rec); err != nil {
+			return err
+		}
+		return o.parse()
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(tx, bucketWaiting+id, func(number uint64, _ []byte) error {
+		c.waiting = append(c.waiting, number)
+		c.own[number] = &ownMessage{number: number, state: Queued}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(tx, bucketHeld+id, func(seq uint64, raw []byte) error {
+		h := &held{since: now, stored: true}
+		c.held[seq] = h
+		return decode(raw, &h.rec)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(tx, bucketParked+id, func(n uint64, inner []byte) error {
+		c.parked[n] = parked{inner: inner, since: now}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(tx, bucketSeen+id, func(n uint64, raw []byte) error {
+		row, err := parseSeen(raw)
+		c.seen.add(n, row)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range c.out {
+		if n := o.rec.Number; n != 0 && c.own[n] == nil {
+			c.own[n] = &ownMessage{number: n, state: Queued}
+		}
+	}
+	if c.rec.AckDue || c.session != nil && c.session.AckOwed() {
+		c.ackAt = now
+	}
+	return c, nil
+}
+
+// address parses the contact's queues.
+func (c *contact) address() error {
+	for i, p := range c.rec.Peer {
+		c.slots[i].addr = session.QAddr{}
+		if len(p.Addr) == 0 {
+			continue
+		}
+		a, err := session.ParseQAddr(p.Addr)
+		if err != nil {
+			return fmt.Errorf("read contact: %w", err)
+		}
+		c.slots[i].addr = a
+	}
+	return nil
+}
+
+// want is how many copies of a message are made.
+func (c *contact) want() int {
+	n := 0
+	for i := range c.slots {
+		if !c.slots[i].addr.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+func each(tx *store.Tx, name string, fn func(n uint64, value []byte) error) error {
+	return tx.Sequence(name).Up(0, func(n uint64, value []byte) (bool, error) {
+		return true, fn(n, value)
+	})
+}

@@ -1,0 +1,347 @@
+package chat
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hearsay/chat/session"
+	"hearsay/relay/mailbox"
+)
+
+// errGone tells a reader that its queues belong to nobody any more.
+var errGone = &Error{Kind: KindNotFound, Text: "the queue is no longer read"}
+
+// receive takes blocks that came out of one of our queues, and notes the
+// highest relay seq, which the reader acknowledges once this is on disk.
+func (t *turn) receive(key inboxKey, number int, blocks []mailboxMessage) error {
+	c, i, q := t.book.inbox(key, number)
+	if q == nil {
+		return errGone
+	}
+	for n := range blocks {
+		inner, err := session.OpenBlock(session.QueueKeyFrom(q.Key), q.SID, blocks[n].Block[:])
+		switch {
+		case err != nil: // only who holds the capability could write it
+			t.m.log.Debug("a block does not open on the outside")
+		case c != nil:
+			if err := t.takeInner(c, inner); err != nil {
+				return err
+			}
+		default:
+			if c, err = t.takeEarly(i, inner); err != nil && !isBadInput(err) {
+				return err
+			}
+			if c != nil { // what follows in this batch is the contact's
+				q = &c.rec.Old[number]
+			}
+		}
+		q.Acked = max(q.Acked, blocks[n].Seq)
+	}
+	if c == nil {
+		return t.saveInvite(i)
+	}
+	t.touch(c)
+	if err := t.retryParked(c); err != nil {
+		return err
+	}
+	if err := t.fill(c); err != nil {
+		return err
+	}
+	t.oweAck(c)
+	return t.release(c)
+}
+
+// acknowledged notes that blocks up to a relay seq are known and need not be
+// read again.
+func (t *turn) acknowledged(key inboxKey, number int, seq uint64) error {
+	c, i, q := t.book.inbox(key, number)
+	if q == nil {
+		return errGone
+	}
+	q.Acked = max(q.Acked, seq)
+	if c == nil {
+		return t.saveInvite(i)
+	}
+	t.touch(c)
+	return nil
+}
+
+// renumbered notes that the relay began the queue anew.
+func (t *turn) renumbered(key inboxKey, number int) error {
+	c, i, q := t.book.inbox(key, number)
+	if q == nil {
+		return errGone
+	}
+	q.Acked = 0
+	if c == nil {
+		return t.saveInvite(i)
+	}
+	t.touch(c)
+	return nil
+}
+
+// vanished notes that the relay does not know the queue: it is made again, under
+// the same keys.
+func (t *turn) vanished(key inboxKey, number int) error {
+	c, _, q := t.book.inbox(key, number)
+	if q == nil || c == nil || key.old {
+		return nil
+	}
+	q.Made = false
+	t.touch(c)
+	return nil
+}
+
+// isBadInput tells errors that a peer's bytes cause from those of the store.
+func isBadInput(err error) bool {
+	for _, bad := range []error{
+		session.ErrFormat, session.ErrAuth, session.ErrDuplicate, session.ErrUndecryptable,
+		session.ErrLimit, session.ErrLater, session.ErrExpired, session.ErrOtherNetwork,
+	} {
+		if errors.Is(err, bad) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeInner takes an inner block of a contact, once.
+func (t *turn) takeInner(c *contact, inner []byte) error {
+	hash := sha256.Sum256(inner)
+	if c.seen.hash(hash) {
+		return nil
+	}
+	if err := t.remember(c, hash, inner); err != nil {
+		return err
+	}
+	kind, err := session.ParseInner(inner)
+	if err != nil || kind != session.InnerRatchet {
+		return nil //nolint:nilerr // dummies and repeats of the request: nothing to do; junk: nobody to tell
+	}
+	err = t.open(c, inner)
+	if session.Park(err) {
+		return t.park(c, inner)
+	}
+	if isBadInput(err) {
+		return nil
+	}
+	return err
+}
+
+// remember keeps, of the last 4096 inner blocks of a contact, the hash and the
+// ids under which our queues hold them.
+func (t *turn) remember(c *contact, hash [32]byte, inner []byte) error {
+	row := seenRow{hash: hash}
+	for _, pair := range [...]*[2]queueRecord{&c.rec.Own, &c.rec.Old} {
+		for i := range pair {
+			if pair[i].exists() {
+				row.ids = append(row.ids, session.QAddr{Key: session.QueueKeyFrom(pair[i].Key)}.MessageID(inner))
+			}
+		}
+	}
+	rows := t.tx.Sequence(bucketSeen + c.id)
+	n, err := rows.Add(row.append(nil))
+	if err != nil {
+		return err
+	}
+	c.seen.add(n, row)
+	for len(c.seen.rows) > seenLimit {
+		if err := rows.Delete(c.seen.drop()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) park(c *contact, inner []byte) error {
+	rows := t.tx.Sequence(bucketParked + c.id)
+	for len(c.parked) >= parkedLimit {
+		oldest := sortedKeys(c.parked)[0]
+		delete(c.parked, oldest)
+		if err := rows.Delete(oldest); err != nil {
+			return err
+		}
+	}
+	n, err := rows.Add(inner)
+	if err != nil {
+		return err
+	}
+	c.parked[n] = parked{inner: inner, since: t.now}
+	return nil
+}
+
+// retryParked tries parked blocks until none opens, and drops old ones.
+func (t *turn) retryParked(c *contact) error {
+	rows := t.tx.Sequence(bucketParked + c.id)
+	for again := true; again; {
+		again = false
+		for _, n := range sortedKeys(c.parked) {
+			p := c.parked[n]
+			err := t.open(c, p.inner)
+			if err != nil && !isBadInput(err) {
+				return err
+			}
+			if session.Park(err) && t.now.Sub(p.since) < t.m.timing().parkKeep {
+				continue
+			}
+			again = again || err == nil
+			delete(c.parked, n)
+			if err := rows.Delete(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// open opens one ratchet block and takes what it brought.
+func (t *turn) open(c *contact, inner []byte) error {
+	got, err := c.session.Open(t.now, inner)
+	if err != nil {
+		return err
+	}
+	t.touch(c)
+	if err := t.activate(c); err != nil {
+		return err
+	}
+	if err := t.acked(c, got.Acked); err != nil {
+		return err
+	}
+	if got.Diverged {
+		t.publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: c.rec.Name + ": the contact's history differs from what was received; it was copied or set back"})
+	}
+	if got.Lost > 0 {
+		t.publish(Event{Type: ErrorEvent, Kind: KindIO, Detail: fmt.Sprintf("%s: %d parts of messages were given up by the sender", c.rec.Name, got.Lost)})
+	}
+	for _, first := range got.Dropped {
+		for _, seq := range sortedKeys(c.held) {
+			if h := c.held[seq]; seq-uint64(h.rec.Index) == first {
+				if err := t.dropHeld(c, seq); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !got.Fresh || got.Handled || got.Frame.Seq == 0 {
+		return nil
+	}
+	f := got.Frame
+	switch {
+	case f.Type == session.FrameQAdd:
+		return t.takeQueue(c, f.Content)
+	case f.Type == session.FrameQUse:
+		return t.takeUse(c, f.Content)
+	}
+	c.held[f.Seq] = &held{since: t.now, rec: heldRecord{Type: byte(f.Type), Index: f.Index, Count: f.Count, ID: f.ID, Content: slices.Clone(f.Content)}}
+	return nil
+}
+
+// activate makes the contact active at the first block that opens.
+func (t *turn) activate(c *contact) error {
+	if c.rec.State == ContactActive {
+		return nil
+	}
+	c.rec.State, c.rec.Claim = ContactActive, nil
+	for i := range 4 {
+		if err := t.dropOutgoing(c, requestSeq+uint64(i)); err != nil {
+			return err
+		}
+	}
+	shape := shapeContact(c)
+	t.publish(Event{Type: ContactStateChanged, Contact: &shape})
+	return nil
+}
+
+// takeQueue takes a queue that the contact wants us to write to from now on.
+func (t *turn) takeQueue(c *contact, content []byte) error {
+	add, err := session.ParseQAdd(content)
+	if err != nil || int(add.Slot) >= len(c.rec.Peer) || add.Addr.IsZero() || add.Generation <= c.rec.Peer[add.Slot].Gen {
+		return nil //nolint:nilerr // a contact's malformed or late wish changes nothing
+	}
+	c.rec.Peer[add.Slot] = peerQueue{Addr: add.Addr.Append(nil), Gen: add.Generation}
+	if err := c.address(); err != nil {
+		return err
+	}
+	c.slots[add.Slot] = slot{addr: c.slots[add.Slot].addr}
+	use := session.QUse{Slot: add.Slot, Generation: add.Generation}
+	if err := t.sealControl(c, session.FrameQUse, use.Append(nil)); !errors.Is(err, session.ErrWindowFull) {
+		return err
+	}
+	return nil // the contact goes on reading its old queue, nothing is lost
+}
+
+// takeUse takes the contact's word that it writes to a queue of ours.
+func (t *turn) takeUse(c *contact, content []byte) error {
+	use, err := session.ParseQUse(content)
+	if err != nil || int(use.Slot) >= len(c.rec.Own) {
+		return nil //nolint:nilerr // as above
+	}
+	q := &c.rec.Own[use.Slot]
+	if q.exists() && q.Gen == use.Generation {
+		q.InUse = true
+	}
+	if c.rec.OldEnd == 0 && c.ownInUse() {
+		c.rec.OldEnd = t.now.Add(t.m.timing().oldKeep).Unix()
+	}
+	return nil
+}
+
+// ownInUse tells whether the contact writes to all our queues.
+func (c *contact) ownInUse() bool {
+	for i := range c.rec.Own {
+		if q := &c.rec.Own[i]; q.exists() && !q.InUse {
+			return false
+		}
+	}
+	return c.rec.Own[0].exists()
+}
+
+// retire forgets the queues of an invite some time after the guest left them.
+func (t *turn) retire(c *contact) error {
+	if c.rec.OldEnd != 0 && t.now.Unix() >= c.rec.OldEnd && (c.rec.Old[0].exists() || c.rec.Old[1].exists()) {
+		c.rec.Old = [2]queueRecord{}
+		t.touch(c)
+		t.roster = true
+	}
+	return nil
+}
+
+// inboxKey names a pair of queues that are read together.
+type inboxKey struct {
+	owner string // contact or invite
+	old   bool   // the queues of the invite that the contact came by
+}
+
+// inbox finds a queue of ours: of a contact, or of an invite.
+func (b *book) inbox(key inboxKey, number int) (*contact, *invite, *queueRecord) {
+	if c := b.contacts[key.owner]; c != nil {
+		q := &c.rec.Own[number]
+		if key.old {
+			q = &c.rec.Old[number]
+		}
+		if !q.exists() {
+			return nil, nil, nil
+		}
+		return c, nil, q
+	}
+	if i := b.invites[key.owner]; i != nil && i.rec.Queues[number].exists() {
+		return nil, i, &i.rec.Queues[number]
+	}
+	return nil, nil, nil
+}
+
+// known tells which of the blocks in a queue we have received already, by the
+// ids under which the relay holds them.
+func (t *turn) known(key inboxKey, number int, ids []mailbox.MessageID) ([]bool, error) {
+	c, _, q := t.book.inbox(key, number)
+	if q == nil {
+		return nil, errGone
+	}
+	known := make([]bool, len(ids))
+	for n, id := range ids {
+		known[n] = c != nil && c.seen.id(id)
+	}
+	return known, nil
+}

@@ -1,0 +1,223 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"hearsay/chat/session"
+	"hearsay/circuit"
+	"hearsay/directory"
+	"hearsay/relay/mailbox"
+)
+
+// CreateInvite makes a one-time invite and returns once a relay stores it. It
+// is the one method that needs the network: after 30 s it fails with
+// no_network. A name is given to whoever uses it; it may be empty.
+func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, error) {
+	name, refused := checkName(name)
+	if refused != nil {
+		return Invite{}, refused
+	}
+	err := m.look(ctx, func(t *turn) error {
+		if name != "" && t.book.nameTaken(name, "") {
+			return &Error{Kind: KindExists, Text: "there is a contact or an invite of that name", Hint: "choose another name"}
+		}
+		return nil
+	})
+	if err != nil {
+		return Invite{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, inviteTimeout, errInviteTimeout)
+	defer cancel()
+	inv, err := m.createInvite(ctx, name)
+	if err != nil && context.Cause(ctx) == errInviteTimeout {
+		why := ""
+		if m.net != nil {
+			why = m.net.Why()
+		}
+		if why == "" {
+			why = "look at the network view"
+		}
+		return Invite{}, &Error{Kind: KindNoNetwork, Text: "no relay took the invite", Hint: Sanitize(why)}
+	}
+	return inv, err
+}
+
+var errInviteTimeout = &Error{Kind: KindNoNetwork, Text: "timed out"}
+
+func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, error) {
+	view, err := m.waitView(ctx)
+	if err != nil {
+		return Invite{}, err
+	}
+	id := newID("i_")
+	queues, err := m.inviteQueues(ctx, view, id)
+	if err != nil {
+		return Invite{}, err
+	}
+	expires := m.snapshotTime(time.Now()).Add(inviteLife)
+	secret, err := session.NewInvite(rand.Reader, m.link.ID, [2]session.QAddr{queues[0].addr(), queues[1].addr()}, expires)
+	if err != nil {
+		return Invite{}, fmt.Errorf("make invite: %w", err)
+	}
+	blob, err := secret.SealBlob(rand.Reader)
+	if err != nil {
+		return Invite{}, fmt.Errorf("make invite: %w", err)
+	}
+	return m.publishInvite(ctx, &invite{id: id, secret: secret, parts: &session.RequestAssembler{}, rec: inviteRecord{
+		Name: name, Secret: secret.Append(nil), Blob: blob, Queues: queues, Expires: expires.Unix(),
+	}})
+}
+
+// inviteQueues makes the two queues of an invite. It tries other relays in place
+// of those that fail, and is content with one queue if only one mailbox relay
+// is listed or the others do not answer.
+//
+// The link's id follows from the names of the queues at their relays, so the
+// queues are made without it; linker adds it.
+func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string) ([2]queueRecord, error) {
+	var queues [2]queueRecord
+	var tried []directory.RelayID
+	patience := inviteTimeout / 2
+	start := time.Now()
+	for {
+		var missing []int
+		for n := range queues {
+			if queues[n].Made {
+				continue
+			}
+			relay, ok := drawRelay(view, tried, nil)
+			if !ok {
+				continue
+			}
+			tried = append(tried, relay)
+			queues[n] = newQueue(relay)
+			missing = append(missing, n)
+		}
+		if len(missing) == 0 {
+			break
+		}
+		var wg sync.WaitGroup
+		for _, n := range missing {
+			wg.Go(func() {
+				ok, err := m.makeQueue(ctx, queues[n], mailbox.KindInvite, mailbox.LID{}, fmt.Sprintf("in/%s/%d", id, n))
+				if err != nil {
+					m.log.Debug("making a queue for an invite", errorKey, err)
+					return
+				}
+				queues[n].SID, queues[n].Made = ok.SID, true
+			})
+		}
+		wg.Wait()
+		if err := ctx.Err(); err != nil {
+			return queues, err
+		}
+		if (queues[0].Made || queues[1].Made) && time.Since(start) > patience {
+			break
+		}
+	}
+	if !queues[0].Made {
+		queues[0], queues[1] = queues[1], queues[0]
+	}
+	if !queues[0].Made {
+		<-ctx.Done() // every mailbox relay was tried
+		return queues, ctx.Err()
+	}
+	if !queues[1].Made {
+		queues[1] = queueRecord{}
+	}
+	for n := range queues {
+		queues[n].InUse = queues[n].Made
+	}
+	return queues, nil
+}
+
+// publishInvite writes the invite to the disk, and then has the relays store
+// its blob. It returns when the first does; the other follows.
+func (m *Messenger) publishInvite(ctx context.Context, i *invite) (Invite, error) {
+	err := m.do(ctx, func(t *turn) error {
+		t.book.invites[i.id] = i
+		t.roster = true
+		return t.saveInvite(i)
+	})
+	if err != nil {
+		return Invite{}, err
+	}
+	select {
+	case <-m.linked(i.id):
+	case <-ctx.Done():
+		_ = m.do(context.WithoutCancel(ctx), func(t *turn) error {
+			delete(t.book.invites, i.id)
+			t.roster = true
+			return t.tx.Bucket(bucketInvite).Delete(i.id)
+		})
+		return Invite{}, ctx.Err()
+	}
+	return Invite{ID: i.id, Link: i.secret.Link().String(), Name: i.rec.Name, Expires: time.Unix(i.rec.Expires, 0).UTC()}, nil
+}
+
+// linker has one relay store the blob of an invite.
+type linker struct {
+	m      *Messenger
+	invite string
+	number int
+}
+
+// Run tries until the relay stores it, the invite is gone, or ctx ends.
+func (l *linker) Run(ctx context.Context) {
+	for fails := 1; ctx.Err() == nil; fails++ {
+		var q queueRecord
+		var blob [mailbox.LinkSize]byte
+		var lid mailbox.LID
+		err := l.m.look(ctx, func(t *turn) error {
+			if i := t.book.invites[l.invite]; i != nil {
+				q, blob, lid = i.rec.Queues[l.number], [mailbox.LinkSize]byte(i.rec.Blob), mailbox.LID(i.secret.Link().LID())
+			}
+			return nil
+		})
+		if err != nil || !q.exists() || q.Link {
+			return
+		}
+		if err := l.store(ctx, q, lid, &blob); err == nil {
+			_ = l.m.do(ctx, func(t *turn) error {
+				i := t.book.invites[l.invite]
+				if i == nil {
+					return nil
+				}
+				i.rec.Queues[l.number].Link = true
+				return t.saveInvite(i)
+			})
+			l.m.setLinked(l.invite)
+			return
+		} else if ctx.Err() == nil {
+			l.m.log.Debug("storing an invite", errorKey, err)
+		}
+		timer := time.NewTimer(backoff(fails, l.m.timing().retryMin, l.m.timing().retryMax))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (l *linker) store(ctx context.Context, q queueRecord, lid mailbox.LID, blob *[mailbox.LinkSize]byte) error {
+	p, err := l.m.openPost(ctx, q.Relay, circuit.Subscribe, fmt.Sprintf("link/%s/%d", l.invite, l.number))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(ctx, l.m.timing().openMail)
+	defer cancel()
+	// The link's id followed from the queues' names: this NEW adds it.
+	if _, err := p.New(ctx, mailboxQueue{Kind: mailbox.KindInvite, Key: q.owner(), Cap: q.Cap, LID: lid}); err != nil {
+		return err
+	}
+	if _, _, err := p.Poll(ctx, q.owner(), 0, 0); err != nil {
+		return err
+	}
+	return p.SetLink(ctx, q.rid(), blob)
+}

@@ -1,0 +1,177 @@
+package chat
+
+import (
+	"fmt"
+	"time"
+
+	"hearsay/directory"
+	"hearsay/relay/mailbox"
+)
+
+// custody is what counts of a receipt that was verified when it came.
+type custody struct {
+	relay directory.RelayID
+	sid   mailbox.SID
+	until uint32 // protocol hours
+}
+
+// parse reads the receipts of a stored frame.
+func (o *outgoing) parse() error {
+	for i, raw := range o.rec.Receipts {
+		o.got[i] = nil
+		if len(raw) == 0 {
+			continue
+		}
+		r, err := mailbox.ParseReceipt(raw)
+		if err != nil {
+			return err
+		}
+		o.got[i] = &custody{r.Relay, r.SID, r.Until}
+	}
+	return nil
+}
+
+// holds tells whether the copy of a slot is still proven: its relay is listed
+// and owes the block.
+func (t *turn) holds(g *custody) bool {
+	if g == nil || mailbox.Hours(t.m.snapshotTime(t.now), t.m.isLab()) >= g.until {
+		return false
+	}
+	view := t.m.views.Current()
+	if view == nil {
+		return true // nothing newer is known than when the receipt was verified
+	}
+	_, listed := view.Relay(g.relay)
+	return listed
+}
+
+// copies counts the relays that provably hold a frame.
+func (t *turn) copies(o *outgoing) int {
+	n := 0
+	for _, g := range o.got {
+		if t.holds(g) {
+			n++
+		}
+	}
+	return n
+}
+
+// settle compares what is proven about each message on its way with what was
+// last told, and tells the difference (SPEC.md §6).
+func (t *turn) settle(c *contact) error {
+	if len(c.own) == 0 {
+		return nil
+	}
+	least := make(map[uint64]int, len(c.own))
+	for _, o := range c.out {
+		if n := o.rec.Number; n != 0 {
+			k := t.copies(o)
+			if low, ok := least[n]; !ok || k < low {
+				least[n] = k
+			}
+		}
+	}
+	want := c.want()
+	for number, own := range c.own {
+		state, copies := Queued, Copies{Want: want}
+		have, sealed := least[number]
+		switch {
+		case sealed && have > 0:
+			state, copies.Have = Stored, have
+		case sealed || len(c.waiting) > 0 && number >= c.waiting[0]:
+		default:
+			if err := t.finalize(c, number, finalDelivered, ""); err != nil {
+				return err
+			}
+			continue
+		}
+		if state == own.state && copies == own.copies {
+			continue
+		}
+		shown := own.state != state || copies.Have != own.copies.Have
+		own.state, own.copies = state, copies
+		if shown {
+			t.publishState(c, number, state, copies, "")
+		}
+	}
+	return nil
+}
+
+// finalize ends a message's way: delivered or failed for the given reason.
+func (t *turn) finalize(c *contact, number uint64, final byte, reason string) error {
+	delete(c.own, number)
+	rec, err := t.message(c, number)
+	if err != nil {
+		return err
+	}
+	rec.Final, rec.Reason = final, reason
+	if err := t.tx.History(c.id).Put(number, time.UnixMilli(rec.Time), encode(rec)); err != nil {
+		return err
+	}
+	m := shapeMessage(c, number, rec)
+	t.publishState(c, number, m.State, *m.Copies, reason)
+	return nil
+}
+
+// message reads a message of the history.
+func (t *turn) message(c *contact, number uint64) (messageRecord, error) {
+	var rec messageRecord
+	raw, err := t.tx.History(c.id).Get(number)
+	if err != nil {
+		return rec, err
+	}
+	if raw == nil {
+		return rec, fmt.Errorf("chat: message %d of a conversation is missing", number)
+	}
+	return rec, decode(raw, &rec)
+}
+
+func (t *turn) publishState(c *contact, number uint64, state MessageState, copies Copies, detail string) {
+	if detail == "" {
+		switch state {
+		case Queued:
+			detail = "on this machine only"
+		case Stored:
+			detail = fmt.Sprintf("%d of %d relays signed for it", copies.Have, copies.Want)
+		case Delivered:
+			detail = "acknowledged by the contact"
+		}
+	}
+	m := &Message{ID: messageID(c.id, number), Contact: c.id, Direction: Out, Seq: number, State: state, Copies: &copies}
+	t.publish(Event{Type: MessageStateChanged, Message: m, Detail: detail})
+}
+
+// shapeMessage turns a row of the history into what people and scripts see.
+func shapeMessage(c *contact, number uint64, rec messageRecord) Message {
+	m := Message{
+		ID: messageID(c.id, number), Contact: c.id, Direction: In, Text: rec.Text, Seq: number,
+		Time: time.UnixMilli(rec.Time).UTC(), State: Received, Late: rec.Late,
+	}
+	if !rec.Out {
+		return m
+	}
+	m.Direction, m.State, m.Copies = Out, Queued, &Copies{Want: c.want()}
+	switch own := c.own[number]; {
+	case rec.Final == finalDelivered:
+		m.State = Delivered
+	case rec.Final == finalFailed:
+		m.State = Failed
+	case own != nil:
+		copies := own.copies
+		m.State, m.Copies = own.state, &copies
+	}
+	return m
+}
+
+// onlyHere counts the messages that exist on this machine only.
+func (b *book) onlyHere() int {
+	n := 0
+	for _, c := range b.contacts {
+		for _, own := range c.own {
+			if own.state == Queued {
+				n++
+			}
+		}
+	}
+	return n
+}

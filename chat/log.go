@@ -1,0 +1,9 @@
+package chat
+
+// Keys of log attributes. Ids, links, names, texts and addresses are never
+// logged, nor times finer than a day.
+const (
+	errorKey = "error"
+	stepKey  = "step"
+	countKey = "count"
+)

@@ -1,0 +1,316 @@
+package chat
+
+import (
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"hearsay/chat/session"
+	"hearsay/relay/mailbox"
+)
+
+// enqueue writes a text to the history and to the queue of texts to be sealed,
+// and seals what may be sealed.
+func (t *turn) enqueue(c *contact, text string) (Message, error) {
+	rec := messageRecord{Out: true, Text: text, Time: t.now.UnixMilli()}
+	_, _ = rand.Read(rec.ID[:])
+	number, err := t.tx.History(c.id).Add(t.now, encode(rec))
+	if err != nil {
+		return Message{}, err
+	}
+	if err := t.tx.Sequence(bucketWaiting+c.id).Put(number, []byte{1}); err != nil {
+		return Message{}, err
+	}
+	c.waiting = append(c.waiting, number)
+	c.own[number] = &ownMessage{number: number, state: Queued, copies: Copies{Want: c.want()}}
+	c.rec.Active = t.now.Unix()
+	t.touch(c)
+	t.publishState(c, number, Queued, c.own[number].copies, "")
+	if err := t.fill(c); err != nil {
+		return Message{}, err
+	}
+	return shapeMessage(c, number, rec), nil
+}
+
+// fill seals the session's own messages and then as many waiting texts as the
+// window takes. Ratchet step, frames and rows are one transaction, before
+// anything is sent.
+func (t *turn) fill(c *contact) error {
+	if c.session == nil {
+		return nil
+	}
+	for {
+		sealed, err := c.session.Control(rand.Reader, t.now)
+		if errors.Is(err, session.ErrWindowFull) || err == nil && len(sealed) == 0 {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.addOutgoing(c, sealed, 0); err != nil {
+			return err
+		}
+	}
+	if err := t.announce(c); err != nil {
+		return err
+	}
+	for len(c.waiting) > 0 {
+		number := c.waiting[0]
+		rec, err := t.message(c, number)
+		if err != nil {
+			return err
+		}
+		content, err := session.Text{Text: rec.Text}.Append(nil)
+		if err != nil {
+			return err
+		}
+		need := session.Fragments(content)
+		if c.session.Room(false) < need || c.rec.State == ContactInvited && c.rec.Early+need > earlyBlocks {
+			return nil
+		}
+		sealed, err := c.session.Seal(rand.Reader, t.now, session.Message{Type: session.FrameText, ID: rec.ID, Content: content})
+		if errors.Is(err, session.ErrWindowFull) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.addOutgoing(c, sealed, number); err != nil {
+			return err
+		}
+		if err := t.tx.Sequence(bucketWaiting + c.id).Delete(number); err != nil {
+			return err
+		}
+		c.waiting = c.waiting[1:]
+		c.rec.Early += need
+	}
+	return nil
+}
+
+// sealControl seals a control message of ours.
+func (t *turn) sealControl(c *contact, kind session.FrameType, content []byte) error {
+	m := session.Message{Type: kind, Content: content}
+	_, _ = rand.Read(m.ID[:])
+	sealed, err := c.session.Seal(rand.Reader, t.now, m)
+	if err != nil {
+		return err
+	}
+	return t.addOutgoing(c, sealed, 0)
+}
+
+// addOutgoing writes sealed frames to the outbox. The copies go out in random
+// order, the second after a random wait.
+func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, number uint64) error {
+	t.touch(c)
+	for _, s := range sealed {
+		if s.Seq == 0 {
+			c.ack = s.Inner
+			continue
+		}
+		o := &outgoing{seq: s.Seq, rec: outRecord{Type: byte(s.Type), Number: number, Inner: s.Inner, Body: s.Body, Sealed: t.now.Unix()}}
+		if err := t.putOutgoing(c, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) putOutgoing(c *contact, o *outgoing) error {
+	c.out[o.seq] = o
+	t.spread(o)
+	return t.saveOutgoing(c, o)
+}
+
+// spread draws when each copy of a frame goes out.
+func (t *turn) spread(o *outgoing) {
+	second := int(between(0, 2))
+	o.due[1-second] = t.now
+	o.due[second] = t.now.Add(between(0, t.m.timing().secondCopy))
+}
+
+func (t *turn) saveOutgoing(c *contact, o *outgoing) error {
+	return t.tx.Sequence(bucketOutbox+c.id).Put(o.seq, encode(o.rec))
+}
+
+func (t *turn) dropOutgoing(c *contact, seq uint64) error {
+	delete(c.out, seq)
+	return t.tx.Sequence(bucketOutbox + c.id).Delete(seq)
+}
+
+// job is one block for one queue.
+type job struct {
+	seq   uint64 // 0: a pure acknowledgement
+	inner []byte
+}
+
+// work is what a writer has to do.
+type work struct {
+	addr session.QAddr // zero: nothing can be written now
+	jobs []job
+	next time.Time // when to look again; zero: when woken
+}
+
+// due returns what may be sent to a slot now, in the order of the frames.
+func (t *turn) due(c *contact, slotNumber int) work {
+	s := &c.slots[slotNumber]
+	w := work{addr: s.addr}
+	if w.addr.IsZero() {
+		return w
+	}
+	if t.now.Before(s.rests) {
+		return work{next: s.rests}
+	}
+	if view := t.m.views.Current(); view != nil {
+		if _, listed := view.Relay(s.addr.Relay); !listed {
+			return work{} // a new snapshot wakes the writer
+		}
+	}
+	for _, seq := range sortedKeys(c.out) {
+		o := c.out[seq]
+		if g := o.got[slotNumber]; g != nil && g.sid == mailbox.SID(s.addr.SID) && t.holds(g) {
+			continue
+		}
+		if at := o.due[slotNumber]; at.After(t.now) {
+			if w.next.IsZero() || at.Before(w.next) {
+				w.next = at
+			}
+			continue
+		}
+		if len(w.jobs) < mailbox.SendWindow {
+			w.jobs = append(w.jobs, job{seq, o.rec.Inner})
+		}
+	}
+	if c.ack != nil && slotNumber == c.ackSlot(t.now) {
+		w.jobs = append(w.jobs, job{0, c.ack})
+	}
+	return w
+}
+
+// ackSlot is the queue that takes pure acknowledgements: the first one, or the
+// second while the first rests.
+func (c *contact) ackSlot(now time.Time) int {
+	if now.Before(c.slots[0].rests) && !c.slots[1].addr.IsZero() {
+		return 1
+	}
+	return 0
+}
+
+// sent is what came of a job.
+type sent struct {
+	job
+	receipt *mailbox.Receipt // verified; nil: none
+}
+
+// record takes the receipts that a writer got from a queue.
+func (t *turn) record(c *contact, slotNumber int, results []sent) error {
+	t.touch(c)
+	for _, r := range results {
+		if r.receipt == nil {
+			continue
+		}
+		if r.seq == 0 {
+			if c.ack != nil && slices.Equal(c.ack, r.inner) {
+				c.ack, c.rec.AckDue = nil, false
+			}
+			continue
+		}
+		o := c.out[r.seq]
+		if o == nil || !slices.Equal(o.rec.Inner, r.inner) {
+			continue // acknowledged or sealed anew meanwhile
+		}
+		o.rec.Receipts[slotNumber] = r.receipt.Append(nil)
+		o.got[slotNumber] = &custody{r.receipt.Relay, r.receipt.SID, r.receipt.Until}
+		if err := t.saveOutgoing(c, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest keeps a slot from being tried for a while.
+func (c *contact) rest(slotNumber int, until time.Time, reason string, full bool) {
+	s := &c.slots[slotNumber]
+	s.rests, s.reason, s.full = until, reason, full
+}
+
+// acked takes the peer's proof that frames arrived.
+func (t *turn) acked(c *contact, seqs []uint64) error {
+	for _, seq := range seqs {
+		if c.out[seq] == nil {
+			continue
+		}
+		if err := t.dropOutgoing(c, seq); err != nil {
+			return err
+		}
+	}
+	for i := range c.slots {
+		if s := &c.slots[i]; s.full && len(seqs) > 0 {
+			s.rests, s.full = time.Time{}, false // the contact reads: there is room again
+		}
+	}
+	return nil
+}
+
+// maintain gives up frames that nobody acknowledged in time, and seals anew
+// those that both relays dropped.
+func (t *turn) maintain(c *contact) error {
+	if c.session == nil {
+		return nil
+	}
+	tm := t.m.timing()
+	for _, seq := range sortedKeys(c.out) {
+		o := c.out[seq]
+		if seq >= requestSeq || t.now.Sub(time.Unix(o.rec.Sealed, 0)) < tm.expire {
+			continue
+		}
+		t.touch(c)
+		if err := t.giveUp(c, o, "no acknowledgement in time"); err != nil {
+			return err
+		}
+	}
+	for _, seq := range c.session.Missing() {
+		o := c.out[seq]
+		if o == nil || len(o.rec.Body) == 0 || o.rec.Reseals >= resealLimit || t.copies(o) < c.want() {
+			continue
+		}
+		last := time.Unix(max(o.rec.Sealed, o.rec.Last), 0)
+		wait := tm.reseal
+		if o.rec.Last != 0 {
+			wait = tm.resealGap
+		}
+		if t.now.Sub(last) < wait {
+			continue
+		}
+		s, err := c.session.Reseal(rand.Reader, t.now, o.rec.Body)
+		if err != nil {
+			return err
+		}
+		t.touch(c)
+		o.rec.Inner, o.rec.Receipts, o.got = s.Inner, [2][]byte{}, [2]*custody{}
+		o.rec.Reseals++
+		o.rec.Last = t.now.Unix()
+		if err := t.putOutgoing(c, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveUp fails the message of a frame, with all its frames.
+func (t *turn) giveUp(c *contact, o *outgoing, reason string) error {
+	for _, seq := range sortedKeys(c.out) {
+		other := c.out[seq]
+		if seq != o.seq && (o.rec.Number == 0 || other.rec.Number != o.rec.Number) {
+			continue
+		}
+		c.session.GiveUp(seq)
+		if err := t.dropOutgoing(c, seq); err != nil {
+			return err
+		}
+	}
+	if o.rec.Number == 0 || c.own[o.rec.Number] == nil {
+		return nil
+	}
+	return t.finalize(c, o.rec.Number, finalFailed, reason)
+}

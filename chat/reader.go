@@ -1,0 +1,350 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hearsay/circuit"
+	"hearsay/directory"
+	"hearsay/relay/mailbox"
+)
+
+// inbox reads a pair of our queues: a standing push subscription on the first
+// and a look at the second from time to time, or the subscription on the second
+// while the first fails. Inboxes without a place among the standing ones look
+// at both from time to time.
+type inbox struct {
+	m        *Messenger
+	key      inboxKey
+	standing atomic.Bool
+	changed  [2]chan struct{} // capacity 1: standing or up changed, or a gap grew old
+
+	commits chan struct{} // wakes after commits that concern the contact; nil for invites
+
+	mu   sync.Mutex
+	up   [2]bool // a push subscription stands on the queue
+	down bool    // the last try to subscribe to the first queue failed, or the subscription broke
+}
+
+func newInbox(m *Messenger, key inboxKey, commits chan struct{}) *inbox {
+	return &inbox{m: m, key: key, commits: commits, changed: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}}
+}
+
+// subscribed tells whether one of the queues pushes.
+func (b *inbox) subscribed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.up[0] || b.up[1]
+}
+
+// firstDown tells whether the second queue has to push in place of the first.
+func (b *inbox) firstDown() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.down
+}
+
+// note records whether a queue pushes, and that the first one failed.
+func (b *inbox) note(number int, up, failed bool) {
+	b.mu.Lock()
+	before, beforeDown := b.up[number], b.down
+	b.up[number] = up
+	if number == 0 {
+		b.down = failed || b.down && !up
+	}
+	after, afterDown := b.up[number], b.down
+	b.mu.Unlock()
+	if before != after || beforeDown != afterDown {
+		wake(b.changed[1-number])
+	}
+}
+
+func (b *inbox) wake() {
+	wake(b.changed[0])
+	wake(b.changed[1])
+}
+
+// queueState is what a reader knows of its queue.
+type queueState struct {
+	queue    queueRecord
+	gapSince time.Time // zero: nothing is missing
+}
+
+// state returns the queue, or false if it is not to be read any more.
+func (b *inbox) state(ctx context.Context, number int) (queueState, bool) {
+	var s queueState
+	ok := false
+	err := b.m.look(ctx, func(t *turn) error {
+		c, _, q := t.book.inbox(b.key, number)
+		if q == nil {
+			return nil
+		}
+		s.queue, ok = *q, true
+		if c != nil {
+			s.gapSince = c.gapSince
+		}
+		return nil
+	})
+	return s, ok && err == nil
+}
+
+// Run reads one of the queues until ctx ends or the queue is not ours any more.
+func (b *inbox) Run(ctx context.Context, number int) {
+	fails := 0
+	var polled, nextPoll time.Time // when the queue was last read empty, and is next
+	for ctx.Err() == nil {
+		s, ok := b.state(ctx, number)
+		if !ok {
+			return
+		}
+		tm := b.m.timing()
+		wait := time.Hour // for a change
+		var err error
+		switch {
+		case !s.queue.Made || !b.m.listed(s.queue.Relay):
+		case b.standing.Load() && (number == 0 || b.firstDown()):
+			var stood bool
+			stood, err = b.push(ctx, number, s.queue)
+			b.note(number, false, err != nil)
+			if stood {
+				fails = 0
+			}
+			if err == nil {
+				nextPoll = time.Time{}
+				continue
+			}
+		default:
+			next := nextPoll
+			if at := s.gapSince.Add(tm.listGap); !s.gapSince.IsZero() && at.After(polled) && at.Before(next) {
+				next = at
+			}
+			if wait = time.Until(next); wait > 0 {
+				break
+			}
+			if err = b.poll(ctx, number, s.queue); err == nil {
+				fails, polled = 0, time.Now()
+				nextPoll = polled.Add(between(tm.pollMin, tm.pollMax))
+				continue
+			}
+		}
+		if err != nil {
+			if fails++; ctx.Err() == nil {
+				b.m.log.Debug("a queue cannot be read", errorKey, err)
+			}
+			b.failed(ctx, number, err)
+			wait = backoff(fails, tm.retryMin, tm.retryMax)
+		}
+		b.pause(ctx, number, wait, err != nil)
+	}
+}
+
+// pause waits for a change, or for a time. After a failure only the time counts.
+func (b *inbox) pause(ctx context.Context, number int, wait time.Duration, failed bool) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	changed, commits := b.changed[number], b.commits
+	if failed {
+		changed = nil
+	}
+	if failed || number == 0 {
+		commits = nil // a gap is a matter of the second queue
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-changed:
+	case <-commits:
+	}
+}
+
+// failed notes what a refusal says about the queue.
+func (b *inbox) failed(ctx context.Context, number int, err error) {
+	if mailboxRefusedWith(err, mailbox.CodeAuth) {
+		_ = b.m.do(ctx, func(t *turn) error { return t.vanished(b.key, number) })
+	}
+}
+
+func (b *inbox) open(ctx context.Context, number int, relay directory.RelayID) (*post, error) {
+	name := "in/" + b.key.owner + "/" + strconv.Itoa(number)
+	if b.key.old {
+		name += "/old"
+	}
+	return b.m.openPost(ctx, relay, circuit.Subscribe, name)
+}
+
+// push keeps a subscription until it fails, until it is not wanted any more (no
+// error), or ctx ends, and tells whether it ever stood. Before a circuit grows
+// old it opens the next and moves the subscription there.
+func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool, err error) {
+	p, err := b.open(ctx, number, q.Relay)
+	if err != nil {
+		return false, err
+	}
+	defer func() { p.Close() }()
+	sub, err := b.subscribe(ctx, p, number, &q)
+	if err != nil {
+		return false, err
+	}
+	b.note(number, true, false)
+	retire := p.route.Retire()
+	for {
+		select {
+		case <-ctx.Done():
+			return true, ctx.Err()
+		case first, ok := <-sub.Messages:
+			if !ok {
+				return true, fmt.Errorf("subscription: %w", sub.Err())
+			}
+			if err := b.take(ctx, p, number, sub, first); err != nil {
+				return true, err
+			}
+		case <-retire:
+			retire = nil
+			next, err := b.open(ctx, number, q.Relay)
+			if err != nil {
+				continue // the old one serves until it ends
+			}
+			s, ok := b.state(ctx, number)
+			if !ok {
+				next.Close()
+				return true, nil
+			}
+			if sub, err = b.subscribe(ctx, next, number, &s.queue); err != nil {
+				next.Close()
+				return true, err
+			}
+			p.Close()
+			p, retire = next, next.route.Retire()
+		case <-b.changed[number]:
+			if !b.standing.Load() || number == 1 && !b.firstDown() {
+				return true, nil
+			}
+			if _, ok := b.state(ctx, number); !ok {
+				return true, nil
+			}
+		}
+	}
+}
+
+// subscribe subscribes from the first block that is not committed.
+func (b *inbox) subscribe(ctx context.Context, p *post, number int, q *queueRecord) (*mailboxSub, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.m.timing().openMail)
+	defer cancel()
+	sub, err := p.Subscribe(ctx, q.owner(), q.Acked, mailbox.PushWindow)
+	if err != nil {
+		return nil, err
+	}
+	if sub.Next <= q.Acked {
+		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number) }); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("the relay began the queue anew")
+	}
+	return sub, nil
+}
+
+// take commits the blocks that are there, and only then lets the relay delete
+// them.
+func (b *inbox) take(ctx context.Context, p *post, number int, sub *mailboxSub, first mailboxMessage) error {
+	blocks := []mailboxMessage{first}
+	for len(blocks) < mailbox.PushWindow {
+		select {
+		case m, ok := <-sub.Messages:
+			if ok {
+				blocks = append(blocks, m)
+				continue
+			}
+		default:
+		}
+		break
+	}
+	if err := b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, blocks) }); err != nil {
+		return err
+	}
+	b.m.serves(b.key.owner, p.route.Info())
+	return p.Ack(ctx, sub.RID, blocks[len(blocks)-1].Seq)
+}
+
+// poll reads a queue empty: it lists the ids, fetches what is unknown, and lets
+// the relay delete the rest unseen.
+func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
+	if err := b.m.senders.enter(ctx); err != nil {
+		return err
+	}
+	defer b.m.senders.leave()
+	p, err := b.open(ctx, number, q.Relay)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*b.m.timing().openMail)
+	defer cancel()
+	view, _, err := p.Poll(ctx, q.owner(), q.Acked, 0)
+	if err != nil {
+		return err
+	}
+	after := q.Acked
+	if view.Next <= after {
+		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number) }); err != nil {
+			return err
+		}
+		after = 0
+	}
+	rid := q.rid()
+	for {
+		first, ids, err := p.List(ctx, rid, after)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		last := first + uint64(len(ids)) - 1
+		if err := b.fetch(ctx, p, number, q, first, ids); err != nil {
+			return err
+		}
+		if err := p.Ack(ctx, rid, last); err != nil {
+			return err
+		}
+		after = last
+	}
+}
+
+// fetch downloads and commits the unknown ones of consecutive blocks.
+func (b *inbox) fetch(ctx context.Context, p *post, number int, q queueRecord, first uint64, ids []mailbox.MessageID) error {
+	var known []bool
+	err := b.m.look(ctx, func(t *turn) (err error) {
+		known, err = t.known(b.key, number, ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for at := 0; at < len(ids); {
+		run := at
+		for run < len(ids) && known[run] == known[at] && run-at < mailbox.PollWindow {
+			run++
+		}
+		last := first + uint64(run) - 1
+		if known[at] {
+			err = b.m.do(ctx, func(t *turn) error { return t.acknowledged(b.key, number, last) })
+		} else {
+			err = b.download(ctx, p, number, q, first+uint64(at)-1, run-at)
+		}
+		if err != nil {
+			return err
+		}
+		at = run
+	}
+	return nil
+}
+
+func (b *inbox) download(ctx context.Context, p *post, number int, q queueRecord, after uint64, count int) error {
+	_, blocks, err := p.Poll(ctx, q.owner(), after, count)
+	if err != nil || len(blocks) == 0 {
+		return err
+	}
+	return b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, blocks) })
+}

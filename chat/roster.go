@@ -1,0 +1,188 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// rosterEvery is how often the standing subscriptions are given out anew while
+// there are more inboxes than places.
+const rosterEvery = time.Minute
+
+// roster keeps one worker for everything that has to reach the network: per
+// contact a setup and two writers, per pair of queues two readers, per invite
+// two linkers. It alone starts and ends them.
+type roster struct {
+	m       *Messenger
+	workers map[string]*worker
+	wg      sync.WaitGroup
+}
+
+type worker struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// wanted is what should run, by the book.
+type wanted struct {
+	contacts map[string]*wakes
+	setups   map[string]bool
+	inboxes  []wantedInbox // most recently active first
+	links    []string      // invites whose blob a relay still lacks
+}
+
+type wantedInbox struct {
+	key     inboxKey
+	queues  [2]bool
+	active  int64
+	commits chan struct{} // nil for invites
+}
+
+// Run keeps the workers until ctx ends, and waits for them.
+func (r *roster) Run(ctx context.Context) {
+	defer r.wg.Wait()
+	ticker := time.NewTicker(rosterEvery)
+	defer ticker.Stop()
+	for {
+		if w, err := r.m.wanted(ctx); err == nil {
+			r.apply(ctx, w)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.m.roster:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
+	w.contacts, w.setups = make(map[string]*wakes), make(map[string]bool)
+	err = m.look(ctx, func(t *turn) error {
+		for _, c := range t.book.contacts {
+			w.contacts[c.id] = c.wakes
+			w.setups[c.id] = c.rec.Claim != nil || !c.rec.Own[0].Made || !c.rec.Own[1].Made
+			for _, old := range [...]bool{false, true} {
+				q := &c.rec.Own
+				if old {
+					q = &c.rec.Old
+				}
+				in := wantedInbox{key: inboxKey{c.id, old}, queues: [2]bool{q[0].exists() && q[0].Made, q[1].exists() && q[1].Made}, active: c.rec.Active, commits: c.wakes.read}
+				if in.queues[0] || in.queues[1] {
+					w.inboxes = append(w.inboxes, in)
+				}
+			}
+		}
+		for _, i := range t.book.invites {
+			in := wantedInbox{key: inboxKey{owner: i.id}, active: i.rec.Expires - int64(inviteLife/time.Second)}
+			for n := range i.rec.Queues {
+				q := &i.rec.Queues[n]
+				in.queues[n] = q.exists()
+				if q.exists() && !q.Link {
+					w.links = append(w.links, fmt.Sprintf("%s/%d", i.id, n))
+				}
+			}
+			w.inboxes = append(w.inboxes, in)
+		}
+		return nil
+	})
+	slices.SortFunc(w.inboxes, func(a, b wantedInbox) int {
+		return cmp.Or(cmp.Compare(b.active, a.active), cmp.Compare(a.key.owner, b.key.owner))
+	})
+	return w, err
+}
+
+// apply starts what is missing and ends what is not wanted.
+func (r *roster) apply(ctx context.Context, w wanted) {
+	want := make(map[string]func(context.Context))
+	for id, wakes := range w.contacts {
+		for slot := range 2 {
+			want[fmt.Sprintf("write/%s/%d", id, slot)] = (&writer{m: r.m, contact: id, slot: slot, wakes: wakes}).Run
+		}
+		if w.setups[id] {
+			want["setup/"+id] = (&setup{m: r.m, contact: id, wakes: wakes}).Run
+		}
+	}
+	for _, id := range w.links {
+		want["link/"+id] = (&linker{m: r.m, invite: id[:len(id)-2], number: int(id[len(id)-1] - '0')}).Run
+	}
+	for place, in := range w.inboxes {
+		b := r.m.inbox(in)
+		if standing := place < standingLimit; b.standing.Swap(standing) != standing {
+			b.wake()
+		}
+		for n, exists := range in.queues {
+			if exists {
+				want[fmt.Sprintf("read/%s/%t/%d", in.key.owner, in.key.old, n)] = func(ctx context.Context) { b.Run(ctx, n) }
+			}
+		}
+	}
+	r.m.keepInboxes(w.inboxes)
+	for name, wk := range r.workers {
+		select {
+		case <-wk.done:
+			delete(r.workers, name)
+			continue
+		default:
+		}
+		if want[name] == nil {
+			wk.cancel()
+			<-wk.done
+			delete(r.workers, name)
+		}
+	}
+	for name, run := range want {
+		if r.workers[name] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		wk := &worker{cancel: cancel, done: make(chan struct{})}
+		r.workers[name] = wk
+		r.wg.Go(func() {
+			defer close(wk.done)
+			defer cancel()
+			run(ctx)
+		})
+	}
+}
+
+// inbox returns the reader of a pair of queues.
+func (m *Messenger) inbox(in wantedInbox) *inbox {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.inboxes[in.key]
+	if b == nil {
+		b = newInbox(m, in.key, in.commits)
+		m.inboxes[in.key] = b
+	}
+	return b
+}
+
+// keepInboxes forgets the readers of queues that are not ours any more.
+func (m *Messenger) keepInboxes(in []wantedInbox) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.inboxes {
+		if !slices.ContainsFunc(in, func(w wantedInbox) bool { return w.key == key }) {
+			delete(m.inboxes, key)
+		}
+	}
+}
+
+// subscribedOwners returns the contacts and invites that have a standing
+// subscription on one of their queues.
+func (m *Messenger) subscribedOwners() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	up := make(map[string]bool)
+	for key, b := range m.inboxes {
+		if !b.standing.Load() || b.subscribed() {
+			up[key.owner] = true // without a place none is due
+		}
+	}
+	return up
+}

@@ -1,0 +1,272 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"hearsay/chat/session"
+	"hearsay/circuit"
+	"hearsay/directory"
+	"hearsay/relay/mailbox"
+)
+
+// redrawAfter is after how many failures in a row a queue that was never made
+// is drawn at another relay.
+const redrawAfter = 2
+
+// drawRelay draws a mailbox relay by weight. taken is never drawn; from the
+// relays to be avoided, and from those that share family or network prefix with
+// taken, only if there is no other (SPEC.md §5.1).
+func drawRelay(view *directory.View, taken, avoid []directory.RelayID) (directory.RelayID, bool) {
+	var near []*directory.Relay
+	for _, id := range taken {
+		if r, ok := view.Relay(id); ok {
+			near = append(near, r)
+		}
+	}
+	for relax := range 3 {
+		var candidates []*directory.Relay
+		for i := range view.Relays() {
+			r := &view.Relays()[i]
+			switch {
+			case r.Flags&directory.FlagMailbox == 0 || r.Mailbox == 0 || slices.Contains(taken, r.ID):
+			case relax < 1 && slices.Contains(avoid, r.ID):
+			case relax < 2 && slices.ContainsFunc(near, func(n *directory.Relay) bool { return related(n, r) }):
+			default:
+				candidates = append(candidates, r)
+			}
+		}
+		if len(candidates) > 0 {
+			return drawWeighted(candidates), true
+		}
+	}
+	return directory.RelayID{}, false
+}
+
+// related tells whether two relays share a family or a network prefix.
+func related(a, b *directory.Relay) bool {
+	if a.Family != 0 && a.Family == b.Family {
+		return true
+	}
+	for _, x := range a.Addrs {
+		for _, y := range b.Addrs {
+			bits := 16
+			if x.Addr().Is6() {
+				bits = 32
+			}
+			if p, err := x.Addr().Prefix(bits); err == nil && p.Contains(y.Addr()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func drawWeighted(relays []*directory.Relay) directory.RelayID {
+	total := new(big.Int)
+	for _, r := range relays {
+		total.Add(total, new(big.Int).SetUint64(r.Mailbox))
+	}
+	n, err := rand.Int(rand.Reader, total)
+	if err != nil {
+		return relays[0].ID // crypto/rand never fails
+	}
+	for _, r := range relays {
+		w := new(big.Int).SetUint64(r.Mailbox)
+		if n.Cmp(w) < 0 {
+			return r.ID
+		}
+		n.Sub(n, w)
+	}
+	return relays[len(relays)-1].ID
+}
+
+// setup makes the queues of a contact and, for an invite that we accepted,
+// claims the invite and makes the request. What it learns is on disk before it
+// goes on, so it may end at any time.
+type setup struct {
+	m       *Messenger
+	contact string
+	wakes   *wakes
+	fails   int    // in a row
+	queues  [2]int // failures in a row of each queue
+}
+
+// Run works until ctx ends, the contact is gone, or nothing is left to do.
+func (s *setup) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		plan, ok := s.plan(ctx)
+		if !ok {
+			return
+		}
+		wait := time.Hour
+		if err := s.step(ctx, plan); errors.Is(err, errNothing) {
+			s.fails = 0
+		} else if err != nil {
+			s.fails++
+			if ctx.Err() == nil {
+				s.m.log.Debug("setting up a contact", errorKey, err)
+			}
+			wait = backoff(s.fails, s.m.timing().retryMin, s.m.timing().retryMax)
+		} else {
+			s.fails = 0
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-s.wakes.setup:
+		}
+		timer.Stop()
+	}
+}
+
+var errNothing = errors.New("nothing to do")
+
+// setupPlan is what is missing of a contact.
+type setupPlan struct {
+	queues [2]queueRecord
+	claim  *claimRecord // nil: nothing to claim
+	peers  []directory.RelayID
+	ready  bool // the session exists
+}
+
+func (s *setup) plan(ctx context.Context) (plan setupPlan, ok bool) {
+	err := s.m.look(ctx, func(t *turn) error {
+		c := t.book.contacts[s.contact]
+		if c == nil {
+			return nil
+		}
+		ok = true
+		plan.queues, plan.ready = c.rec.Own, c.session != nil
+		if c.rec.Claim != nil {
+			claim := *c.rec.Claim
+			plan.claim = &claim
+		}
+		for i := range c.slots {
+			if !c.slots[i].addr.IsZero() {
+				plan.peers = append(plan.peers, c.slots[i].addr.Relay)
+			}
+		}
+		return nil
+	})
+	return plan, ok && err == nil
+}
+
+// step does the next thing that can be done: nil if there may be more.
+func (s *setup) step(ctx context.Context, plan setupPlan) error {
+	view := s.m.views.Current()
+	if view == nil || plan.claim != nil && plan.claim.Failed != "" {
+		return errNothing
+	}
+	if plan.claim != nil && !plan.ready && plan.claim.Bundle == nil {
+		link, err := session.ParseLink(plan.claim.Link, s.m.link.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.claim(ctx, view, link, plan.claim); err != nil {
+			return err
+		}
+		return nil
+	}
+	made, failed := 0, error(nil)
+	for n := range plan.queues {
+		q := &plan.queues[n]
+		if q.Made {
+			made++
+			continue
+		}
+		if err := s.makeQueue(ctx, view, plan, n); err != nil {
+			failed = err
+			continue
+		}
+		made++
+		wake(s.wakes.setup)
+	}
+	if plan.claim != nil && !plan.ready && made > 0 && (made == len(plan.queues) || s.queues[0]+s.queues[1] > 2*redrawAfter || mailboxRelays(view) < 2) {
+		return s.request(ctx, plan)
+	}
+	if failed == nil {
+		return errNothing
+	}
+	return failed
+}
+
+func mailboxRelays(view *directory.View) int {
+	n := 0
+	for _, r := range view.Relays() {
+		if r.Flags&directory.FlagMailbox != 0 && r.Mailbox > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+var errNoRelay = errors.New("no further mailbox relay is listed")
+
+// makeQueue draws a relay for a queue if it has none, and makes the queue there.
+func (s *setup) makeQueue(ctx context.Context, view *directory.View, plan setupPlan, n int) error {
+	q := plan.queues[n]
+	if !q.exists() || s.queues[n] >= redrawAfter && q.Gen == 0 && !q.InUse {
+		taken := []directory.RelayID{plan.queues[1-n].Relay}
+		id, ok := drawRelay(view, taken, plan.peers)
+		if !ok {
+			return errNoRelay
+		}
+		q = newQueue(id)
+		s.queues[n] = 0
+		plan.queues[n] = q
+		err := s.change(ctx, func(_ *turn, c *contact) error { c.rec.Own[n] = q; return nil })
+		if err != nil {
+			return err
+		}
+	}
+	ok, err := s.m.makeQueue(ctx, q, mailbox.KindChat, mailbox.LID{}, "in/"+s.contact+"/"+strconv.Itoa(n))
+	if err != nil {
+		s.queues[n]++
+		return err
+	}
+	s.queues[n] = 0
+	return s.change(ctx, func(t *turn, c *contact) error {
+		own := &c.rec.Own[n]
+		if own.Seed != q.Seed {
+			return nil
+		}
+		if own.SID != ok.SID {
+			own.InUse, own.Gen = false, 0 // the contact has to learn the new name
+		}
+		own.SID, own.Made = ok.SID, true
+		t.roster = true
+		return t.fill(c)
+	})
+}
+
+// change changes the contact, if it is still there.
+func (s *setup) change(ctx context.Context, run func(t *turn, c *contact) error) error {
+	return s.m.do(ctx, func(t *turn) error {
+		c := t.book.contacts[s.contact]
+		if c == nil {
+			return nil
+		}
+		t.touch(c)
+		return run(t, c)
+	})
+}
+
+// makeQueue makes one of our queues at its relay.
+func (m *Messenger) makeQueue(ctx context.Context, q queueRecord, kind mailbox.Kind, lid mailbox.LID, isolation string) (mailbox.OKNew, error) {
+	p, err := m.openPost(ctx, q.Relay, circuit.Subscribe, isolation)
+	if err != nil {
+		return mailbox.OKNew{}, err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(ctx, m.timing().openMail)
+	defer cancel()
+	return p.New(ctx, mailboxQueue{Kind: kind, Key: q.owner(), Cap: q.Cap, LID: lid})
+}

@@ -1,0 +1,85 @@
+package chat
+
+import (
+	"cmp"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"time"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}
+
+// deadline returns when the keeper has something to do by itself.
+func (b *book) deadline(m *Messenger) time.Time {
+	next := time.Now().Add(time.Hour)
+	for _, c := range b.contacts {
+		for _, at := range []time.Time{c.ackAt, c.gapEnds, c.controls} {
+			if !at.IsZero() && at.Before(next) {
+				next = at
+			}
+		}
+	}
+	return next
+}
+
+// tick does what is due by the clock.
+func (t *turn) tick() error {
+	for _, c := range t.book.contacts {
+		if !c.ackAt.IsZero() && !t.now.Before(c.ackAt) {
+			if err := t.acknowledge(c); err != nil {
+				return err
+			}
+		}
+		if !c.gapEnds.IsZero() && !t.now.Before(c.gapEnds) {
+			if err := t.release(c); err != nil {
+				return err
+			}
+		}
+		if !t.now.Before(c.controls) {
+			c.controls = t.now.Add(t.m.timing().maintain)
+			if err := t.maintain(c); err != nil {
+				return err
+			}
+			if err := t.retire(c); err != nil {
+				return err
+			}
+			if err := t.repeatRequest(c); err != nil {
+				return err
+			}
+			if err := t.fill(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// acknowledge seals a pure acknowledgement if one is still owed.
+func (t *turn) acknowledge(c *contact) error {
+	c.ackAt = time.Time{}
+	if c.session == nil || !c.session.AckOwed() && !c.session.SyncDue() && !c.rec.AckDue {
+		return nil
+	}
+	s, err := c.session.SealAck(rand.Reader, t.now)
+	if err != nil {
+		return err
+	}
+	c.ack, c.rec.AckDue, c.ackLast = s.Inner, true, t.now
+	t.touch(c)
+	return nil
+}
+
+// oweAck plans a pure acknowledgement, unless one is planned.
+func (t *turn) oweAck(c *contact) {
+	if !c.ackAt.IsZero() || !c.session.AckOwed() && !c.session.SyncDue() {
+		return
+	}
+	tm := t.m.timing()
+	c.ackAt = t.now.Add(between(tm.ackMin, tm.ackMax))
+	if earliest := c.ackLast.Add(tm.ackGap); c.ackAt.Before(earliest) {
+		c.ackAt = earliest
+	}
+}
