@@ -52,43 +52,45 @@ type DirectoryNode struct {
 
 // NewDirectoryNode opens the home and binds the socket. Run, or Close, must
 // follow.
-func NewDirectoryNode(cfg DirectoryConfig) (n *DirectoryNode, err error) {
-	n = &DirectoryNode{
-		log: cfg.Log, views: new(directory.Views),
+func NewDirectoryNode(cfg DirectoryConfig) (*DirectoryNode, error) {
+	n := &DirectoryNode{
+		log: cfg.Log, views: new(directory.Views), conn: cfg.Conn,
 		ready: make(chan struct{}), killed: make(chan struct{}),
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
-	if n.home, err = openHome(cfg.Home); err != nil {
+	if err := n.open(cfg); err != nil {
+		n.Close()
 		return nil, err
 	}
-	opened := n // a failing return sets n to nil
-	defer func() {
-		if err != nil {
-			opened.Close()
-		}
-	}()
+	return n, nil
+}
+
+func (n *DirectoryNode) open(cfg DirectoryConfig) (err error) {
+	if n.home, err = openHome(cfg.Home); err != nil {
+		return err
+	}
 	now := time.Now()
 	chain, err := n.home.loadNetwork(now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if chain == nil {
-		return nil, ErrNoNetwork
+		return ErrNoNetwork
 	}
 	if n.keys, err = loadKeys(n.home, now); err != nil {
-		return nil, err
+		return err
 	}
 	n.keys.lab = chain.Current().Lab
 	self, err := n.address(chain)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n.conn, err = bind(cfg.Conn, self); err != nil {
-		return nil, err
+		return err
 	}
-	return n, n.prepare(cfg, chain)
+	return n.prepare(cfg, chain)
 }
 
 // address returns this node's address in the network file.
@@ -258,7 +260,9 @@ func (n *DirectoryNode) Close() {
 		if n.conn != nil {
 			n.conn.Close()
 		}
-		n.home.close()
+		if n.home != nil {
+			n.home.close()
+		}
 	})
 }
 

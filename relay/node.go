@@ -55,6 +55,8 @@ type NodeConfig struct {
 var (
 	// ErrAddress says that a network does not take the node's address.
 	ErrAddress = errors.New("relay: this network does not accept the address")
+	// ErrOtherNetwork says that the home belongs to another network.
+	ErrOtherNetwork = errors.New("relay: the home belongs to another network")
 )
 
 // Node is a whole relay: its socket and links, the switch, gossip, the
@@ -90,29 +92,32 @@ type Node struct {
 // NewNode opens the home and binds the socket. If the network is known already
 // the node is prepared, so that Descriptor works; else Run fetches the network
 // file first. Run, or Close, must follow.
-func NewNode(cfg NodeConfig) (n *Node, err error) {
-	n = &Node{
-		cfg: cfg, log: cfg.Log, views: new(directory.Views),
+func NewNode(cfg NodeConfig) (*Node, error) {
+	n := &Node{
+		cfg: cfg, log: cfg.Log, views: new(directory.Views), conn: cfg.Conn,
 		ready: make(chan struct{}), killed: make(chan struct{}),
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
-	if n.home, err = openHome(cfg.Home); err != nil {
+	if err := n.open(); err != nil {
+		n.Close()
 		return nil, err
 	}
-	opened := n // a failing return sets n to nil
-	defer func() {
-		if err != nil {
-			opened.Close()
-		}
-	}()
+	return n, nil
+}
+
+func (n *Node) open() (err error) {
+	cfg := &n.cfg
+	if n.home, err = openHome(cfg.Home); err != nil {
+		return err
+	}
 	now := time.Now()
 	if n.keys, err = loadKeys(n.home, now); err != nil {
-		return nil, err
+		return err
 	}
 	if n.conn, err = bind(cfg.Conn, cfg.Listen); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case cfg.Files != nil:
@@ -123,21 +128,18 @@ func NewNode(cfg NodeConfig) (n *Node, err error) {
 		n.chain, err = n.home.loadNetwork(now)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	given := cfg.Link.ID != directory.NetworkID{}
-	if n.chain == nil && !given {
-		return nil, ErrNoNetwork
+	switch {
+	case n.chain == nil && !given:
+		return ErrNoNetwork
+	case n.chain == nil:
+		return nil // Run fetches it
+	case given && n.chain.ID() != cfg.Link.ID:
+		return fmt.Errorf("%w: %s", ErrOtherNetwork, cfg.Home)
 	}
-	if n.chain != nil && given && n.chain.ID() != cfg.Link.ID {
-		return nil, fmt.Errorf("relay: %s belongs to another network", cfg.Home)
-	}
-	if n.chain != nil {
-		if err = n.prepare(); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	return n.prepare()
 }
 
 // bind returns the given socket or opens one.
@@ -392,7 +394,9 @@ func (n *Node) Close() {
 		if n.conn != nil {
 			n.conn.Close()
 		}
-		n.home.close()
+		if n.home != nil {
+			n.home.close()
+		}
 	})
 }
 

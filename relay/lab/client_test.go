@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -44,9 +45,15 @@ func (s *state) Save(name string, value []byte) error {
 // with stop or at the end of the test.
 func newClient(t testing.TB, n *Network) *client {
 	t.Helper()
+	return newClientFrom(t, n, n.ListenPacket)
+}
+
+// newClientFrom is newClient with sockets of its own.
+func newClientFrom(t testing.TB, n *Network, listen func() (net.PacketConn, error)) *client {
+	t.Helper()
 	views, st := new(directory.Views), new(state)
 	c, err := circuit.NewClient(circuit.ClientConfig{
-		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: n.ListenPacket, State: st,
+		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: listen, State: st,
 		Log: n.logger("client"),
 	})
 	if err != nil {
