@@ -346,9 +346,13 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 	reload := false
 	for _, ev := range msg.events {
 		switch ev.Type {
-		case chat.MessageReceived, chat.MessageStateChanged:
+		case chat.MessageReceived:
 			if ev.Message != nil {
 				a.applyMessage(*ev.Message)
+			}
+		case chat.MessageStateChanged:
+			if ev.Message != nil {
+				a.conversation(ev.Message.Contact).setState(*ev.Message)
 			}
 		case chat.ContactAdded, chat.ContactStateChanged:
 			reload = true

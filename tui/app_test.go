@@ -358,7 +358,8 @@ func TestSendAndStates(t *testing.T) {
 		t.Fatalf("sent %q", f.sent)
 	}
 	d.has("· queued")
-	m := chat.Message{ID: "m_1001", Contact: "c_1", Direction: chat.Out, Text: "see you\nthere", Seq: 1001, Time: testNow, State: chat.Stored, Copies: &chat.Copies{Have: 2, Want: 2}}
+	// The event of a state has no text and no time.
+	m := chat.Message{ID: "m_1001", Contact: "c_1", State: chat.Stored, Copies: &chat.Copies{Have: 2, Want: 2}}
 	d.a.Update(eventsMsg{events: []chat.Event{{Type: chat.MessageStateChanged, Message: &m}}})
 	d.has("» stored 2/2")
 	m.State = chat.Delivered
@@ -366,6 +367,18 @@ func TestSendAndStates(t *testing.T) {
 	d.has("✓ delivered")
 	if n := strings.Count(d.screen(), "see you"); n != 1 {
 		t.Errorf("the message stands %d times", n)
+	}
+}
+
+// TestStateBeforeAnswer lets the event of a state come before the answer to
+// sending.
+func TestStateBeforeAnswer(t *testing.T) {
+	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 80, 24)
+	d.a.Update(eventsMsg{events: []chat.Event{{Type: chat.MessageStateChanged, Message: &chat.Message{ID: "m_1001", Contact: "c_1", State: chat.Delivered}}}})
+	d.typeText("quick")
+	d.key("enter")
+	if s := d.screen(); !strings.Contains(s, "quick") || strings.Contains(strings.Split(s, "quick")[1][:60], "queued") {
+		t.Errorf("the older state stands on screen:\n%s", s)
 	}
 }
 

@@ -199,10 +199,12 @@ func (a *App) drawContacts(w, h int) []string {
 }
 
 func (a *App) drawConversation(w, h int) []string {
-	body := h
+	var notice []string
 	if a.notice != "" {
-		body--
+		notice = wrap(a.notice, max(1, w-2))
+		notice = notice[:min(len(notice), max(1, h-3))]
 	}
+	body := max(0, h-len(notice))
 	var lines []string
 	switch c := a.shown(); {
 	case c == nil:
@@ -219,10 +221,10 @@ func (a *App) drawConversation(w, h int) []string {
 	default:
 		lines = a.timeline(c, sanitizeLine(a.selected().Name), w, body)
 	}
-	if a.notice != "" {
-		lines = append(lines, a.theme.warn.Render(fit(" "+a.notice, w)))
+	for _, l := range notice {
+		lines = append(lines, a.theme.warn.Render(fit(" "+l, w)))
 	}
-	return lines
+	return lines[:h]
 }
 
 func (a *App) emptyText() []string {

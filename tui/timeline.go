@@ -18,7 +18,14 @@ type conversation struct {
 	scroll   int // lines between the end and the bottom of the pane; 0 follows
 	below    int // messages that came while scrolled back
 	draft    string
+
+	// early holds states whose message is not here yet: the event may be faster
+	// than the answer to sending. At most earlyStates, then all are dropped and
+	// the next reading of the history brings them.
+	early map[string]chat.Message
 }
+
+const earlyStates = 1024
 
 // add inserts or replaces a message by its id, keeping the order.
 func (c *conversation) add(m chat.Message) (isNew bool) {
@@ -27,6 +34,10 @@ func (c *conversation) add(m chat.Message) (isNew bool) {
 			c.messages[i] = m
 			return false
 		}
+	}
+	if e, ok := c.early[m.ID]; ok {
+		m.State, m.Copies = e.State, e.Copies
+		delete(c.early, m.ID)
 	}
 	i := len(c.messages)
 	for i > 0 && c.messages[i-1].Seq > m.Seq {
@@ -39,6 +50,20 @@ func (c *conversation) add(m chat.Message) (isNew bool) {
 		c.messages = append(c.messages[:0:0], c.messages[len(c.messages)-keepMessages:]...)
 	}
 	return true
+}
+
+// setState takes what an event says of a message: its state and copies.
+func (c *conversation) setState(m chat.Message) {
+	for i := range c.messages {
+		if c.messages[i].ID == m.ID {
+			c.messages[i].State, c.messages[i].Copies = m.State, m.Copies
+			return
+		}
+	}
+	if c.early == nil || len(c.early) >= earlyStates {
+		c.early = map[string]chat.Message{}
+	}
+	c.early[m.ID] = m
 }
 
 // merge takes what the store says without losing what came meanwhile.
