@@ -61,7 +61,7 @@ func (d *demo) lines(ctx context.Context, in io.Reader, out io.Writer) error {
 	say := func(at time.Time, format string, args ...any) {
 		fmt.Fprintf(out, "%s %s\n", at.Local().Format("15:04:05"), fmt.Sprintf(format, args...))
 	}
-	undelivered := map[string]bool{}
+	undelivered := map[string]string{} // text by id
 	unanswered := 0
 	failed := 0
 	var timeout <-chan time.Time
@@ -80,7 +80,7 @@ func (d *demo) lines(ctx context.Context, in io.Reader, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			undelivered[m.ID] = true
+			undelivered[m.ID] = chat.Sanitize(text)
 			unanswered++
 			say(m.Time, "you to %s: %s", echoName, chat.Sanitize(text))
 			say(m.Time, "you to %s: %s: %s", echoName, chat.Sanitize(text), stateWords(m))
@@ -94,7 +94,11 @@ func (d *demo) lines(ctx context.Context, in io.Reader, out io.Writer) error {
 				unanswered--
 				say(m.Time, "%s: %s", echoName, chat.Sanitize(m.Text))
 			case chat.MessageStateChanged:
-				say(time.Now(), "you to %s: %s: %s", echoName, chat.Sanitize(m.Text), stateWords(m))
+				text, ok := undelivered[m.ID]
+				if !ok || m.State == chat.Queued {
+					continue // queued was said when it was written
+				}
+				say(time.Now(), "you to %s: %s: %s", echoName, text, stateWords(m))
 				switch m.State {
 				case chat.Delivered:
 					delete(undelivered, m.ID)
