@@ -184,8 +184,6 @@ type fakeHop struct {
 
 	mu       sync.Mutex // sealing and writing to prev
 	received int
-	consumed int
-	sent     int
 	allowed  int
 }
 

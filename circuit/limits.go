@@ -2,7 +2,7 @@ package circuit
 
 import "time"
 
-// Specification constants (SPEC.md §6 and §7).
+// Specification constants (SPEC.md §1, §2, §6 and §7).
 const (
 	spares     = 3                // clean three-hop circuits kept ready
 	spareEvery = 30 * time.Second // between two that are built ahead

@@ -81,8 +81,7 @@ type Pool struct {
 type entry struct {
 	c        *Circuit
 	path     path.Path
-	key      key // of a circuit in use; zero for a spare
-	fresh    bool
+	key      key       // of a circuit in use; zero for a spare
 	retireAt time.Time // of a spare: closed then
 	closeAt  time.Time
 }
