@@ -53,8 +53,8 @@ type Node struct {
 	limits  *limits
 	archive *archive
 	secret  []byte
-	answers *rate.Limiter // bytes of documents that all askers get
-	pulls   chan Peer     // announced heads; when full they are dropped, for they come again
+	answers *rate.Limiter  // bytes of documents that all askers get
+	pulls   chan announced // when full they are dropped: keepFresh looks by itself
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 
@@ -66,7 +66,8 @@ type Node struct {
 	head     *directory.Head
 	view     *directory.View
 	sessions map[*session]struct{}
-	asked    map[have]time.Time // rumours for which a peer was asked, and when
+	asked    map[have]time.Time           // rumours for which a peer was asked, and when
+	admitted func(directory.RelayID) bool // nil: those listed
 	verdict  VerdictCode
 	judgedAt time.Time
 	announce chan struct{} // closed and replaced at each new snapshot
@@ -82,7 +83,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n := &Node{
 		cfg: cfg, network: cfg.Link.ID, log: orDiscard(cfg.Log), archive: a,
 		answers:  rate.NewLimiter(answerRate, answerBurst),
-		pulls:    make(chan Peer, 16),
+		pulls:    make(chan announced, 16),
 		sessions: make(map[*session]struct{}),
 		asked:    make(map[have]time.Time),
 		announce: make(chan struct{}),
@@ -171,6 +172,9 @@ func (n *Node) recordsPath() string { return filepath.Join(n.cfg.Dir, recordsNam
 // Store returns the records held.
 func (n *Node) Store() *Store { return n.store }
 
+// Views returns the views that this node keeps fresh.
+func (n *Node) Views() *directory.Views { return n.cfg.Views }
+
 // Chain returns the verified network file.
 func (n *Node) Chain() *directory.Chain {
 	n.mu.Lock()
@@ -183,13 +187,17 @@ func (n *Node) rules() directory.Rules {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r := n.chain.Rules()
-	view := n.view
+	view, admitted := n.view, n.admitted
 	r.Listed = func(id directory.RelayID) bool {
-		if view == nil {
-			return false
+		if id == n.cfg.Self {
+			return true // whether its token still counts is for others to say
 		}
-		_, ok := view.Relay(id)
-		return ok
+		if view != nil {
+			if _, ok := view.Relay(id); ok {
+				return true
+			}
+		}
+		return admitted != nil && admitted(id)
 	}
 	return r
 }
@@ -214,7 +222,7 @@ func (n *Node) hello() hello {
 // heard notes what a peer said of itself, and queues a pull if it is ahead.
 func (n *Node) heard(id directory.RelayID, h hello) {
 	n.mu.Lock()
-	ahead := uint64(h.fileVersion) > n.chain.Current().Version || h.epoch > n.state.Epoch
+	ahead := n.behindLocked(h)
 	fork := n.head != nil && h.epoch == n.head.Header.Epoch && h.headerHash != n.head.Hash()
 	n.mu.Unlock()
 	if fork {
@@ -225,10 +233,36 @@ func (n *Node) heard(id directory.RelayID, h hello) {
 	}
 	if p, ok := n.peer(id); ok {
 		select {
-		case n.pulls <- p:
+		case n.pulls <- announced{p, h}:
 		default:
 		}
 	}
+}
+
+// announced is a peer that said it has something newer.
+type announced struct {
+	peer  Peer
+	hello hello
+}
+
+// behindLocked tells whether a peer has a newer snapshot or network file.
+func (n *Node) behindLocked(h hello) bool {
+	return uint64(h.fileVersion) > n.chain.Current().Version || h.epoch > n.state.Epoch
+}
+
+func (n *Node) behind(h hello) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.behindLocked(h)
+}
+
+// SetAdmitted says which relays need no valid admission any more although they
+// are not listed now, as a signer's ledger remembers. f must be safe for
+// concurrent use and must not call the node.
+func (n *Node) SetAdmitted(f func(directory.RelayID) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.admitted = f
 }
 
 // Publish stores this node's own signed descriptor (or, at a directory node,

@@ -224,15 +224,27 @@ func (n *Node) keepFresh(ctx context.Context) {
 		timer := time.NewTimer(n.nextLook(turn))
 		select {
 		case <-ctx.Done():
-		case p := <-n.pulls:
-			n.pull(ctx, p)
+		case a := <-n.pulls:
+			if n.behind(a.hello) {
+				n.pull(ctx, a.peer)
+			}
 		case <-timer.C:
+			n.alarm(time.Now())
 			if p, ok := n.anySource(turn); ok {
 				n.pull(ctx, p)
 			}
 			turn++
 		}
 		timer.Stop()
+	}
+}
+
+// alarm warns when two epochs went by without a snapshot.
+func (n *Node) alarm(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if v := n.view; v != nil && now.Sub(v.ValidAfter()) > 3*v.EpochLength() {
+		n.log.Warn("no new snapshot for two epochs", logEpoch, v.Epoch())
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -34,10 +36,16 @@ var (
 // errTwice guards the invariant of this package.
 var errTwice = errors.New("signer: this epoch number has a header already")
 
+// errNotWritten is returned when an epoch could not be written to disk.
+var errNotWritten = errors.New("signer: not written to disk")
+
 var errDamaged = errors.New("signer: the stored state is damaged")
 
 // book is the signer's state on disk. It is used by one goroutine.
-type book struct{ db *bbolt.DB }
+type book struct {
+	db           *bbolt.DB
+	testOnlyFull atomic.Bool // writes fail as on a full disk
+}
 
 func openBook(dir string) (*book, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -134,13 +142,14 @@ type entry struct {
 }
 
 // write enters an epoch, all or nothing, and returns once it is on disk. It
-// fails with errTwice if the number, or a later one, has a header already.
+// fails with errTwice if the number, or a later one, has a header already, and
+// else with errNotWritten.
 func (b *book) write(e entry) error {
 	head, err := e.snapshot.Head.Encode()
 	if err != nil {
 		return err
 	}
-	return b.db.Update(func(tx *bbolt.Tx) error {
+	err = b.db.Update(func(tx *bbolt.Tx) error {
 		heads := tx.Bucket(bucketHeads)
 		k := binary.BigEndian.AppendUint64(nil, e.snapshot.Header.Epoch)
 		if last, _ := heads.Cursor().Last(); last != nil && bytes.Compare(last, k) >= 0 {
@@ -167,6 +176,9 @@ func (b *book) write(e entry) error {
 				return err
 			}
 		}
+		if b.testOnlyFull.Load() {
+			return syscall.ENOSPC
+		}
 		meta := tx.Bucket(bucketMeta)
 		return errors.Join(
 			meta.Put(metaSnapshot, e.raw),
@@ -175,6 +187,10 @@ func (b *book) write(e entry) error {
 			meta.Put(metaCertificate, e.certificate),
 		)
 	})
+	if err != nil && !errors.Is(err, errTwice) {
+		return fmt.Errorf("%w: %w", errNotWritten, err)
+	}
+	return err
 }
 
 // append encodes the successes: address length u8, address, Unix seconds u64.

@@ -17,6 +17,7 @@ import (
 const (
 	firstWait    = 30 * time.Second // for probes before the first snapshot after a restart
 	labFirstWait = 3 * time.Second
+	retryWrite   = 5 * time.Second // after a failed write to disk
 )
 
 // Errors of New.
@@ -63,6 +64,7 @@ type Signer struct {
 
 	mu       sync.Mutex
 	unlisted map[directory.RelayID]directory.Rule
+	ledger   *directory.Ledger // after the newest snapshot
 
 	// testOnlyCrash, if set, is called between persisting and releasing; an
 	// error ends Run there.
@@ -109,6 +111,13 @@ func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 	s.watcher = newWatcher(s.cfg.Prober, s.lab, s.pages.reached, func(id directory.RelayID, err error) {
 		s.log.Debug("relay not reached", logRelay, id.String(), logReason, err)
 	})
+	s.ledger = s.pages.ledger
+	s.cfg.Node.SetAdmitted(func(id directory.RelayID) bool {
+		s.mu.Lock()
+		l := s.ledger
+		s.mu.Unlock()
+		return l.Admitted(directory.GossipKey(chain.ID(), id), s.lab, time.Now())
+	})
 	if err := s.chooseCertificate(chain.ID()); err != nil {
 		return err
 	}
@@ -147,7 +156,14 @@ func (s *Signer) Run(ctx context.Context) error {
 		if !sleepUntil(ctx, at) {
 			return ctx.Err()
 		}
-		if err := s.sign(at); err != nil {
+		err := s.sign(at)
+		if errors.Is(err, errNotWritten) {
+			// Nothing was released, so the same epoch may be tried again.
+			s.log.Error("snapshot not signed", logReason, err)
+			if !sleepUntil(ctx, time.Now().Add(retryWrite)) {
+				return ctx.Err()
+			}
+		} else if err != nil {
 			return err
 		}
 	}
@@ -291,7 +307,7 @@ func (s *Signer) release(snap *directory.Snapshot, raw []byte) {
 // change.
 func (s *Signer) tell(j directory.Judgement) {
 	s.mu.Lock()
-	s.unlisted = j.Unlisted
+	s.unlisted, s.ledger = j.Unlisted, j.Ledger
 	s.mu.Unlock()
 	now := make(map[directory.RelayID]gossip.VerdictCode, len(s.told))
 	for id, rule := range j.Unlisted {
