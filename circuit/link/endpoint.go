@@ -290,6 +290,10 @@ func (e *Endpoint) register(l *Link) *Link {
 	case old == nil:
 	case !old.usable():
 		drop = nil // it drains already
+	case old.dialed != l.dialed && !e.listed():
+		// To its peers this node is no relay: they keep no link that it dialed
+		// for reuse, so dropping theirs would leave them without one.
+		drop = nil
 	case old.dialed != l.dialed && l.born.Sub(old.born) < simultaneous && e.initiator(old, id) == smaller(e.self, id):
 		keep, drop = old, l
 	}
@@ -299,6 +303,16 @@ func (e *Endpoint) register(l *Link) *Link {
 		drop.GoAway()
 	}
 	return keep
+}
+
+// listed reports whether this node is a relay of its own newest view.
+func (e *Endpoint) listed() bool {
+	v := e.cfg.Views.Current()
+	if v == nil {
+		return false
+	}
+	_, ok := v.Relay(e.self)
+	return ok
 }
 
 // initiator returns the identity that dialed the link to the peer.
