@@ -117,6 +117,9 @@ func (s *store) bySID(sid SID, now uint32) (rid RID, m *meta, ok bool, err error
 		if v := tx.Bucket(bucketSenders).Get(sid[:]); len(v) == IDSize {
 			rid, ok = RID(v), true
 		}
+		if tx.Bucket(bucketQueues).Get(rid[:]) == nil { // left over from another secret
+			rid, ok = s.dummy, false
+		}
 		m, err = s.readMeta(tx, rid)
 		return err
 	})

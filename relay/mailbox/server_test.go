@@ -669,3 +669,17 @@ func TestLink(t *testing.T) {
 		owner.wantErr(CmdSetLink, CodeLimit)
 	})
 }
+
+// TestForeignSecret: a sender's id that leads to no queue is a missing queue.
+func TestForeignSecret(t *testing.T) {
+	s := startServer(t, true)
+	defer s.shutdown()
+	p := s.peer()
+	defer p.session.Close()
+	q := newQueue(KindChat)
+	if err := s.update(func(t *tx) error { return t.Bucket(bucketSenders).Put(q.sid[:], q.rid[:]) }); err != nil {
+		t.Fatal(err)
+	}
+	p.must(CmdSend, p.sendCommand(q, 1))
+	p.wantErr(CmdSend, CodeAuth)
+}
