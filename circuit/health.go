@@ -51,7 +51,9 @@ func (p *Pool) checkHealth(now time.Time) {
 	for _, c := range list {
 		switch c.diagnose(now) {
 		case askGuard:
-			c.sendPing(0, nil)
+			if wait, err := c.sendPing(0, nil); err == nil && wait == 0 {
+				c.setProbed()
+			}
 		case silentCircuit:
 			pl := p.links[c.guard.id]
 			if pl != nil && pl.guardLink == c.guard && time.Unix(0, pl.heard.Load()).Before(now.Add(-deadAfter)) {
@@ -123,8 +125,14 @@ func (c *Circuit) diagnose(now time.Time) diagnosis {
 	case now.Sub(c.asked) >= deadAfter && c.probed:
 		return silentCircuit
 	case now.Sub(c.asked) >= probeAfter && !c.probed:
-		c.probed = true
 		return askGuard
 	}
 	return healthy
+}
+
+// setProbed notes that the guard was asked.
+func (c *Circuit) setProbed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probed = true
 }

@@ -333,6 +333,57 @@ func TestSilentGuard(t *testing.T) {
 	})
 }
 
+// TestGuardThatRefuses and says nothing to CREATE is given up for the next one.
+func TestGuardThatRefuses(t *testing.T) {
+	for name, break_ := range map[string]func(*fakeRelay){
+		"resets": func(r *fakeRelay) { r.mutiny.Store(true) },
+		"mute":   func(r *fakeRelay) { r.mute.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, 8, func(t *testing.T, w *world) {
+				state := new(memory)
+				c := w.client(state)
+				g := c.guard()
+				c.stop()
+				break_(w.relay(g))
+				c = w.client(state)
+				start := time.Now()
+				k := c.get(send("a", w.other(g, c.guardAfter(g)).id), time.Minute)
+				if d := time.Since(start); d > 12*time.Second {
+					t.Fatalf("took %v", d)
+				}
+				if k.Info().Path[0] == g {
+					t.Fatal("built over the broken guard")
+				}
+			})
+		})
+	}
+}
+
+// TestGuardStops: GOAWAY moves everything to the next guard before the link is
+// closed.
+func TestGuardStops(t *testing.T) {
+	simulate(t, 8, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		g := c.guard()
+		x := w.other(g).id
+		k := c.get(send("a", x), 20*time.Second)
+		w.relay(g).endpoint.Drain()
+		select {
+		case <-k.Retire():
+		case <-time.After(time.Second):
+			t.Fatal("the circuit is not to be replaced")
+		}
+		n := c.get(send("a", w.other(g, c.guardAfter(g)).id), 5*time.Second)
+		if n.Info().Path[0] == g {
+			t.Fatal("built over the guard that stops")
+		}
+		if _, err := k.Ping(t.Context(), 3); err != nil {
+			t.Fatalf("the old circuit ended before its time: %v", err)
+		}
+	})
+}
+
 // TestSilentMiddle: standing circuits are asked by PING, so a subscription over
 // a dead relay ends even if nobody sends anything.
 func TestSilentMiddle(t *testing.T) {
