@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"io"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -34,6 +35,7 @@ type world struct {
 	router *simnet.PerfectRouter
 	views  *directory.Views
 	epoch  time.Time
+	loss   atomic.Int32 // percent of all packets
 	relays []*fakeRelay
 
 	mu   sync.Mutex
@@ -80,10 +82,11 @@ func (w *world) atEnd(f func()) {
 type wire struct {
 	net.PacketConn
 	silent *atomic.Bool
+	loss   *atomic.Int32 // percent of packets that get lost
 }
 
 func (c *wire) WriteTo(b []byte, a net.Addr) (int, error) {
-	if c.silent.Load() {
+	if c.silent.Load() || mrand.Int32N(100) < c.loss.Load() {
 		return len(b), nil
 	}
 	return c.PacketConn.WriteTo(b, a)
@@ -157,7 +160,7 @@ func (w *world) start(n byte) *fakeRelay {
 	r.endpoint, err = link.New(link.Config{
 		Role: link.RoleRelay, Network: testNetwork, Lab: true, Views: w.views,
 		Identity: &link.Identity{Key: id, LinkKey: r.linkKey},
-		Conn:     &wire{w.socket(r.addr.Addr(), r.addr.Port()), &r.silent},
+		Conn:     &wire{w.socket(r.addr.Addr(), r.addr.Port()), &r.silent, &w.loss},
 		Handlers: map[link.Kind]link.Handler{
 			link.KindCircuit: r.serve,
 			link.KindRequest: func(_ context.Context, _ *link.Link, s *quic.Stream) { _, _ = io.Copy(s, s); _ = s.Close() },
@@ -440,7 +443,9 @@ func (w *world) client(state circuit.State) *client {
 	var err error
 	c.Client, err = circuit.NewClient(circuit.ClientConfig{
 		Network: testNetwork, Lab: true, Views: w.views, State: state,
-		ListenPacket: func() (net.PacketConn, error) { return w.socket(clientIP, 0), nil },
+		ListenPacket: func() (net.PacketConn, error) {
+			return &wire{w.socket(clientIP, 0), new(atomic.Bool), &w.loss}, nil
+		},
 		Events: func(e circuit.Event) {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -384,6 +384,27 @@ func TestGuardStops(t *testing.T) {
 	})
 }
 
+// TestLossyLinks: lost packets cost time, not guards.
+func TestLossyLinks(t *testing.T) {
+	simulate(t, 8, func(t *testing.T, w *world) {
+		w.loss.Store(10)
+		c := w.client(nil)
+		g := c.guard()
+		for n := range 10 {
+			k := c.get(send(string(rune('a'+n)), w.other(g).id), 20*time.Second)
+			for range 5 {
+				if _, err := k.Ping(t.Context(), 3); err != nil {
+					t.Fatalf("circuit %d: %v", n, err)
+				}
+			}
+			pass(20 * time.Second)
+		}
+		if now := c.guard(); now != g {
+			t.Fatal("the guard was given up")
+		}
+	})
+}
+
 // TestSilentMiddle: standing circuits are asked by PING, so a subscription over
 // a dead relay ends even if nobody sends anything.
 func TestSilentMiddle(t *testing.T) {
