@@ -57,33 +57,100 @@ func fuzzNode(f *testing.F) (n *Node, fo *founder, hi []byte) {
 	return n, fo, appendMessage(nil, TypeHello, h.append(nil))
 }
 
-// FuzzSession feeds a live session. Whatever comes, it must not panic, what is
-// queued stays bounded, and the store keeps only what verifies.
+// script turns bytes into messages of a peer: each operation is one byte, then
+// what it takes. Half of them make sense to the node, the others are raw.
+type script struct {
+	b     []byte
+	items []item
+	known [][]byte // records the node holds
+	extra [][]byte // records it does not
+}
+
+func (s *script) byte() byte {
+	if len(s.b) == 0 {
+		return 0
+	}
+	c := s.b[0]
+	s.b = s.b[1:]
+	return c
+}
+
+// subset picks the items whose bits are set.
+func (s *script) subset() (out []item) {
+	mask := s.byte()
+	for i, it := range s.items {
+		if mask>>(i%8)&1 == 1 {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+func (s *script) next() message {
+	switch op := s.byte(); op % 10 {
+	case 0:
+		return message{TypeRanges, appendRanges(nil, openRanges(s.subset()))}
+	case 1:
+		return message{TypeRanges, appendRanges(nil, split(nil, s.items[:1+int(s.byte())%len(s.items)], bound{}))}
+	case 2:
+		return message{TypeRanges, appendRanges(nil, []span{{mode: modeLong, list: s.subset()}})}
+	case 3:
+		var keys []key
+		for _, it := range s.subset() {
+			keys = append(keys, it.key, it.key.short().wildcard())
+		}
+		return message{TypeWant, appendWant(nil, keys)}
+	case 4:
+		all := append(append([][]byte(nil), s.known...), s.extra...)
+		raw := bytes.Clone(all[int(s.byte())%len(all)])
+		if at := s.byte(); at > 0 {
+			raw[int(at)*len(raw)/256] ^= s.byte()
+		}
+		return message{TypeGive, appendGive(nil, raw)}
+	case 5:
+		it := s.items[int(s.byte())%len(s.items)]
+		return message{TypeHave, have{it.key.short(), uint64(s.byte()) << 32, shortDigest{s.byte()}}.append(nil)}
+	case 6:
+		it := s.items[int(s.byte())%len(s.items)]
+		return message{TypeVerdict, verdict{it.key, VerdictCode(s.byte())}.append(nil)}
+	case 7:
+		return message{TypeBye, []byte{s.byte(), s.byte(), s.byte()}}
+	default:
+		t := Type(s.byte())
+		n := min(int(s.byte())<<(op%3), len(s.b))
+		m := message{t, s.b[:n]}
+		s.b = s.b[n:]
+		return m
+	}
+}
+
+// FuzzSession feeds a live session with the script of a peer. Whatever comes, it
+// must not panic, what is queued and written stays bounded, and the store keeps
+// only what verifies.
 func FuzzSession(f *testing.F) {
 	n, fo, hi := fuzzNode(f)
-	items, _ := n.store.set()
-	r := fo.record("relay 3", 3)
-	k := key(directory.GossipKey(fo.id, r.ID))
-	say := func(opener bool, msgs ...message) {
-		b := bytes.Clone(hi)
-		for _, m := range msgs {
-			b = appendMessage(b, m.typ, m.body)
-		}
-		f.Add(opener, b)
+	extra := [][]byte{fo.record("relay 3", 3).Raw}
+	for _, b := range [][]byte{{}, {0, 1, 4, 3, 0}, {1, 2, 0, 7, 2, 3}, {3, 7, 3, 7, 4, 0, 0}, {4, 4, 0, 4, 4, 99, 1}, {5, 1, 2, 3, 5, 1, 2, 3}, {6, 1, 8, 7, 1, 0, 9}, {8, 2, 2, 0, 0, 9, 5, 21, 1}} {
+		f.Add(true, b)
+		f.Add(false, b)
 	}
-	var spans []span
-	say(true)
-	say(false, message{TypeRanges, appendRanges(nil, openRanges(items[:1]))}, message{TypeWant, appendWant(nil, []key{items[0].key, items[1].key.short().wildcard()})})
-	say(true, message{TypeRanges, appendRanges(nil, split(spans, items, bound{}))}, message{TypeRanges, []byte{0, 0}})
-	say(false, message{TypeHave, have{k.short(), r.Seq, shortDigest{1}}.append(nil)}, message{TypeGive, appendGive(nil, r.Raw)})
-	say(false, message{TypeGive, appendGive(appendGive(nil, r.Raw[:100]), r.Raw)}, message{TypeVerdict, verdict{k, VerdictRate}.append(nil)})
-	say(true, message{TypeBye, appendBye(nil, ByeBusy, time.Minute)})
 	f.Fuzz(func(t *testing.T, opener bool, b []byte) {
 		n.limits = newLimits(true) // penalties of earlier inputs do not count
+		s := script{b: b, extra: extra}
+		s.items, _ = n.store.set()
+		for _, r := range n.store.Records() {
+			s.known = append(s.known, r.Raw)
+		}
 		ss := newSession(n, idOf("peer"), nil, opener, opener)
-		reader := frameReader{r: bytes.NewReader(b), allow: ss.allowed}
-		written := 0
+		in := bytes.NewBuffer(bytes.Clone(hi))
+		reader := frameReader{r: in, allow: ss.allowed}
+		read, written := 0, 0
 		for {
+			for in.Len() == 0 && len(s.b) > 0 {
+				m := s.next()
+				in.Write(appendMessage(nil, m.typ, m.body))
+			}
+			read += in.Len()
 			m, err := reader.next()
 			if err == nil {
 				err = ss.handle(m)
@@ -95,6 +162,11 @@ func FuzzSession(f *testing.F) {
 				ss.end(byeFor(err), 0)
 				break
 			}
+			if s.byte()%2 == 0 {
+				if out, _, ok := ss.next(time.Now()); ok {
+					written += len(out)
+				}
+			}
 		}
 		for {
 			out, wait, ok := ss.next(time.Now())
@@ -103,8 +175,8 @@ func FuzzSession(f *testing.F) {
 			}
 			written += len(out)
 		}
-		if limit := 1<<16 + 64*len(b); written > limit {
-			t.Fatalf("%d bytes make the session write %d", len(b), written)
+		if limit := 1<<12 + 64*read; written > limit {
+			t.Fatalf("%d bytes make the session write %d", read, written)
 		}
 		if ss.askAt != nil {
 			ss.askAt.Stop()
