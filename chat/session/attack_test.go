@@ -509,3 +509,44 @@ func newContainer() ([]byte, error) {
 	_, err := rand.Read(b)
 	return b, err
 }
+
+// TestOverlappingMessages: a contact cuts messages so that they share seqs. Each
+// is refused, and the state can still be written and read.
+func TestOverlappingMessages(t *testing.T) {
+	alice, bob := pairUp(rand.Reader)
+	full := bytes.Repeat([]byte{'x'}, ContentSize)
+	send := func(f Frame) error {
+		f.ID[0] = 1
+		inner := forge(t, bob, func([]byte) {}, bodyOf(f))
+		bob.ratchet.cks, bob.ratchet.ns = mac(bob.ratchet.cks[:], []byte{2}), bob.ratchet.ns+1
+		before := alice.Append(nil)
+		_, err := alice.Open(testNow, inner)
+		if err != nil && !bytes.Equal(before, alice.Append(nil)) {
+			t.Error("a refused frame changed the state")
+		}
+		reload(t, alice)
+		return err
+	}
+	for i, c := range []struct {
+		f    Frame
+		want error
+	}{
+		{Frame{Type: FrameText, Index: 1, Count: 3, Seq: 4, Content: full}, nil},
+		{Frame{Type: FrameText, Count: 1, Seq: 3, Content: full}, ErrFormat},
+		{Frame{Type: FramePQNO, Count: 1, Seq: 5, Content: full[:4]}, ErrFormat},
+		{Frame{Type: FrameText, Count: 4, Seq: 3, Content: full}, ErrFormat},
+		{Frame{Type: 0x55, Count: 3, Seq: 3, Content: full}, ErrFormat},
+		{Frame{Type: FrameText, Count: 4, Seq: 2, Content: full}, ErrFormat},
+		{Frame{Type: FrameText, Count: 1, Seq: 7, Content: full}, nil},
+		{Frame{Type: FrameText, Count: 3, Seq: 6, Content: full}, ErrFormat},
+		{Frame{Type: FrameText, Index: 2, Count: 3, Seq: 5, Content: full}, nil},
+		{Frame{Type: FrameText, Count: 3, Seq: 3, Content: full}, nil},
+	} {
+		if err := send(c.f); !errors.Is(err, c.want) {
+			t.Errorf("frame %d: %v, want %v", i, err, c.want)
+		}
+	}
+	if len(alice.partial) != 0 {
+		t.Errorf("%d incomplete messages", len(alice.partial))
+	}
+}

@@ -18,23 +18,28 @@ type partial struct {
 // partials are in order of arrival; the slice is never changed in place.
 type partials []partial
 
-// add takes a fresh fragment and reports whether its message is complete.
-// ErrLater: too many are incomplete. ErrFormat: it contradicts a fragment of
-// the same message or overlaps another one.
-func (ps *partials) add(f Frame) (complete bool, err error) {
-	if f.Count == 1 {
-		return true, nil
-	}
+// add takes a fresh frame and reports whether its message is complete. ErrLater:
+// too many are incomplete. ErrFormat: it contradicts a frame taken before, be it
+// that fragments of one message differ or that two messages share a seq.
+func (ps *partials) add(f Frame, in *inbound) (complete bool, err error) {
 	next := append(partials(nil), *ps...)
 	at := -1
 	for i, p := range next {
-		if p.first == f.First() {
+		if p.first == f.First() && p.kind == f.Type && p.count == f.Count && p.id == f.ID {
 			at = i
 		} else if f.First() < p.first+uint64(p.count) && p.first < f.First()+uint64(f.Count) {
 			return false, fmt.Errorf("messages overlap: %w", ErrFormat)
 		}
 	}
 	if at < 0 {
+		for seq := f.First(); seq < f.First()+uint64(f.Count); seq++ {
+			if in.look(seq) == seqOld {
+				return false, fmt.Errorf("messages overlap: %w", ErrFormat)
+			}
+		}
+		if f.Count == 1 {
+			return true, nil
+		}
 		if len(next) >= maxPartial {
 			return false, fmt.Errorf("incomplete messages: %w", ErrLater)
 		}
@@ -42,9 +47,6 @@ func (ps *partials) add(f Frame) (complete bool, err error) {
 		at = len(next) - 1
 	}
 	p := &next[at]
-	if p.kind != f.Type || p.count != f.Count || p.id != f.ID {
-		return false, fmt.Errorf("fragments of one message differ: %w", ErrFormat)
-	}
 	setBit(p.have[:], uint64(f.Index))
 	if countBits(p.have[:]) == int(p.count) {
 		*ps = append(next[:at:at], next[at+1:]...)
@@ -52,6 +54,16 @@ func (ps *partials) add(f Frame) (complete bool, err error) {
 	}
 	*ps = next
 	return false, nil
+}
+
+// covers reports whether a seq belongs to an incomplete message.
+func (ps partials) covers(seq uint64) bool {
+	for _, p := range ps {
+		if p.first <= seq && seq < p.first+uint64(p.count) {
+			return true
+		}
+	}
+	return false
 }
 
 // has reports whether a message that begins with seq first is incomplete.

@@ -341,6 +341,9 @@ func (s *State) take(f Frame) (Received, error) {
 func (s *State) takeFresh(got *Received) error {
 	f := got.Frame
 	if !f.Type.content() {
+		if s.partial.covers(f.Seq) {
+			return fmt.Errorf("messages overlap: %w", ErrFormat)
+		}
 		got.Handled = true
 		s.handle(f)
 		return nil
@@ -352,7 +355,7 @@ func (s *State) takeFresh(got *Received) error {
 		return nil
 	}
 	var err error
-	got.Complete, err = s.partial.add(f)
+	got.Complete, err = s.partial.add(f, &s.in)
 	return err
 }
 

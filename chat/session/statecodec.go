@@ -54,18 +54,43 @@ func ParseState(b []byte) (*State, error) {
 	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("parse session state: %w", err)
 	}
+	if !s.consistent() {
+		return nil, fmt.Errorf("parse session state: parts contradict each other: %w", ErrFormat)
+	}
+	return s, nil
+}
+
+// consistent checks what spans several parts of a state.
+func (s *State) consistent() bool {
 	ours := s.ours(s.ratchet.epoch + 1)
 	switch s.pq.phase {
 	case phaseOffered, phaseMixing, phaseRejected:
 		if !ours {
-			return nil, fmt.Errorf("parse session state: exchange: %w", ErrFormat)
+			return false
 		}
 	case phaseAsked, phaseAnswered:
 		if ours {
-			return nil, fmt.Errorf("parse session state: exchange: %w", ErrFormat)
+			return false
 		}
 	}
-	return s, nil
+	for _, r := range s.history.runs {
+		if r.last > s.in.cum+inWindow {
+			return false
+		}
+		for seq := max(r.first, s.in.cum+1); seq <= r.last; seq++ {
+			if s.in.look(seq) != seqOld {
+				return false
+			}
+		}
+	}
+	for _, p := range s.partial {
+		for i := range uint64(p.count) {
+			if getBit(p.have[:], i) != (s.in.look(p.first+i) == seqOld) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // private reads an X25519 private key; it never returns nil.
