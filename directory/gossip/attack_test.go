@@ -335,7 +335,7 @@ func TestRecordFloodIsBounded(t *testing.T) {
 		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
 		ss := &session{n: n, peer: idOf("flooder")}
 		ss.theirs.count = 1
-		for i := range 700 {
+		for i := range 540 {
 			name := fmt.Sprintf("made up %d", i)
 			_, _, err := n.take(ss, f.sign(f.describe(name, i), name))
 			check(t, err)
@@ -347,7 +347,7 @@ func TestRecordFloodIsBounded(t *testing.T) {
 		}
 		before := n.Store().Len()
 		time.Sleep(10 * time.Second)
-		for i := 700; i < 900; i++ {
+		for i := 540; i < 660; i++ {
 			name := fmt.Sprintf("made up %d", i)
 			_, _, err := n.take(ss, f.sign(f.describe(name, i), name))
 			check(t, err)
