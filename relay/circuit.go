@@ -282,6 +282,9 @@ func (c *circuit) write(s stream, since *atomic.Int64, cells []byte, way Way) er
 			t.Cell(c.num, way, b[:cell.Size])
 		}
 	}
+	if tamper := c.sw.cfg.InsecureTamper; tamper != nil {
+		cells = tamper(way, cells)
+	}
 	since.Store(now)
 	_, err := s.Write(cells)
 	since.Store(0)

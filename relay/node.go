@@ -46,9 +46,12 @@ type NodeConfig struct {
 
 	Software string // at most 24 bytes, shown in the directory
 
-	InsecureNoRateLimits bool         // tests only, see SwitchConfig
-	Trace                Trace        // tests only; nil: none
-	Log                  *slog.Logger // nil: discard
+	// Tests only, see SwitchConfig.
+	InsecureNoRateLimits bool
+	InsecureTamper       func(way Way, cells []byte) []byte
+	Trace                Trace
+
+	Log *slog.Logger // nil: discard
 }
 
 // Errors of a node that callers decide on.
@@ -241,6 +244,7 @@ func (n *Node) prepare() error {
 		Service:              mailboxService{n.mailbox},
 		ServeRequest:         n.gossip.ServeRequest,
 		InsecureNoRateLimits: n.cfg.InsecureNoRateLimits,
+		InsecureTamper:       n.cfg.InsecureTamper,
 		Trace:                n.cfg.Trace,
 		Log:                  n.log,
 	})

@@ -43,6 +43,11 @@ type SwitchConfig struct {
 	// measuring throughput in tests.
 	InsecureNoRateLimits bool
 
+	// InsecureTamper makes this relay a hostile one, for tests: it gets the
+	// whole cells of each write and returns what is sent in their place. It is
+	// called concurrently and may change cells in place. Nil: an honest relay.
+	InsecureTamper func(way Way, cells []byte) []byte
+
 	Trace Trace        // tests only; nil: none
 	Log   *slog.Logger // nil: discard
 }

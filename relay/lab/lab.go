@@ -36,6 +36,9 @@ type Config struct {
 	// Trace returns what sees the cells of relay i, in order of their start;
 	// nil: none.
 	Trace func(i int) relay.Trace
+	// InsecureTamper returns what makes relay i a hostile one, nil for an honest
+	// one; nil: all are honest. See relay.SwitchConfig.
+	InsecureTamper func(i int) func(way relay.Way, cells []byte) []byte
 	// InsecureNoRateLimits lifts the relays' rate limits, for measurements.
 	InsecureNoRateLimits bool
 	// Software is what relays call themselves in the directory.
@@ -316,6 +319,9 @@ func (r *Relay) open() error {
 	}
 	if r.net.cfg.Trace != nil {
 		cfg.Trace = r.net.cfg.Trace(r.index)
+	}
+	if r.net.cfg.InsecureTamper != nil {
+		cfg.InsecureTamper = r.net.cfg.InsecureTamper(r.index)
 	}
 	r.node, err = relay.NewNode(cfg)
 	return err
