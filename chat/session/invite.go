@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"hearsay/directory"
@@ -72,6 +73,15 @@ func (i *Invite) Link() Link {
 func (i *Invite) SealBlob(rand io.Reader) ([]byte, error) {
 	return i.Link().sealBlob(rand, i.bundle.Append(nil))
 }
+
+// String never shows keys.
+func (*Invite) String() string { return redacted }
+
+// LogValue never shows keys.
+func (*Invite) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format never shows keys, whatever the verb.
+func (*Invite) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 const inviteVersion = 1
 

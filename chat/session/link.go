@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -46,6 +47,9 @@ func (l Link) String() string {
 	b = append(b, c[:linkCheckSize]...)
 	return linkPrefix + linkText.EncodeToString(b)
 }
+
+// LogValue never shows the link; String does, since that is its use.
+func (Link) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // ParseLink parses a link text: exactly what String returns. The errors are
 // ErrLinkFormat, ErrLinkCheck and, for a good link of another network,
