@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	rand2 "math/rand/v2"
 	"testing"
 	"time"
@@ -225,6 +226,18 @@ func TestSecretsAreRedacted(t *testing.T) {
 				}
 			}
 		}
+	}
+	var log bytes.Buffer
+	inv := testInvite(rand.Reader)
+	l := slog.New(slog.NewTextHandler(&log, nil))
+	for _, v := range []slog.LogValuer{QueueKeyFrom(secret), CapabilityFrom(secret), LinkKey{b: secret}, alice, inv, inv.Link()} {
+		log.Reset()
+		if l.Info("x", "v", v); !bytes.HasSuffix(log.Bytes(), []byte(redacted+"\n")) {
+			t.Errorf("%T is logged as %s", v, log.Bytes())
+		}
+	}
+	if CapabilityFrom(secret).Bytes() != secret || !CapabilityFrom(secret).Equal(CapabilityFrom(secret)) {
+		t.Error("a capability is not what it was made from")
 	}
 	if !QueueKeyFrom(secret).Equal(QueueKeyFrom(secret)) || QueueKeyFrom(secret).Equal(QueueKey{}) {
 		t.Error("Equal is wrong")
