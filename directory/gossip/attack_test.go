@@ -541,3 +541,53 @@ func TestAskingTooMuch(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestStallingPeerDoesNotHoldUpSnapshots: a listed relay announces epochs that do
+// not exist and answers no request; snapshots arrive in time all the same.
+func TestStallingPeerDoesNotHoldUpSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		boot := m.add(f, "bootstrap", RoleDirectory)
+		n := m.add(f, "relay 0", RoleRelay)
+		m.addQuiet(f, "relay 1", RoleRelay, t.TempDir()) // the liar's place
+		stalled := 0
+		m.serve = func(id directory.RelayID, s Stream) bool {
+			if id != idOf("relay 1") {
+				return false
+			}
+			m.mu.Lock()
+			stalled++
+			m.mu.Unlock()
+			_, _ = s.Read(make([]byte, 1)) // until the asker gives up
+			_ = s.Close()
+			return true
+		}
+		records := []*directory.Record{f.record("relay 0", 0), f.record("relay 1", 1)}
+		check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+		time.Sleep(5 * time.Second)
+		a, b := net.Pipe()
+		m.wg.Go(func() { _ = n.ServeGossip(m.ctx, idOf("relay 1"), b) })
+		m.wg.Go(func() { _, _ = io.Copy(io.Discard, a) })
+		for range 6 {
+			time.Sleep(time.Until(directory.NextEpoch(true, f.header, time.Now())))
+			h := hello{role: RoleRelay, network: f.id, time: time.Now(), fileVersion: 1, epoch: 1 << 50}
+			_, err := a.Write(appendMessage(nil, TypeHello, h.append(nil)))
+			check(t, err)
+			time.Sleep(time.Second)
+			check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+			time.Sleep(4 * time.Second)
+			synctest.Wait()
+			if got := n.Status().Epoch; got != f.header.Epoch {
+				t.Errorf("epoch %d was not there after 4 s", f.header.Epoch)
+			}
+		}
+		m.mu.Lock()
+		if stalled > 8 { // of 6 announcements and 6 searches
+			t.Errorf("the liar was asked %d times", stalled)
+		}
+		m.mu.Unlock()
+		_ = a.Close()
+		m.stop()
+	})
+}

@@ -54,7 +54,7 @@ type Node struct {
 	archive *archive
 	secret  []byte
 	answers *rate.Limiter  // bytes of documents that all askers get
-	pulls   chan announced // when full they are dropped: keepFresh looks by itself
+	pulls   chan announced // when full they are dropped: search looks by itself
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 

@@ -122,8 +122,7 @@ const (
 	ByeProtocol ByeCode = 3 // a message that the specification does not allow
 	ByeNetwork  ByeCode = 4 // another network
 	ByeRefused  ByeCode = 5 // the peer sent records that do not verify; refused for a while
-	ByeClosing  ByeCode = 6 // this node stops
-	byeLast             = ByeClosing
+	byeLast             = ByeRefused
 )
 
 func appendBye(b []byte, c ByeCode, retry time.Duration) []byte {

@@ -28,7 +28,8 @@ func (n *Node) Run(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { n.keepPeers(ctx) })
 	wg.Go(func() { n.keepInStep(ctx) })
-	wg.Go(func() { n.keepFresh(ctx) })
+	wg.Go(func() { n.follow(ctx) })
+	wg.Go(func() { n.search(ctx) })
 	n.keepRecords(ctx)
 	return ctx.Err()
 }
@@ -217,26 +218,77 @@ func (n *Node) keepInStep(ctx context.Context) {
 	}
 }
 
-// keepFresh pulls snapshots that peers announce, and looks for one when the
-// next is due and nobody announced it.
-func (n *Node) keepFresh(ctx context.Context) {
-	for turn := 0; ctx.Err() == nil; {
-		timer := time.NewTimer(n.nextLook(turn))
+// follow pulls snapshots that peers announce. Who announces what then does not
+// come or does not verify is not believed for three epochs, so that liars do not
+// keep this node from others.
+func (n *Node) follow(ctx context.Context) {
+	distrusted := make(map[directory.RelayID]time.Time)
+	for {
 		select {
 		case <-ctx.Done():
+			return
 		case a := <-n.pulls:
-			if n.behind(a.hello) {
-				n.pull(ctx, a.peer)
+			now := time.Now()
+			if now.Before(distrusted[a.peer.ID]) || !n.behind(a.hello) {
+				continue
 			}
+			if n.pull(ctx, a.peer) {
+				delete(distrusted, a.peer.ID)
+				continue
+			}
+			if len(distrusted) >= maxPeersKnown {
+				clear(distrusted)
+			}
+			distrusted[a.peer.ID] = now.Add(3 * n.epochLength())
+		}
+	}
+}
+
+func (n *Node) epochLength() time.Duration {
+	if v := n.cfg.Views.Current(); v != nil {
+		return v.EpochLength()
+	}
+	return directory.EpochUnit(n.lab)
+}
+
+// search looks for a snapshot when the next is due and nobody announced it.
+func (n *Node) search(ctx context.Context) {
+	for first := true; ; {
+		changed := n.snapshotChanged()
+		timer := time.NewTimer(n.nextLook(first))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-changed:
 		case <-timer.C:
 			n.alarm(time.Now())
-			if p, ok := n.anySource(turn); ok {
-				n.pull(ctx, p)
-			}
-			turn++
+			n.look(ctx, changed)
+			first = false
 		}
 		timer.Stop()
 	}
+}
+
+// look asks a bootstrap and a random relay at once, until both have answered or
+// there is a new snapshot.
+func (n *Node) look(ctx context.Context, changed <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	answered := make(chan struct{})
+	for _, p := range n.sources() {
+		wg.Go(func() { n.pull(ctx, p) })
+	}
+	go func() {
+		wg.Wait()
+		close(answered)
+	}()
+	select {
+	case <-changed:
+	case <-answered:
+	}
+	cancel()
+	<-answered
 }
 
 // alarm warns when two epochs went by without a snapshot.
@@ -250,12 +302,12 @@ func (n *Node) alarm(now time.Time) {
 
 // nextLook returns how long to wait for an announcement: until a while after
 // the next snapshot is due, and then from retry to retry.
-func (n *Node) nextLook(turn int) time.Duration {
+func (n *Node) nextLook(first bool) time.Duration {
 	retry := jitter(directory.RetryInterval(n.lab), 0.3)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.view == nil {
-		if turn == 0 {
+		if first {
 			return 0
 		}
 		return retry
@@ -265,26 +317,29 @@ func (n *Node) nextLook(turn int) time.Duration {
 	return max(time.Until(due.Add(grace)), retry)
 }
 
-// anySource returns a bootstrap or a random listed relay, in turns.
-func (n *Node) anySource(turn int) (Peer, bool) {
-	relays, boots := n.others(), n.bootstrapPeers()
-	if len(boots) > 0 && (turn%2 == 0 || len(relays) == 0) {
-		return boots[rand.N(len(boots))], true
+// sources returns a random bootstrap and a random listed relay.
+func (n *Node) sources() []Peer {
+	var list []Peer
+	if boots := n.bootstrapPeers(); len(boots) > 0 {
+		list = append(list, boots[rand.N(len(boots))])
 	}
-	if len(relays) > 0 {
-		return relayPeer(&relays[rand.N(len(relays))]), true
+	if relays := n.others(); len(relays) > 0 {
+		list = append(list, relayPeer(&relays[rand.N(len(relays))]))
 	}
-	return Peer{}, false
+	return list
 }
 
 // pull fetches what the peer has that this node lacks: versions of the network
-// file, then the newest snapshot with the log leaves before it.
-func (n *Node) pull(ctx context.Context, p Peer) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// file, then the newest snapshot with the log leaves before it. It tells whether the
+// peer kept its word.
+func (n *Node) pull(ctx context.Context, p Peer) bool {
+	pullCtx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if err := n.pullFrom(ctx, p); err != nil && ctx.Err() == nil {
+	err := n.pullFrom(pullCtx, p)
+	if err != nil && ctx.Err() == nil {
 		n.log.Warn("no newer snapshot from a peer", logPeer, p.ID.String(), logReason, err)
 	}
+	return err == nil
 }
 
 func (n *Node) pullFrom(ctx context.Context, p Peer) error {
@@ -318,5 +373,8 @@ func (n *Node) pullFrom(ctx context.Context, p Peer) error {
 			return err
 		}
 	}
-	return n.install(raw, s, leaves, time.Now())
+	if err := n.install(raw, s, leaves, time.Now()); err != nil && n.behind(a.hello) {
+		return err
+	}
+	return nil // or another pull was faster
 }

@@ -154,7 +154,7 @@ func makeVectors() []vector {
 		{"have", "highest number", "ok", have{shortKey(seq(8, 1)), 1<<40 - 1, shortDigest(seq(8, 30))}.append(nil)},
 		{"have", "cut", "refused", seq(20, 0)},
 		{"bye", "busy", "ok", appendBye(nil, ByeBusy, time.Minute)},
-		{"bye", "unknown code", "refused", []byte{7, 0, 0}},
+		{"bye", "unknown code", "refused", []byte{6, 0, 0}},
 		{"bye", "long", "refused", []byte{0, 0, 0, 0}},
 		{"verdict", "token", "ok", verdict{items[0].key, VerdictToken}.append(nil)},
 		{"verdict", "unknown code", "refused", verdict{items[0].key, verdictLast + 1}.append(nil)},
