@@ -21,9 +21,8 @@ type outbound struct {
 }
 
 var (
-	batches   = sync.Pool{New: func() any { return new([batchCells * cell.Size]byte) }}
-	dataPool  = sync.Pool{New: func() any { return new([cell.DataSize]byte) }}
-	writtenCh = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
+	batches  = sync.Pool{New: func() any { return new([batchCells * cell.Size]byte) }}
+	dataPool = sync.Pool{New: func() any { return new([cell.DataSize]byte) }}
 )
 
 // enqueueLocked hands a message to the writer. The caller holds c.mu and has
@@ -77,7 +76,7 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 		o.m.Data = o.data[:copy(o.data[:], m.Data)]
 	}
 	if wait {
-		o.written = writtenCh.Get().(chan struct{})
+		o.written = make(chan struct{}, 1)
 	}
 	c.enqueueLocked(o)
 	if queued != nil {
@@ -89,7 +88,6 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 	}
 	select {
 	case <-o.written:
-		writtenCh.Put(o.written)
 		return nil
 	case <-c.done:
 		return c.closedError()
