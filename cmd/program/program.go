@@ -56,9 +56,11 @@ func Usage(hint, format string, args ...any) error {
 }
 
 // Main runs a program's root command with a context that ends at the first
-// SIGINT or SIGTERM (a second one ends the process at once), prints an error
-// with its hint, and returns the exit code.
+// SIGINT, SIGTERM or SIGHUP (a second one ends the process at once), prints an
+// error with its hint, and returns the exit code.
 func Main(root *cobra.Command) int {
+	// quic-go would write about small socket buffers on stderr, over a screen.
+	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	ctx, stop := Signals()
 	defer stop()
 	root.SilenceErrors = true
@@ -101,12 +103,12 @@ func isCobraUsage(err error) bool {
 	return false
 }
 
-// Signals returns a context that ends at the first SIGINT or SIGTERM. A second
-// signal ends the process at once, with status 130.
+// Signals returns a context that ends at the first SIGINT, SIGTERM or SIGHUP (a
+// terminal that went away). A second signal ends the process at once, with status 130.
 func Signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := make(chan os.Signal, 2) // two, so that the second is never lost
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		select {
