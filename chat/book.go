@@ -269,6 +269,9 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 			c.own[n] = &ownMessage{number: n, state: Queued}
 		}
 	}
+	if len(c.held) > 0 {
+		c.gapEnds = now
+	}
 	if c.rec.AckDue || c.session != nil && c.session.AckOwed() {
 		c.ackAt = now
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -43,7 +44,6 @@ type fakeWorld struct {
 	link    directory.NetworkLink
 	lab     bool
 	latency time.Duration
-	epoch   time.Time
 
 	mu     sync.Mutex
 	relays []*fakeRelay
@@ -330,6 +330,9 @@ func (r *fakeRoute) Recv(ctx context.Context) (circuit.Message, error) {
 	}
 }
 
+// testLog may be set while hunting a bug.
+var testLog *slog.Logger
+
 // user is a person with a home.
 type user struct {
 	t    *testing.T
@@ -351,7 +354,7 @@ func (w *fakeWorld) user(t *testing.T) *user {
 // start opens the home and runs the messenger.
 func (u *user) start() {
 	u.t.Helper()
-	m, err := Open(Config{Home: u.home, Network: u.w.link.String()})
+	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog})
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -415,6 +418,8 @@ func copyHome(from, to string) error {
 		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
 	})
 }
+
+func mustAddr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 // eventually waits in virtual time.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
@@ -541,4 +546,3 @@ func (u *user) settled(contact string, state MessageState) bool {
 	}
 	return true
 }
-

@@ -179,8 +179,8 @@ func (s *setup) failClaim(ctx context.Context, reason *Error) error {
 
 // request makes the session and puts the request into the outbox, in one
 // transaction, together with the texts that may go with it.
-func (s *setup) request(ctx context.Context, plan setupPlan) error {
-	err := s.change(ctx, func(t *turn, c *contact) error {
+func (s *setup) request(ctx context.Context) error {
+	return s.change(ctx, func(t *turn, c *contact) error {
 		if c.session != nil || c.rec.Claim == nil || c.rec.Claim.Bundle == nil {
 			return nil
 		}
@@ -188,27 +188,24 @@ func (s *setup) request(ctx context.Context, plan setupPlan) error {
 		if err != nil {
 			return err
 		}
-		var queues [2]session.QAddr
-		at := 0
-		for n := range c.rec.Own {
-			if q := &c.rec.Own[n]; q.Made {
-				queues[at] = q.addr()
-				at++
-				q.InUse = true
-			}
+		own := &c.rec.Own
+		if !own[0].Made {
+			own[0], own[1] = own[1], own[0] // the first slot of a request is never empty
 		}
-		if at == 0 {
+		if !own[0].Made {
 			return nil
 		}
+		queues := [2]session.QAddr{own[0].addr(), own[1].addr()}
 		r, err := bundle.Request(rand.Reader, t.m.snapshotTime(t.now), session.RequestConfig{Config: session.Config{Lab: t.m.isLab()}, Queues: queues})
 		if err != nil {
-			return err
+			return &Error{Kind: KindRefused, Text: err.Error()}
 		}
 		chunks, err := session.SplitContainer(r.Container)
 		if err != nil {
 			return err
 		}
 		c.session = r.State
+		own[0].InUse, own[1].InUse = own[0].Made, own[1].Made
 		for n, a := range bundle.Queues {
 			if !a.IsZero() {
 				c.rec.Peer[n].Addr = a.Append(nil)
@@ -227,10 +224,6 @@ func (s *setup) request(ctx context.Context, plan setupPlan) error {
 		t.roster = true
 		return t.fill(c)
 	})
-	if err != nil {
-		return err
-	}
-	return nil
 }
 
 // repeatRequest sends the request again, the same bytes, while nobody answers.

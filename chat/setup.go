@@ -104,15 +104,15 @@ func (s *setup) Run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		wait := time.Hour
-		if err := s.step(ctx, plan); errors.Is(err, errNothing) {
+		wait, woken := time.Hour, s.wakes.setup
+		if err := s.step(ctx, &plan); errors.Is(err, errNothing) {
 			s.fails = 0
 		} else if err != nil {
 			s.fails++
 			if ctx.Err() == nil {
 				s.m.log.Debug("setting up a contact", errorKey, err)
 			}
-			wait = backoff(s.fails, s.m.timing().retryMin, s.m.timing().retryMax)
+			wait, woken = backoff(s.fails, s.m.timing().retryMin, s.m.timing().retryMax), nil
 		} else {
 			s.fails = 0
 			continue
@@ -121,7 +121,7 @@ func (s *setup) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-s.wakes.setup:
+		case <-woken:
 		}
 		timer.Stop()
 	}
@@ -160,7 +160,7 @@ func (s *setup) plan(ctx context.Context) (plan setupPlan, ok bool) {
 }
 
 // step does the next thing that can be done: nil if there may be more.
-func (s *setup) step(ctx context.Context, plan setupPlan) error {
+func (s *setup) step(ctx context.Context, plan *setupPlan) error {
 	view := s.m.views.Current()
 	if view == nil || plan.claim != nil && plan.claim.Failed != "" {
 		return errNothing
@@ -187,10 +187,9 @@ func (s *setup) step(ctx context.Context, plan setupPlan) error {
 			continue
 		}
 		made++
-		wake(s.wakes.setup)
 	}
 	if plan.claim != nil && !plan.ready && made > 0 && (made == len(plan.queues) || s.queues[0]+s.queues[1] > 2*redrawAfter || mailboxRelays(view) < 2) {
-		return s.request(ctx, plan)
+		return s.request(ctx)
 	}
 	if failed == nil {
 		return errNothing
@@ -211,7 +210,7 @@ func mailboxRelays(view *directory.View) int {
 var errNoRelay = errors.New("no further mailbox relay is listed")
 
 // makeQueue draws a relay for a queue if it has none, and makes the queue there.
-func (s *setup) makeQueue(ctx context.Context, view *directory.View, plan setupPlan, n int) error {
+func (s *setup) makeQueue(ctx context.Context, view *directory.View, plan *setupPlan, n int) error {
 	q := plan.queues[n]
 	if !q.exists() || s.queues[n] >= redrawAfter && q.Gen == 0 && !q.InUse {
 		taken := []directory.RelayID{plan.queues[1-n].Relay}
