@@ -176,6 +176,18 @@ func TestMessageTruncatedAtEveryByte(t *testing.T) {
 	}
 }
 
+// TestMessageTooLong gives a payload longer than any slot has; a fuzz run found
+// that it caused a panic.
+func TestMessageTooLong(t *testing.T) {
+	p := make([]byte, 2*Size)
+	if err := messages()["drop"].Put(p[:PayloadSize(0)]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseMessage(p); !errors.Is(err, ErrFormat) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestFragments(t *testing.T) {
 	for _, ty := range []Type{Create, Created} {
 		msg := bytes.Repeat([]byte{0xA5}, messageSize(ty))

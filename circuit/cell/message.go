@@ -91,8 +91,8 @@ func (m Message) Put(dst []byte) error {
 // SPEC.md §4 gives ErrFormat: unknown command, wrong length for the command,
 // flags, stream or reserved bytes that must be zero, padding that is not.
 func ParseMessage(p []byte) (Message, error) {
-	if len(p) < MessageHeaderSize {
-		return Message{}, malformed("short message")
+	if len(p) < MessageHeaderSize || len(p) > BodySize {
+		return Message{}, malformed("size of payload")
 	}
 	n := int(binary.BigEndian.Uint16(p[4:]))
 	if n > DataSize || n > len(p)-MessageHeaderSize {
