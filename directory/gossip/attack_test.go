@@ -115,10 +115,10 @@ func TestNodeRefusesBadSnapshots(t *testing.T) {
 			victim.log = logs.logger()
 			check(t, victim.AddSnapshot(current, f.log))
 			before := victim.cfg.Views.Current()
-			m.serve = func(_ directory.RelayID, s Stream) bool {
+			m.setServe(func(_ directory.RelayID, s Stream) bool {
 				liar(boot, s, func(h *hello) { h.epoch += 5 }, c.raw)
 				return true
-			}
+			})
 			victim.pull(t.Context(), victim.bootstrapPeers()[0])
 			if victim.cfg.Views.Current() != before || !logs.has("no newer snapshot") || c.rule != "" && !logs.has("refused: "+c.rule) {
 				t.Errorf("%s pulled: accepted, or the log does not say why: %s", name, logs.b.String())
@@ -154,10 +154,10 @@ func TestClientRefusesBadSnapshots(t *testing.T) {
 			t.Fatal("no view from the link alone")
 		}
 		for name, bad := range badSnapshots(t, f, old, current) {
-			m.serve = func(_ directory.RelayID, s Stream) bool {
+			m.setServe(func(_ directory.RelayID, s Stream) bool {
 				liar(boot, s, func(h *hello) { h.epoch += 5 }, bad.raw)
 				return true
-			}
+			})
 			err := c.fetch(t.Context())
 			if err == nil || bad.err != nil && !errors.Is(err, bad.err) || !strings.Contains(err.Error(), bad.rule) {
 				t.Errorf("%s: %v", name, err)
@@ -179,10 +179,10 @@ func TestClientRefusesBadSnapshots(t *testing.T) {
 		fork.snapshot()
 		time.Sleep(20 * time.Second)
 		forged := fork.snapshot(a)
-		m.serve = func(_ directory.RelayID, s Stream) bool {
+		m.setServe(func(_ directory.RelayID, s Stream) bool {
 			liar(boot, s, func(h *hello) { h.epoch += 5 }, forged)
 			return true
-		}
+		})
 		if err := c.fetch(t.Context()); !errors.Is(err, directory.ErrLog) {
 			t.Errorf("a snapshot with another past: %v", err)
 		}
@@ -200,10 +200,10 @@ func TestClientRefusesAnotherNetwork(t *testing.T) {
 			t.Errorf("its HELLO says so: %v", err)
 		}
 		// And if it lies, the hash in the link tells.
-		m.serve = func(id directory.RelayID, s Stream) bool {
+		m.setServe(func(id directory.RelayID, s Stream) bool {
 			liar(m.nodes[id], s, func(h *hello) { h.network = f.id }, nil)
 			return true
-		}
+		})
 		if _, _, err = FetchNetwork(t.Context(), &meshDialer{m: m}, f.link()); !errors.Is(err, directory.ErrOtherNetwork) {
 			t.Errorf("its file says so: %v", err)
 		}
@@ -552,7 +552,7 @@ func TestStallingPeerDoesNotHoldUpSnapshots(t *testing.T) {
 		n := m.add(f, "relay 0", RoleRelay)
 		m.addQuiet(f, "relay 1", RoleRelay, t.TempDir()) // the liar's place
 		stalled := 0
-		m.serve = func(id directory.RelayID, s Stream) bool {
+		m.setServe(func(id directory.RelayID, s Stream) bool {
 			if id != idOf("relay 1") {
 				return false
 			}
@@ -562,7 +562,7 @@ func TestStallingPeerDoesNotHoldUpSnapshots(t *testing.T) {
 			_, _ = s.Read(make([]byte, 1)) // until the asker gives up
 			_ = s.Close()
 			return true
-		}
+		})
 		records := []*directory.Record{f.record("relay 0", 0), f.record("relay 1", 1)}
 		check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
 		time.Sleep(5 * time.Second)

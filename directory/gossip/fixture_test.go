@@ -200,6 +200,13 @@ func (m *mesh) addQuiet(f *founder, name string, role Role, dir string) *Node {
 	return n
 }
 
+// setServe answers request streams in place of the nodes.
+func (m *mesh) setServe(serve func(id directory.RelayID, s Stream) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.serve = serve
+}
+
 func (m *mesh) setDown(name string, down bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -242,7 +249,10 @@ func (d *meshDialer) Request(ctx context.Context, p Peer) (Stream, directory.Rel
 	}
 	a, b := net.Pipe()
 	d.m.wg.Go(func() {
-		if d.m.serve != nil && d.m.serve(id, b) {
+		d.m.mu.Lock()
+		serve := d.m.serve
+		d.m.mu.Unlock()
+		if serve != nil && serve(id, b) {
 			return
 		}
 		_ = n.ServeLinkRequest(d.m.ctx, b, nil)
