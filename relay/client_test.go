@@ -19,6 +19,7 @@ type testClient struct {
 	s       stream
 	onion   onion.Client
 	buf     [cell.Size]byte
+	credit  uint16 // asked for; 0: the default
 	// got counts credited cells of each hop, for SENDME.
 	got [cell.Slots]int
 }
@@ -26,7 +27,7 @@ type testClient struct {
 func (c *testClient) params(r directory.Relay, slot int) onion.Params {
 	return onion.Params{
 		Network: c.network, Identity: r.ID, OnionKey: r.OnionKey, OnionEpoch: r.OnionEpoch,
-		Options: cell.Options{HasSlot: true, Slot: slot},
+		Options: cell.Options{HasSlot: true, Slot: slot, HasCredit: c.credit > 0, Initial: c.credit, Max: c.credit},
 	}
 }
 
