@@ -1,0 +1,169 @@
+package chat_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hearsay/chat"
+	"hearsay/circuit"
+	"hearsay/directory"
+	"hearsay/relay/lab"
+)
+
+// person is a running messenger in a simulated network of real relays.
+type person struct {
+	t *testing.T
+	*chat.Messenger
+	stop func()
+}
+
+func start(t *testing.T, n *lab.Network, home string) *person {
+	t.Helper()
+	m, err := chat.Open(chat.Config{Home: home, Network: n.Link().String(), ListenPacket: n.ListenPacket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	return &person{t, m, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}}
+}
+
+// until waits in virtual time.
+func (p *person) until(what string, within time.Duration, ok func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(within); !ok(); <-time.After(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("not within %v: %s; status %+v", within, what, p.Status())
+		}
+	}
+}
+
+func (p *person) list(contact, direction string) []chat.Message {
+	p.t.Helper()
+	all, err := p.Messages(context.Background(), contact, 0, 1000)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(m chat.Message) bool { return m.Direction != direction })
+}
+
+// TestConversationWhileRelaysDie sends both ways over real circuits. Meanwhile
+// the middle of a sending circuit dies for good, and a mailbox relay dies and
+// comes back.
+func TestConversationWhileRelaysDie(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		sim := lab.NewSimNet(lab.SimConfig{})
+		defer sim.Close()
+		n, err := lab.Start(t.Context(), lab.Config{Dir: filepath.Join(dir, "network"), Relays: 8, Lab: true, Sim: sim})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Close()
+		alice, bob := start(t, n, filepath.Join(dir, "alice")), start(t, n, filepath.Join(dir, "bob"))
+		defer alice.stop()
+		defer bob.stop()
+		inv, err := alice.CreateInvite(t.Context(), "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := bob.AcceptInvite(t.Context(), inv.Link, "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var atAlice string
+		alice.until("contacts on both sides", time.Minute, func() bool {
+			as, _ := alice.Contacts(t.Context())
+			bs, _ := bob.Contacts(t.Context())
+			if len(as) == 1 {
+				atAlice = as[0].ID
+			}
+			return len(as) == 1 && bs[0].State == chat.ContactActive
+		})
+		sending := func() (info circuit.Info) {
+			alice.until("a sending circuit", 20*time.Second, func() bool {
+				for _, c := range alice.Status().Circuits {
+					if c.Purpose == circuit.Send && c.State == "open" && c.Destination != (directory.RelayID{}) {
+						info = c
+						return true
+					}
+				}
+				return false
+			})
+			return info
+		}
+		const each = 60
+		var mailbox *lab.Relay
+		began := time.Now()
+		for i := range each {
+			if _, err := alice.Send(t.Context(), atAlice, fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := bob.Send(t.Context(), c.ID, fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+			switch i {
+			case 15:
+				n.Relay(sending().Path[2]).Kill()
+			case 30:
+				mailbox = n.Relay(sending().Destination)
+				mailbox.Kill()
+			case 50:
+				if err := mailbox.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+		last := time.Now()
+		alice.until("all received", time.Minute, func() bool {
+			return len(alice.list(atAlice, chat.In)) >= each && len(bob.list(c.ID, chat.In)) >= each
+		})
+		t.Logf("sent for %v, all received %v after the last", last.Sub(began), time.Since(last))
+		for who, list := range map[string][]chat.Message{"alice": alice.list(atAlice, chat.In), "bob": bob.list(c.ID, chat.In)} {
+			seen, late, next := map[string]bool{}, 0, 0
+			for _, m := range list {
+				if seen[m.Text] {
+					t.Errorf("%s received %s twice", who, m.Text)
+				}
+				seen[m.Text] = true
+				var i int
+				fmt.Sscan(m.Text, &i)
+				switch {
+				case m.Late:
+					late++
+				case i < next:
+					t.Errorf("%s received %s after %d, not marked late", who, m.Text, next-1)
+				default:
+					next = i + 1
+				}
+			}
+			if len(seen) != each || late > each/10 {
+				t.Errorf("%s received %d, %d of them late", who, len(seen), late)
+			}
+		}
+		delivered := func(list []chat.Message) bool {
+			return !slices.ContainsFunc(list, func(m chat.Message) bool { return m.State != chat.Delivered })
+		}
+		alice.until("all delivered", 2*time.Minute, func() bool {
+			return delivered(alice.list(atAlice, chat.Out)) && delivered(bob.list(c.ID, chat.Out))
+		})
+		if p, ok := alice.Path(atAlice); !ok || len(p.Relays) != 3 || p.Mailbox == "" {
+			t.Errorf("path %+v", p)
+		}
+	})
+}
