@@ -19,7 +19,7 @@ type flow struct {
 
 	received uint64      // credited cells that came from the hop
 	consumed uint64      // those that the user of the circuit took
-	acked    uint64      // SENDMEs sent
+	acked    uint64      // SENDMEs sealed
 	owed     []onion.Tag // tags for the next SENDMEs, in order
 }
 
@@ -81,6 +81,10 @@ func (f *flow) consume() (tag onion.Tag, due bool) {
 	}
 	tag = f.owed[0]
 	f.owed = f.owed[1:]
-	f.acked++
 	return tag, true
 }
+
+// acknowledged counts a SENDME on its way out. Only then the hop may have more
+// cells on the way: those that wait for a guard that reads nothing would
+// otherwise grow without bound.
+func (f *flow) acknowledged() { f.acked++ }

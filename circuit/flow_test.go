@@ -96,6 +96,25 @@ func TestPeerMayNotExceedCredit(t *testing.T) {
 	}
 }
 
+// TestAttackFloodBehindAStalledGuard: a guard that takes nothing and a hop that
+// sends on a stream whose user is gone cannot make the client queue SENDMEs
+// without end. Credit counts as given when its SENDME is on the way, not before.
+func TestAttackFloodBehindAStalledGuard(t *testing.T) {
+	r := newRig(t, 4)
+	s := r.mailbox()
+	r.sent()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := cell.Message{Command: cell.MailboxFirst, Stream: s.id, Data: zero[:]}
+	for range cell.CreditMax {
+		r.must(3, m)
+	}
+	if err := r.from(3, m); !isViolation(err) {
+		t.Fatalf("accepted, with %d messages waiting: %v", len(r.c.out), err)
+	}
+}
+
 // TestSendMeFollowsConsumption: SENDME goes out for cells that were taken, with
 // the tag of the 32nd as it was received.
 func TestSendMeFollowsConsumption(t *testing.T) {

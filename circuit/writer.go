@@ -181,9 +181,14 @@ func (c *Circuit) seal(batch []byte, list []outbound) error {
 			dataPool.Put(o.data)
 			o.data, o.m.Data = nil, nil
 		}
-		if o.m.Command.Credited() {
+		switch {
+		case o.m.Command.Credited():
 			c.mu.Lock()
 			c.flows[o.hop].sealedOne(c.onion.ForwardTag(o.hop))
+			c.mu.Unlock()
+		case o.m.Command == cell.SendMe:
+			c.mu.Lock()
+			c.flows[o.hop].acknowledged()
 			c.mu.Unlock()
 		}
 	}
