@@ -24,8 +24,6 @@ type peer struct {
 	stalled atomic.Bool
 
 	jobs []job // guarded by workers.mu
-
-	circuits int // guarded by Switch.mu
 }
 
 func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan struct{}, unlimited bool) *peer {

@@ -184,9 +184,9 @@ func waitForEnd(_ context.Context, s gossip.Stream) error {
 // lifted.
 func TestRelaySendsXOff(t *testing.T) {
 	read := make(chan struct{})
-	serve := func(_ context.Context, s gossip.Stream) error {
+	serve := func(ctx context.Context, s gossip.Stream) error {
 		<-read
-		return waitForEnd(nil, s)
+		return waitForEnd(ctx, s)
 	}
 	bubble(t, 1, func(_ int, cfg *SwitchConfig) {
 		read = make(chan struct{})
