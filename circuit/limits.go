@@ -46,6 +46,9 @@ const (
 // refreshEvery is how often the selector looks at a view that did not change.
 const refreshEvery = time.Minute
 
+// retrySave is when guards that could not be saved are written again.
+const retrySave = time.Minute
+
 // labFaster divides the waits of a lab network.
 const labFaster = 10
 

@@ -62,6 +62,7 @@ type Pool struct {
 	nextSpare time.Time
 	nextPing  time.Time
 	updated   time.Time
+	unsaved   time.Time // when guards that could not be saved are tried again; zero: none
 	view      *directory.View
 	noPath    string // why none could be chosen last time, or ""
 
@@ -307,7 +308,7 @@ func (p *Pool) step(now time.Time) time.Time {
 	next = sooner(next, p.buildSpares(now))
 	p.retryGuard(now)
 	p.closeIdleLinks(now)
-	p.save()
+	p.save(now)
 	if p.view != nil {
 		p.setWhy(p.noPath)
 	}
@@ -329,14 +330,17 @@ func (p *Pool) refresh(now time.Time) {
 }
 
 // save persists guards and layer-2 guards when they changed. If that fails, it
-// is tried again when they change again; until a restart nothing is lost.
-func (p *Pool) save() {
+// is tried again after a while: a restart would draw others.
+func (p *Pool) save(now time.Time) {
 	st, changed := p.selector.State()
-	if !changed || p.cfg.State == nil {
+	again := !p.unsaved.IsZero() && !now.Before(p.unsaved)
+	if !changed && !again || p.cfg.State == nil {
 		return
 	}
+	p.unsaved = time.Time{}
 	if err := p.cfg.State.Save(stateName, st.Append(nil)); err != nil {
 		p.log.Warn("guards were not saved", slog.Any(keyReason, err))
+		p.unsaved = now.Add(p.wait(retrySave))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -516,6 +517,42 @@ func TestRestartKeepsGuard(t *testing.T) {
 		}
 		if _, err := circuit.NewClient(circuit.ClientConfig{Network: testNetwork, Views: w.views, State: state}); err == nil {
 			t.Fatal("a damaged state was replaced in silence")
+		}
+	})
+}
+
+// fullDisk is a State that cannot save while full is set.
+type fullDisk struct {
+	memory
+	full atomic.Bool
+}
+
+func (s *fullDisk) Save(name string, value []byte) error {
+	if s.full.Load() {
+		return errors.New("no space left on device")
+	}
+	return s.memory.Save(name, value)
+}
+
+// TestGuardsAreSavedAfterAFullDisk: guards that could not be written are
+// written later, although they did not change again; a restart would draw
+// others.
+func TestGuardsAreSavedAfterAFullDisk(t *testing.T) {
+	simulate(t, 20, func(t *testing.T, w *world) {
+		state := new(fullDisk)
+		state.full.Store(true)
+		c := w.client(state)
+		guard := c.guard()
+		pass(time.Minute)
+		state.full.Store(false)
+		pass(time.Minute)
+		c.stop()
+		for range 4 {
+			c = w.client(state)
+			if g := c.guard(); g != guard {
+				t.Fatal("a restart changed the guard")
+			}
+			c.stop()
 		}
 	})
 }
