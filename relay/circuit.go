@@ -51,6 +51,9 @@ type circuit struct {
 	in    cellReader // of prev; forward goroutine
 	layer *onion.Layer
 	slot  int
+	// answered holds the layer that a worker made until the forward goroutine
+	// takes it over; whoever finds the circuit closed takes it out and erases it.
+	answered atomic.Pointer[onion.Layer]
 
 	state  atomic.Int32
 	ctx    context.Context // ends with the circuit
@@ -129,10 +132,18 @@ func (c *circuit) run() error {
 	}
 	c.close()
 	c.wg.Wait()
+	c.eraseAnswered()
 	if c.layer != nil {
 		c.layer.Erase()
 	}
 	return err
+}
+
+// eraseAnswered erases a layer that the forward goroutine did not take over.
+func (c *circuit) eraseAnswered() {
+	if l := c.answered.Swap(nil); l != nil {
+		l.Erase()
+	}
 }
 
 // close ends the circuit: both streams are reset in both directions, without a
@@ -230,6 +241,10 @@ func (c *circuit) handshake() error {
 	if failed != nil {
 		return failed
 	}
+	if c.layer = c.answered.Swap(nil); c.layer == nil {
+		return errGone
+	}
+	c.slot = c.layer.Slot()
 	if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
@@ -248,7 +263,7 @@ var past = time.Unix(1, 0)
 func (c *circuit) respond(create []byte) (created []byte, window int, err error) {
 	cfg := &c.sw.cfg
 	window = cell.CreditInitial
-	layer, asked, created, err := onion.Respond(c.sw.random, cfg.Network, cfg.ID, cfg.OnionKeys(), create, func(o cell.Options) cell.Options {
+	layer, _, created, err := onion.Respond(c.sw.random, cfg.Network, cfg.ID, cfg.OnionKeys(), create, func(o cell.Options) cell.Options {
 		if !o.HasCredit {
 			return cell.Options{}
 		}
@@ -261,7 +276,10 @@ func (c *circuit) respond(create []byte) (created []byte, window int, err error)
 	if err != nil {
 		return nil, 0, err
 	}
-	c.layer, c.slot = layer, asked.Slot
+	c.answered.Store(layer)
+	if state(c.state.Load()) == stateClosed {
+		c.eraseAnswered() // nobody waits for it any more
+	}
 	return created, window, nil
 }
 

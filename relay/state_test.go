@@ -218,6 +218,33 @@ func TestNewAndHandshakeTakeNothingElse(t *testing.T) {
 			m.expectCircuits(0)
 		})
 	})
+	t.Run("reset during the handshake", func(t *testing.T) {
+		// The worker still computes when the circuit is gone: what it makes must
+		// reach nobody, and its keys are erased.
+		release := make(chan struct{})
+		bubble(t, 1, func(_ int, cfg *SwitchConfig) {
+			release = make(chan struct{})
+			keys := cfg.OnionKeys
+			cfg.OnionKeys = func() []onion.OnionKey { <-release; return keys() }
+		}, func(t *testing.T, m *memNet) {
+			c := m.client()
+			_, create, err := onion.NewClientHandshake(rand.Reader, c.params(m.relays[0], 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.s.Write(c.createCells(create))
+			synctest.Wait()
+			circ := m.only(0)
+			reset(c.s)
+			synctest.Wait()
+			close(release)
+			synctest.Wait()
+			m.expectCircuits(0)
+			if circ.layer != nil || circ.answered.Load() != nil {
+				t.Error("the keys of a circuit that is gone are kept")
+			}
+		})
+	})
 	t.Run("pipelined with create", func(t *testing.T) {
 		bubble(t, 1, nil, func(t *testing.T, m *memNet) {
 			c := m.client()
