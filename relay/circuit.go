@@ -69,6 +69,9 @@ type circuit struct {
 
 	tx *sendCredit
 	rx recvCredit
+	// acknowledging is held from counting consumed cells until their SENDMEs
+	// are queued.
+	acknowledging sync.Mutex
 
 	// Ticks for the janitor.
 	born   int64

@@ -112,8 +112,11 @@ func (c *circuit) command(payload []byte) error {
 	return errProtocol // a command that only relays send
 }
 
-// consumed notes that n credited cells are used up, and acknowledges.
+// consumed notes that n credited cells are used up, and acknowledges. Several
+// consumers call it at once; the client takes the tags in order only.
 func (c *circuit) consumed(n int) error {
+	c.acknowledging.Lock()
+	defer c.acknowledging.Unlock()
 	for _, tag := range c.rx.consume(n) {
 		if err := c.reply(cell.Message{Command: cell.SendMe, Data: tag[:]}); err != nil {
 			return err
