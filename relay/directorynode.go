@@ -274,17 +274,20 @@ func newProber(network directory.NetworkID, listen func() (net.PacketConn, error
 	return &prober{e}, err
 }
 
-// Probe dials every address of a descriptor and returns those at which a link
-// was made with the holder of the link key, which the relay's identity signed
-// into the descriptor.
+// Probe dials every address of a descriptor and returns those at which the
+// holder of the link key proved that the identity is its own. The descriptor
+// alone is no proof: anybody can sign the link key of another relay.
 func (p *prober) Probe(ctx context.Context, d *directory.Descriptor) (reached []netip.AddrPort, err error) {
 	for _, a := range d.Addrs {
 		l, e := p.endpoint.Link(ctx, link.Target{ID: d.ID, LinkKey: d.LinkKey, Addrs: []netip.AddrPort{a}})
+		if e == nil {
+			e = l.Confirm(ctx)
+			l.Close()
+		}
 		if e != nil {
 			err = e
 			continue
 		}
-		l.Close()
 		reached = append(reached, a)
 	}
 	if len(reached) > 0 {

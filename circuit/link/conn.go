@@ -71,6 +71,21 @@ func (l *Link) Peer() (directory.RelayID, Role, bool) {
 	return l.peer, l.role, l.proven
 }
 
+// Confirm waits until the peer of a dialed link has proven its identity by
+// LINK_HELLO. A link to a pinned key is usable before that, since whoever listed
+// the key vouches for it; who has to judge the listing waits for the proof. The
+// error is ErrWrongKey if the link ended without it, or that of ctx.
+func (l *Link) Confirm(ctx context.Context) error {
+	select {
+	case <-l.welcome:
+		return nil
+	case <-l.Done():
+		return ErrWrongKey
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Done is closed when the link is gone.
 func (l *Link) Done() <-chan struct{} { return l.conn.Context().Done() }
 
