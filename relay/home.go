@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // Errors of a home directory that callers decide on.
@@ -32,16 +30,16 @@ func openHome(dir string) (*home, error) {
 	if err != nil {
 		return nil, fmt.Errorf("home: %w", err)
 	}
-	if st.Mode().Perm()&0o077 != 0 {
+	if othersMayRead(st) {
 		return nil, fmt.Errorf("%w: %s has mode %#o, want 0700", ErrHomeOpen, dir, st.Mode().Perm())
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("home: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if held, err := lockFile(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if held {
 			return nil, fmt.Errorf("%w: %s", ErrHomeInUse, dir)
 		}
 		return nil, fmt.Errorf("home: lock: %w", err)
@@ -69,7 +67,7 @@ func (h *home) read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.Mode().Perm()&0o077 != 0 {
+	if othersMayRead(st) {
 		return nil, fmt.Errorf("%w: %s has mode %#o, want 0600", ErrHomeOpen, p, st.Mode().Perm())
 	}
 	return os.ReadFile(p)
@@ -112,11 +110,4 @@ func (h *home) remove(name string) error {
 }
 
 // sync makes renames and removals in the directory last.
-func (h *home) sync() error {
-	d, err := os.Open(h.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
+func (h *home) sync() error { return syncDir(h.dir) }
