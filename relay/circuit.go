@@ -88,6 +88,8 @@ type circuit struct {
 	upLimit  *rate.Limiter
 	echo     *echoer // nil before the first ECHO
 
+	snapshotTaken atomic.Bool // on one of the directory streams
+
 	downLimit *rate.Limiter // backward goroutine
 
 	mu      sync.Mutex

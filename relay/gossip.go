@@ -7,6 +7,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"hearsay/circuit/link"
+	"hearsay/directory"
 	"hearsay/directory/gossip"
 )
 
@@ -20,8 +21,8 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 			}
 		},
 		link.KindRequest: func(ctx context.Context, l *link.Link, s *quic.Stream) {
-			var q *gossip.Quota
-			if _, _, proven := l.Peer(); !proven {
+			var q *gossip.Quota // none for listed relays
+			if !isListed(g.Views().Current(), l) {
 				q = quotas.get(l)
 			}
 			g.ServeLinkRequest(ctx, linkStream{s}, q)
@@ -29,7 +30,18 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 	}
 }
 
-// quotas keeps the quota of each client's link while the link lives.
+// isListed reports whether the other end of a link is a relay of the view. An
+// identity that is merely proven counts for nothing: anybody can make one up.
+func isListed(v *directory.View, l *link.Link) bool {
+	id, _, proven := l.Peer()
+	if v == nil || !proven {
+		return false
+	}
+	_, ok := v.Relay(id)
+	return ok
+}
+
+// quotas keeps the quota of each link that has one while the link lives.
 type quotas struct {
 	mu sync.Mutex
 	of map[*link.Link]*gossip.Quota

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hearsay/circuit/cell"
+	"hearsay/directory/gossip"
 )
 
 // requestStream carries a directory request and its answer over DATA messages
@@ -19,6 +20,8 @@ type requestStream struct {
 	read  deadline
 	write deadline
 }
+
+var _ gossip.CircuitStream = (*requestStream)(nil)
 
 func newRequestStream(s *serviceStream) *requestStream {
 	r := &requestStream{s: s}
@@ -85,6 +88,9 @@ func (r *requestStream) SetDeadline(t time.Time) error {
 	r.write.set(t)
 	return nil
 }
+
+// TakeSnapshot takes the one full snapshot of the circuit.
+func (r *requestStream) TakeSnapshot() bool { return !r.s.c.snapshotTaken.Swap(true) }
 
 // finish ends the stream and gives back what it holds.
 func (r *requestStream) finish() {

@@ -16,12 +16,24 @@ var (
 	errAskRate = errors.New("gossip: the peer asked more than its share")
 )
 
+// CircuitStream is a directory stream inside a circuit. All streams of one
+// circuit share one full snapshot.
+type CircuitStream interface {
+	Stream
+	// TakeSnapshot takes the full snapshot of the circuit; it returns false if
+	// that was done before, on whatever stream. Safe for concurrent use.
+	TakeSnapshot() bool
+}
+
 // ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
-// at most one full snapshot on it. It returns when the stream ended, and has
-// closed it.
+// at most one full snapshot on its circuit, or on it alone if it is no
+// CircuitStream. It returns when the stream ended, and has closed it.
 func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
 	taken := false
 	return n.serve(ctx, s, func(time.Time) bool {
+		if c, ok := s.(CircuitStream); ok {
+			return c.TakeSnapshot()
+		}
 		first := !taken
 		taken = true
 		return first
@@ -29,7 +41,7 @@ func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
 }
 
 // ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
-// quota of that link, one for all its streams; nil for a proven node.
+// quota of that link, one for all its streams; nil for a listed relay.
 func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error {
 	return n.serve(ctx, s, func(now time.Time) bool {
 		if q == nil {
