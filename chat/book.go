@@ -54,6 +54,7 @@ type contact struct {
 	slots [2]slot
 	wakes *wakes
 
+	safety   string    // the safety number, once asked for: it is slow to compute
 	ack      []byte    // inner block of a pure acknowledgement for the writer
 	ackAt    time.Time // when the next one is due; zero: none
 	ackLast  time.Time
@@ -235,7 +236,6 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 	}
 	err = each(tx, bucketWaiting+id, func(number uint64, _ []byte) error {
 		c.waiting = append(c.waiting, number)
-		c.own[number] = &ownMessage{number: number, state: Queued}
 		return nil
 	})
 	if err != nil {
@@ -264,11 +264,7 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range c.out {
-		if n := o.rec.Number; n != 0 && c.own[n] == nil {
-			c.own[n] = &ownMessage{number: n, state: Queued}
-		}
-	}
+	c.recount()
 	if len(c.held) > 0 {
 		c.gapEnds = now
 	}
@@ -276,6 +272,32 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 		c.ackAt = now
 	}
 	return c, nil
+}
+
+// recount takes the receipts on disk for what was last told about the messages
+// that are on their way.
+func (c *contact) recount() {
+	want := c.want()
+	for _, number := range c.waiting {
+		c.own[number] = &ownMessage{number: number, state: Queued, copies: Copies{Want: want}}
+	}
+	for _, o := range c.out {
+		number, have := o.rec.Number, 0
+		if number == 0 {
+			continue
+		}
+		for _, g := range o.got {
+			if g != nil {
+				have++
+			}
+		}
+		if own := c.own[number]; own == nil || have < own.copies.Have {
+			c.own[number] = &ownMessage{number: number, state: Stored, copies: Copies{Have: have, Want: want}}
+		}
+		if have == 0 {
+			c.own[number].state = Queued
+		}
+	}
 }
 
 // address parses the contact's queues.

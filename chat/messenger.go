@@ -72,8 +72,9 @@ type Messenger struct {
 	started chan struct{} // closed when net is set
 	book    *book         // owned by the keeper
 
-	roster  chan struct{} // capacity 1: the set of workers changed
-	senders *gate
+	roster   chan struct{} // capacity 1: the set of workers changed
+	circuits chan struct{} // capacity 1: a circuit was built or closed
+	senders  *gate
 
 	mu       sync.Mutex
 	net      network // nil before the network file is there
@@ -164,7 +165,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	m := &Messenger{
 		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
 		ops: make(chan *op, opBacklog), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
-		roster: make(chan struct{}, 1), senders: newGate(otherLimit),
+		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit),
 		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
 	}
 	if err := m.remember(link); err != nil {
@@ -296,9 +297,10 @@ func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) {
 
 func shapeContact(c *contact) Contact {
 	shape := Contact{ID: c.id, Name: c.rec.Name, State: c.rec.State}
-	if c.session != nil {
-		shape.SafetyNumber = c.session.SafetyNumber()
+	if c.session != nil && c.safety == "" {
+		c.safety = c.session.SafetyNumber()
 	}
+	shape.SafetyNumber = c.safety
 	return shape
 }
 

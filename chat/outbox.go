@@ -166,7 +166,7 @@ func (t *turn) due(c *contact, slotNumber int) work {
 			return work{} // a new snapshot wakes the writer
 		}
 	}
-	for _, seq := range sortedKeys(c.out) {
+	for _, seq := range c.sendOrder() {
 		o := c.out[seq]
 		if g := o.got[slotNumber]; g != nil && g.sid == mailbox.SID(s.addr.SID) && t.holds(g) {
 			continue
@@ -185,6 +185,13 @@ func (t *turn) due(c *contact, slotNumber int) work {
 		w.jobs = append(w.jobs, job{0, c.ack})
 	}
 	return w
+}
+
+// sendOrder returns the seqs of the outbox: the blocks of a request first.
+func (c *contact) sendOrder() []uint64 {
+	seqs := sortedKeys(c.out)
+	n, _ := slices.BinarySearch(seqs, requestSeq)
+	return append(slices.Clone(seqs[n:]), seqs[:n]...)
 }
 
 // ackSlot is the queue that takes pure acknowledgements: the first one, or the

@@ -26,13 +26,16 @@ type inbox struct {
 
 	commits chan struct{} // wakes after commits that concern the contact; nil for invites
 
+	again [2]chan struct{} // capacity 1: try now, whatever failed
+	taken atomic.Int32     // blocks out of the first queue since the second was polled
+
 	mu   sync.Mutex
 	up   [2]bool // a push subscription stands on the queue
 	down bool    // the last try to subscribe to the first queue failed, or the subscription broke
 }
 
 func newInbox(m *Messenger, key inboxKey, commits chan struct{}) *inbox {
-	return &inbox{m: m, key: key, commits: commits, changed: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}}
+	return &inbox{m: m, key: key, commits: commits, changed: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, again: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}}
 }
 
 // subscribed tells whether one of the queues pushes.
@@ -62,6 +65,12 @@ func (b *inbox) note(number int, up, failed bool) {
 	if before != after || beforeDown != afterDown {
 		wake(b.changed[1-number])
 	}
+}
+
+// retry has both queues tried now.
+func (b *inbox) retry() {
+	wake(b.again[0])
+	wake(b.again[1])
 }
 
 func (b *inbox) wake() {
@@ -120,6 +129,9 @@ func (b *inbox) Run(ctx context.Context, number int) {
 			}
 		default:
 			next := nextPoll
+			if number == 1 && b.taken.Load() >= pollBlocks {
+				next = time.Time{}
+			}
 			if at := s.gapSince.Add(tm.listGap); !s.gapSince.IsZero() && at.After(polled) && at.Before(next) {
 				next = at
 			}
@@ -129,6 +141,9 @@ func (b *inbox) Run(ctx context.Context, number int) {
 			if err = b.poll(ctx, number, s.queue); err == nil {
 				fails, polled = 0, time.Now()
 				nextPoll = polled.Add(between(tm.pollMin, tm.pollMax))
+				if number == 1 {
+					b.taken.Store(0)
+				}
 				continue
 			}
 		}
@@ -159,6 +174,7 @@ func (b *inbox) pause(ctx context.Context, number int, wait time.Duration, faile
 	case <-timer.C:
 	case <-changed:
 	case <-commits:
+	case <-b.again[number]:
 	}
 }
 
@@ -265,6 +281,9 @@ func (b *inbox) take(ctx context.Context, p *post, number int, sub *mailboxSub, 
 	}
 	if err := b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, blocks) }); err != nil {
 		return err
+	}
+	if number == 0 && b.taken.Add(int32(len(blocks))) >= pollBlocks {
+		wake(b.changed[1])
 	}
 	b.m.serves(b.key.owner, p.route.Info())
 	return p.Ack(ctx, sub.RID, blocks[len(blocks)-1].Seq)

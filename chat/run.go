@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,6 +88,7 @@ func (m *Messenger) serve(ctx context.Context, n network) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { m.watchViews(ctx) })
+	wg.Go(func() { m.watchCircuits(ctx, n) })
 	wg.Go(func() { (&roster{m: m, workers: make(map[string]*worker)}).Run(ctx) })
 	err := n.Run(ctx)
 	cancel()
@@ -179,6 +181,39 @@ func (m *Messenger) wakeInboxes() {
 	defer m.mu.Unlock()
 	for _, b := range m.inboxes {
 		b.wake()
+	}
+}
+
+// watchCircuits has everything that rests after a failure tried at once when
+// circuits are back after there was none.
+func (m *Messenger) watchCircuits(ctx context.Context, n network) {
+	online := false
+	for {
+		open := slices.ContainsFunc(n.Circuits(), func(c circuit.Info) bool { return c.State == "open" })
+		if open && !online {
+			_ = m.do(ctx, func(t *turn) error {
+				for _, c := range t.book.contacts {
+					for i := range c.slots {
+						if s := &c.slots[i]; !s.full {
+							s.rests, s.fails = time.Time{}, 0
+						}
+					}
+					c.wakeAll()
+				}
+				return nil
+			})
+			m.mu.Lock()
+			for _, b := range m.inboxes {
+				b.retry()
+			}
+			m.mu.Unlock()
+		}
+		online = open
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.circuits:
+		}
 	}
 }
 
@@ -302,6 +337,7 @@ func (m *Messenger) circuitEvent(ev circuit.Event) {
 	case circuit.EventGuardChanged:
 		m.finish(stepGuard, Sanitize(ev.Detail))
 	}
+	wake(m.circuits)
 }
 
 var _ gossip.State = (*store.KV)(nil)

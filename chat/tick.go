@@ -16,6 +16,9 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 func (b *book) deadline(m *Messenger) time.Time {
 	next := time.Now().Add(time.Hour)
 	for _, c := range b.contacts {
+		if c.controls.IsZero() {
+			return time.Now()
+		}
 		for _, at := range []time.Time{c.ackAt, c.gapEnds, c.controls} {
 			if !at.IsZero() && at.Before(next) {
 				next = at
@@ -27,6 +30,15 @@ func (b *book) deadline(m *Messenger) time.Time {
 
 // tick does what is due by the clock.
 func (t *turn) tick() error {
+	for id, i := range t.book.invites {
+		if t.m.snapshotTime(t.now).Unix() > i.rec.Expires {
+			delete(t.book.invites, id)
+			if err := t.tx.Bucket(bucketInvite).Delete(id); err != nil {
+				return err
+			}
+			t.roster = true
+		}
+	}
 	for _, c := range t.book.contacts {
 		if !c.ackAt.IsZero() && !t.now.Before(c.ackAt) {
 			if err := t.acknowledge(c); err != nil {

@@ -40,6 +40,7 @@ type timing struct {
 const (
 	earlyBlocks   = 8    // ratchet blocks sealed before the inviter answered
 	seenLimit     = 4096 // hashes of received inner blocks, per contact
+	pollBlocks    = 200  // blocks out of the first queue after which the second is polled: it holds 512
 	parkedLimit   = 64   // blocks that no key opens, per contact
 	resealLimit   = 6    // automatic repeats of one frame
 	standingLimit = 14   // push subscriptions
