@@ -37,6 +37,14 @@ func (c *Chain) Verify(s *Snapshot, prev State, p Proof, now time.Time) (*View, 
 	return c.view(s, file), next, nil
 }
 
+// VerifySigned verifies network, network file, certificates and signatures of a
+// head, the first steps of Verify. Before that, no figure in a header is worth
+// any effort: whoever sent it may have made it up.
+func (c *Chain) VerifySigned(h *Head, prev State) error {
+	_, _, err := c.verifySigned(h, prev)
+	return err
+}
+
 // Restore verifies a snapshot that the reader has stored together with the
 // state: it must be the very one that the state names.
 func (c *Chain) Restore(s *Snapshot, state State, now time.Time) (*View, error) {

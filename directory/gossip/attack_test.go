@@ -542,6 +542,61 @@ func TestAskingTooMuch(t *testing.T) {
 	})
 }
 
+// TestAttackLogOfAnUnsignedSnapshot: a snapshot that this network's signer did
+// not sign says how long the log is. Nobody fetches leaves by its word: they
+// would fill the memory before anything is verified.
+func TestAttackLogOfAnUnsignedSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, other := found(t, true, directory.JoinOpen, 1), found(t, true, directory.JoinOpen, 2)
+		m := newMesh(t)
+		n := m.addQuiet(f, "relay 0", RoleRelay, t.TempDir())
+		m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir()) // the liar's place
+		var foreign []byte
+		for range 5 {
+			foreign = other.snapshot()
+			time.Sleep(directory.EpochUnit(true))
+		}
+		leaves := 0
+		m.setServe(func(_ directory.RelayID, s Stream) bool {
+			defer s.Close()
+			h := n.hello()
+			h.epoch = 1 << 50
+			if _, err := s.Write(appendMessage(nil, TypeHello, h.append(nil))); err != nil {
+				return true
+			}
+			r := frameReader{r: s}
+			for {
+				q, err := r.next()
+				if err != nil {
+					return true
+				}
+				b := make([]byte, 32)
+				switch q.typ {
+				case TypeSnapshot:
+					b = append([]byte{snapshotFull}, foreign...)
+				case TypeLeaves:
+					m.mu.Lock()
+					leaves++
+					m.mu.Unlock()
+				}
+				if _, err := s.Write(appendMessage(nil, q.typ|answerBit, b)); err != nil {
+					return true
+				}
+			}
+		})
+		err := n.pullFrom(t.Context(), n.bootstrapPeers()[0])
+		if !errors.Is(err, directory.ErrOtherNetwork) {
+			t.Errorf("pull: %v", err)
+		}
+		m.mu.Lock()
+		if leaves > 0 {
+			t.Errorf("%d requests for the leaves of an unsigned log", leaves)
+		}
+		m.mu.Unlock()
+		m.stop()
+	})
+}
+
 // TestStallingPeerDoesNotHoldUpSnapshots: a listed relay announces epochs that do
 // not exist and answers no request; snapshots arrive in time all the same.
 func TestStallingPeerDoesNotHoldUpSnapshots(t *testing.T) {

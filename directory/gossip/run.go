@@ -358,13 +358,19 @@ func (n *Node) pullFrom(ctx context.Context, p Peer) error {
 		}
 	}
 	n.mu.Lock()
-	epoch, known := n.state.Epoch, n.log6962.Size()
+	chain, state, known := n.chain, n.state, n.log6962.Size()
 	n.mu.Unlock()
-	if a.hello.epoch <= epoch {
+	if a.hello.epoch <= state.Epoch {
 		return nil
 	}
 	raw, s, err := a.snapshot(0)
 	if err != nil {
+		return err
+	}
+	if err := chain.VerifySigned(&s.Head, state); err != nil {
+		if !n.behind(a.hello) {
+			return nil // another pull was faster
+		}
 		return err
 	}
 	var leaves [][32]byte
