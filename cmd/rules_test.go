@@ -200,3 +200,27 @@ func TestLabelsUnique(t *testing.T) {
 		t.Errorf("found %d labels: the search is broken", len(seen))
 	}
 }
+
+// TestPackageNamesKnown checks that the errors that people read are rid of the
+// name of each package: both lists hold all of them.
+func TestPackageNamesKnown(t *testing.T) {
+	for _, file := range []string{"program/program.go", "../chat/plain.go"} {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile("packageNames = .*\\(\\?:([a-z|]+)\\): ").FindSubmatch(src)
+		if m == nil {
+			t.Fatalf("%s: no list", file)
+		}
+		names := strings.Split(string(m[1]), "|")
+		for path := range list(t, "hearsay/...") {
+			if top, _ := layer(path); top == "cmd" {
+				continue
+			}
+			if name := filepath.Base(path); !slices.Contains(names, name) {
+				t.Errorf("%s does not know package %s", file, name)
+			}
+		}
+	}
+}

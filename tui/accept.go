@@ -20,7 +20,7 @@ type acceptDialog struct {
 func (a *App) openAccept(link string) tea.Cmd {
 	a.generation++
 	d := &acceptDialog{generation: a.generation, link: newInput("link: ", 48), name: newInput("name: ", 24)}
-	d.link.SetValue(strings.TrimSpace(link))
+	d.link.SetValue(joinLink(link))
 	d.onName = link != ""
 	a.dialog = d
 	return nil
@@ -29,7 +29,7 @@ func (a *App) openAccept(link string) tea.Cmd {
 func (a *App) accept(d *acceptDialog) tea.Cmd {
 	d.busy, d.problem = true, ""
 	c, g := a.chat, d.generation
-	link, name := strings.TrimSpace(d.link.Value()), strings.TrimSpace(d.name.Value())
+	link, name := joinLink(d.link.Value()), strings.TrimSpace(d.name.Value())
 	return a.call(func(ctx context.Context) tea.Msg {
 		contact, err := c.AcceptInvite(ctx, link, name)
 		return acceptedMsg{g, contact, err}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
@@ -396,10 +397,10 @@ func (a *App) applyMessage(m chat.Message) {
 
 // errorText is what a person reads about an error: the text and the hint.
 func errorText(err error) string {
-	s := sanitizeLine(err.Error())
+	s := chat.PlainError(err)
 	var e *chat.Error
 	if errors.As(err, &e) && e.Hint != "" {
-		s += ": " + sanitizeLine(e.Hint)
+		s += " (" + sanitizeLine(e.Hint) + ")"
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		s = "no answer in time; try again"
@@ -414,8 +415,19 @@ func sanitizeLine(s string) string {
 
 // isInvite recognises a pasted invite link.
 func isInvite(s string) bool {
-	s = strings.ToUpper(strings.TrimSpace(s))
+	s = strings.ToUpper(joinLink(s))
 	return strings.HasPrefix(s, "HEARSAY:") && len(s) <= 200
+}
+
+// joinLink joins a link that was copied from several lines of a screen: links
+// hold neither blanks nor the lines of a box.
+func joinLink(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '│' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // dialogCursor moves the cursor of an input into the box that holds it, which

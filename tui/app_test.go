@@ -294,6 +294,43 @@ func TestGoldenScreens(t *testing.T) {
 	}
 }
 
+// TestErrorsAreForPeople checks that no error shows the name of a package.
+func TestErrorsAreForPeople(t *testing.T) {
+	err := fmt.Errorf("open: %w", &chat.Error{Kind: chat.KindRefused, Text: "the link is not good: directory: mistyped\x1b[31m", Hint: "copy it again"})
+	if got, want := errorText(err), "open: the link is not good: mistyped[31m (copy it again)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestLinksFromSeveralLines pastes links as they are copied from a screen: in
+// several lines, within a box.
+func TestLinksFromSeveralLines(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.msg(tea.PasteMsg{Content: "HEARSAY:AEAQ │\n│ 4KQ7\r\n2MZP │"})
+	d.has("HEARSAY:AEAQ4KQ72MZP")
+	if got, want := networkText(" HEARSAY-NET:AE\nBQ "), "HEARSAY-NET:AEBQ"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := networkText(" my file\n"), "my file"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestUsedInviteIsNotOfferedAgain checks what the dialog says once somebody
+// came by the invite.
+func TestUsedInviteIsNotOfferedAgain(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.key("alt+n", "enter")
+	d.has("it stays")
+	d.msg(eventsMsg{events: []chat.Event{{Type: chat.InviteUsed, Invite: f.invite.ID}}})
+	d.has("used: your contact is here")
+	if strings.Contains(d.screen(), "it stays") || strings.Contains(d.screen(), "[c] copy") {
+		t.Error("a used invite is offered again")
+	}
+}
+
 func TestFirstRunOpensWithWhatWasTyped(t *testing.T) {
 	h := &fakeHome{chat: newFake()}
 	d := drive(t, h, 80, 24)
@@ -310,7 +347,7 @@ func TestFirstRunOpensWithWhatWasTyped(t *testing.T) {
 	h.err = &chat.Error{Kind: chat.KindRefused, Text: "that is no network link", Hint: "it starts with HEARSAY-NET:"}
 	d.typeText("junk")
 	d.key("enter")
-	d.has("that is no network link: it starts with HEARSAY-NET:")
+	d.has("that is no network link (it starts with HEARSAY-NET:)")
 	h.err = nil
 	for range 4 {
 		d.msg(tea.KeyPressMsg{Code: tea.KeyBackspace})

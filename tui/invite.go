@@ -142,7 +142,11 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	}
 	add("state: " + state)
 	add("")
-	add("[c] copy   [esc] close; it stays valid")
+	if d.used {
+		add("[esc] close")
+	} else {
+		add("[c] copy   [esc] close; it stays valid")
+	}
 	var lines []string
 	for i := range max(len(text), len(d.code)) {
 		t := ""

@@ -68,12 +68,21 @@ func (a *App) open() tea.Cmd {
 	if v := o.passphrase.Value(); v != "" {
 		pass = []byte(v)
 	}
-	link, home := strings.TrimSpace(o.link.Value()), a.home
+	link, home := networkText(o.link.Value()), a.home
 	return a.call(func(ctx context.Context) tea.Msg {
 		defer clear(pass)
 		c, err := home.Open(ctx, pass, link)
 		return openedMsg{c, err}
 	})
+}
+
+// networkText returns what was typed or pasted as a network: a link, joined if it
+// was copied from several lines, or the name of a file.
+func networkText(s string) string {
+	if l := joinLink(s); strings.HasPrefix(strings.ToUpper(l), "HEARSAY") {
+		return l
+	}
+	return strings.TrimSpace(s)
 }
 
 func (a *App) opened(msg openedMsg) tea.Cmd {

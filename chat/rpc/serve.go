@@ -273,12 +273,12 @@ func failure(err error) *answerError {
 	}
 	var e *chat.Error
 	if errors.As(err, &e) {
-		return &answerError{Code: codeFailed, Message: e.Text, Data: &errorData{e.Kind, e.Hint}}
+		return &answerError{Code: codeFailed, Message: chat.PlainError(e), Data: &errorData{e.Kind, e.Hint}}
 	}
 	if errors.Is(err, context.Canceled) {
 		return &answerError{Code: codeFailed, Message: "stopped by shutdown", Data: &errorData{Kind: chat.KindIO}}
 	}
-	return &answerError{Code: codeFailed, Message: chat.Sanitize(err.Error()), Data: &errorData{Kind: chat.KindOf(err)}}
+	return &answerError{Code: codeFailed, Message: chat.PlainError(err), Data: &errorData{Kind: chat.KindOf(err)}}
 }
 
 func (s *server) answerRequest(req request, result any, bad *answerError) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,10 @@ func Main(root *cobra.Command) int {
 	return Report(os.Stderr, root.Name(), err)
 }
 
+// packageNames finds the names of our packages, which stand before the texts of
+// errors for those who read code.
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:cell|chat|circuit|directory|gossip|lab|link|mailbox|onion|path|relay|rpc|session|signer|store|tui): )+`)
+
 // Report prints an error as all programs do and returns its exit code.
 func Report(w io.Writer, name string, err error) int {
 	var e *Error
@@ -84,7 +89,7 @@ func Report(w io.Writer, name string, err error) int {
 	} else if isCobraUsage(err) {
 		code, hint = ExitUsage, "see "+name+" --help"
 	}
-	fmt.Fprintf(w, "%s: error: %s\n", name, err)
+	fmt.Fprintf(w, "%s: error: %s\n", name, packageNames.ReplaceAllString(err.Error(), "$1"))
 	if hint != "" {
 		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
 	}

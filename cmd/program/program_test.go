@@ -36,6 +36,7 @@ func TestReport(t *testing.T) {
 		code int
 		want string
 	}{
+		{errors.New("relay: home: signer: store: mailbox full: link: gone"), ExitFailure, "x: error: home: mailbox full: gone\n"},
 		{errors.New("it broke"), ExitFailure, "x: error: it broke\n"},
 		{fmt.Errorf("open: %w", Fail(ExitHomeInUse, "stop it", errors.New("home in use"))), ExitHomeInUse, "x: error: open: home in use\nx: hint: stop it\n"},
 		{errors.New(`unknown command "y" for "x"`), ExitUsage, "x: error: unknown command \"y\" for \"x\"\nx: hint: see x --help\n"},
