@@ -2,7 +2,7 @@ package chat
 
 import "time"
 
-// MessageState is what is proven about a message (SPEC.md, states).
+// MessageState is what is proven about a message (SPEC.md §6).
 type MessageState string
 
 // The states of a message. Received marks messages of the other side.

@@ -148,6 +148,11 @@ func (s *setup) plan(ctx context.Context) (plan setupPlan, ok bool) {
 		if c.rec.Claim != nil {
 			claim := *c.rec.Claim
 			plan.claim = &claim
+			if bundle, err := session.ParseBundle(claim.Bundle); err == nil {
+				for _, a := range bundle.Queues {
+					plan.peers = append(plan.peers, a.Relay)
+				}
+			}
 		}
 		for i := range c.slots {
 			if !c.slots[i].addr.IsZero() {

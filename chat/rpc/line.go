@@ -10,17 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// Specification constants.
+// Specification constants (SPEC.md §1, §4).
 const (
-	version      = 1       // "v" of the interface
-	maxLine      = 1 << 20 // bytes of one line without its end; stops a peer from filling memory
-	jsonVersion  = "2.0"
-	codeParse    = -32700
-	codeRequest  = -32600
-	codeMethod   = -32601
-	codeParams   = -32602
-	codeInternal = -32603
-	codeFailed   = -32000 // data holds kind and hint
+	version     = 1       // "v" of the interface
+	maxLine     = 1 << 20 // bytes of one line without its end; stops a peer from filling memory
+	jsonVersion = "2.0"
+	codeParse   = -32700
+	codeRequest = -32600
+	codeMethod  = -32601
+	codeParams  = -32602
+	codeFailed  = -32000 // data holds kind and hint
 )
 
 // errLineTooLong is returned by readLine, which has then skipped the line.
