@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"crypto/rand"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"hearsay/circuit/cell"
+	"hearsay/directory"
 )
 
 // advance lets virtual time pass.
@@ -37,22 +37,18 @@ func (s tamper) Write(b []byte) (int, error) {
 type reasons struct {
 	mu  sync.Mutex
 	why []string
-	buf bytes.Buffer
 }
 
-func (r *reasons) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(&r.buf, &slog.HandlerOptions{
-		Level: slog.LevelDebug,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == logReason {
-				r.mu.Lock()
-				r.why = append(r.why, a.Value.String())
-				r.mu.Unlock()
-			}
-			return a
-		},
-	}))
+func (r *reasons) Closed(_ uint64, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = append(r.why, why)
 }
+
+func (*reasons) Opened(uint64, netip.AddrPort, directory.RelayID) {}
+func (*reasons) Extended(uint64, directory.RelayID)               {}
+func (*reasons) Cell(uint64, Way, []byte)                         {}
+func (*reasons) Message(uint64, Way, cell.Message)                {}
 
 func (r *reasons) all() []string {
 	r.mu.Lock()
@@ -65,7 +61,7 @@ func (r *reasons) all() []string {
 func hostileForward(t *testing.T, change func(cells []byte) []byte) {
 	t.Helper()
 	why := make([]reasons, 4)
-	bubble(t, 4, func(i int, cfg *SwitchConfig) { cfg.Log = why[i].log() }, func(t *testing.T, m *memNet) {
+	bubble(t, 4, func(i int, cfg *SwitchConfig) { cfg.Trace = &why[i] }, func(t *testing.T, m *memNet) {
 		hostile := false
 		m.wrap = func(i, j int, s stream) stream {
 			if i != 1 {

@@ -6,14 +6,12 @@ import (
 	"hearsay/circuit/onion"
 )
 
-// Attribute keys of log records. No record names a client, a circuit or a
-// contact.
-const (
-	logReason = "reason"
-	logError  = "error"
-)
+// logError is an attribute key of log records. No record names a client, a
+// circuit or a contact, and none is written per client or circuit: its time
+// alone would tell who was there.
+const logError = "error"
 
-// reason names the end of a circuit without saying whose it was.
+// reason names the end of a circuit for the trace of tests.
 func reason(err error) string {
 	switch {
 	case err == nil:

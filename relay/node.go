@@ -246,7 +246,6 @@ func (n *Node) prepare() error {
 		InsecureNoRateLimits: n.cfg.InsecureNoRateLimits,
 		InsecureTamper:       n.cfg.InsecureTamper,
 		Trace:                n.cfg.Trace,
-		Log:                  n.log,
 	})
 	handlers := gossipHandlers(n.gossip)
 	handlers[link.KindCircuit] = n.sw.ServeCircuit

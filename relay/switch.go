@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -48,14 +47,12 @@ type SwitchConfig struct {
 	// called concurrently and may change cells in place. Nil: an honest relay.
 	InsecureTamper func(way Way, cells []byte) []byte
 
-	Trace Trace        // tests only; nil: none
-	Log   *slog.Logger // nil: discard
+	Trace Trace // tests only; nil: none
 }
 
 // Switch serves the circuits of one relay. It is safe for concurrent use.
 type Switch struct {
 	cfg     SwitchConfig
-	log     *slog.Logger
 	random  io.Reader
 	clock   clock
 	workers *workers
@@ -77,15 +74,11 @@ type Switch struct {
 func NewSwitch(cfg SwitchConfig) *Switch {
 	sw := &Switch{
 		cfg:      cfg,
-		log:      cfg.Log,
 		random:   rand.Reader,
 		workers:  newWorkers(),
 		peers:    make(map[any]*peer),
 		circuits: make(map[*circuit]struct{}),
 		echo:     echoLimits{active: make(map[*circuit]int64)},
-	}
-	if sw.log == nil {
-		sw.log = slog.New(slog.DiscardHandler)
 	}
 	if !cfg.InsecureNoRateLimits {
 		sw.echo.bytes = rate.NewLimiter(echoBytesPerSecond, 2*echoCellBurst*cell.Size)
@@ -159,9 +152,8 @@ func (sw *Switch) serve(ctx context.Context, key any, newPeer func() *peer, s st
 		t.Opened(c.num, p.addr, p.id)
 	}
 	err := c.run()
-	sw.log.Debug("circuit closed", logReason, reason(err))
 	if t := sw.cfg.Trace; t != nil {
-		t.Closed(c.num)
+		t.Closed(c.num, reason(err))
 	}
 
 	sw.mu.Lock()

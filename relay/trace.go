@@ -22,8 +22,8 @@ type Trace interface {
 	// Message is called for each message that this hop opened or sealed as its
 	// own.
 	Message(circuit uint64, way Way, m cell.Message)
-	// Closed is called once per circuit.
-	Closed(circuit uint64)
+	// Closed is called once per circuit, with the class of the reason.
+	Closed(circuit uint64, why string)
 }
 
 // Way says where a cell or message of a circuit was going at a relay.

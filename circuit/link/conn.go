@@ -354,7 +354,8 @@ func (l *Link) finish(why error) {
 	if l.release != nil {
 		l.release()
 	}
-	if l.e.ctx.Err() == nil {
+	// No line tells when an anonymous peer came or went.
+	if _, _, proven := l.Peer(); proven && l.e.ctx.Err() == nil {
 		l.e.log.Debug("link closed", slog.String(keyReason, reason(why)))
 	}
 }

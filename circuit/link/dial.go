@@ -104,7 +104,7 @@ func (e *Endpoint) dialAll(ctx context.Context, t Target) (*Link, error) {
 		if e2 == nil {
 			return l, nil
 		}
-		e.log.Debug("dial failed", relayAttr(t.ID), slog.String(keyReason, reason(e2)))
+		e.log.Debug("dial failed", e.relayAttr(t.ID), slog.String(keyReason, reason(e2)))
 		switch {
 		case e.ctx.Err() != nil:
 			return nil, ErrClosed

@@ -19,7 +19,14 @@ const (
 	keyReason = "reason"
 )
 
-func relayAttr(id directory.RelayID) slog.Attr { return slog.String(keyRelay, id.String()) }
+// relayAttr names a relay in a node's log. In a client's it names none: whom a
+// client dials is its guard.
+func (e *Endpoint) relayAttr(id directory.RelayID) slog.Attr {
+	if e.creds.Load() == nil {
+		return slog.Attr{}
+	}
+	return slog.String(keyRelay, id.String())
+}
 
 // reason says in words why a connection failed or ended. Errors of sockets name
 // addresses, so their own text goes neither into logs nor into errors.

@@ -167,4 +167,4 @@ func (t *tracer) Message(circuit uint64, _ relay.Way, m cell.Message) {
 }
 
 // Closed is part of relay.Trace.
-func (t *tracer) Closed(uint64) {}
+func (t *tracer) Closed(uint64, string) {}
