@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -86,12 +87,23 @@ func (h *tuiHome) Open(_ context.Context, passphrase []byte, link string) (tui.C
 	}
 	p, err := openProfile(chat.Config{Home: h.dir, Network: link, Passphrase: passphrase, Log: h.log})
 	if err != nil {
-		return nil, err
+		return nil, screenError(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.opened = p
 	return p, nil
+}
+
+// screenError says what a person at the screen can do about an error of opening.
+func screenError(err error) error {
+	switch {
+	case errors.Is(err, chat.ErrPassphrase):
+		return &chat.Error{Kind: chat.KindRefused, Text: "the passphrase is wrong", Hint: "type it again; there is no recovery"}
+	case errors.Is(err, chat.ErrHomeInUse):
+		return &chat.Error{Kind: chat.KindRefused, Text: "another process has this home open", Hint: "stop it, then press enter"}
+	}
+	return err
 }
 
 // close stops what was opened.

@@ -82,11 +82,11 @@ func chatError(err error) error {
 	case err == nil || errors.As(err, &done):
 		return err
 	case errors.Is(err, chat.ErrPassphrase):
-		return program.Fail(program.ExitPassphrase, "give --passphrase-file with the right one; there is no recovery", err)
+		return program.Fail(program.ExitPassphrase, "give --passphrase-file with the right one; there is no recovery", chat.ErrPassphrase)
 	case errors.Is(err, chat.ErrHomeInUse):
-		return program.Fail(program.ExitHomeInUse, "stop the other process, or give another --home", err)
+		return program.Fail(program.ExitHomeInUse, "stop the other process, or give another --home", chat.ErrHomeInUse)
 	case errors.Is(err, chat.ErrNoNetwork):
-		return program.Fail(program.ExitUsage, "give --network with the link of the network", err)
+		return program.Fail(program.ExitUsage, "give --network with the link of the network", chat.ErrNoNetwork)
 	case errors.As(err, &e):
 		code := map[string]int{
 			chat.KindNotFound: program.ExitNotFound, chat.KindNoNetwork: program.ExitNoNetwork,
