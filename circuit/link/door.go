@@ -194,7 +194,7 @@ func (d *door) prefixLocked(p netip.Prefix) *prefixState {
 				delete(d.prefixes, p)
 			}
 		}
-		d.sweepAt = max(prefixSweepMin, 2*len(d.prefixes))
+		d.sweepAt = min(max(prefixSweepMin, 2*len(d.prefixes)), maxPrefixes)
 	}
 	if len(d.prefixes) >= maxPrefixes {
 		return nil

@@ -143,6 +143,30 @@ func TestDoorForgetsIdlePrefixes(t *testing.T) {
 	})
 }
 
+// TestAttackPrefixTableStaysFull: after many prefixes were there at once, the
+// door forgets those that left, before the table is full for good.
+func TestAttackPrefixTableStaysFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(false)
+		prefix := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{7, byte(i >> 16), byte(i >> 8), byte(i)}) }
+		// More than half the table is in use when it is swept.
+		const many = maxPrefixes - 100
+		for i := range many {
+			if s := d.prefixLocked(netip.PrefixFrom(prefix(i), 32)); i >= 100 {
+				s.links = 1
+			}
+		}
+		for i := 100; i < many; i++ {
+			d.prefixLocked(netip.PrefixFrom(prefix(i), 32)).links = 0
+		}
+		for i := range 2 * maxPrefixes {
+			if d.prefixLocked(netip.PrefixFrom(prefix(maxPrefixes+i), 32)) == nil {
+				t.Fatalf("the table is full of prefixes that left, after %d more", i)
+			}
+		}
+	})
+}
+
 func TestDoorHoldsSoMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(true)
