@@ -179,6 +179,7 @@ type network struct {
 	t         *testing.T
 	dir       string
 	link      string
+	level     string // of all logs
 	directory *process
 	relays    map[string]*relayProcess // by id
 }
@@ -202,7 +203,13 @@ func freePort(t *testing.T) string {
 // startNetwork founds a network and starts a directory and n relays.
 func startNetwork(t *testing.T, n int) *network {
 	t.Helper()
-	w := &network{t: t, dir: t.TempDir(), relays: map[string]*relayProcess{}}
+	return startNetworkLogging(t, n, "warn")
+}
+
+// startNetworkLogging is startNetwork with a log level.
+func startNetworkLogging(t *testing.T, n int, level string) *network {
+	t.Helper()
+	w := &network{t: t, dir: t.TempDir(), level: level, relays: map[string]*relayProcess{}}
 	home := filepath.Join(w.dir, "directory")
 	p := start(t, "hearsay-directory", "init", "--home", home, "--lab", "--join", "open", "--name", "harbour", "--listen", freePort(t), "--json")
 	var made struct {
@@ -215,7 +222,7 @@ func startNetwork(t *testing.T, n int) *network {
 		t.Fatalf("init: code %d, %+v", code, made)
 	}
 	w.link = made.Link
-	w.directory = start(t, "hearsay-directory", "run", "--home", home, "--json")
+	w.directory = start(t, "hearsay-directory", "run", "--home", home, "--json", "--log-level", w.level)
 	if r := w.ready(w.directory); r.Program != "hearsay-directory" || !r.Lab || r.Network != "harbour" {
 		t.Fatalf("ready line %+v", r)
 	}
@@ -224,7 +231,7 @@ func startNetwork(t *testing.T, n int) *network {
 	for i := range n {
 		wg.Go(func() {
 			r := &relayProcess{home: filepath.Join(w.dir, fmt.Sprint("relay", i))}
-			r.process = start(t, "hearsay-relay", "run", "--home", r.home, "--network", w.link, "--listen", "127.0.0.1:0", "--json", "--log-level", "warn")
+			r.process = start(t, "hearsay-relay", "run", "--home", r.home, "--network", w.link, "--listen", "127.0.0.1:0", "--json", "--log-level", w.level)
 			line := w.ready(r.process)
 			r.listen = line.Listen
 			mu.Lock()
@@ -253,7 +260,7 @@ func (w *network) ready(p *process) readyLine {
 func (w *network) restart(id string) {
 	w.t.Helper()
 	r := w.relays[id]
-	r.process = start(w.t, "hearsay-relay", "run", "--home", r.home, "--listen", r.listen, "--json", "--log-level", "warn")
+	r.process = start(w.t, "hearsay-relay", "run", "--home", r.home, "--listen", r.listen, "--json", "--log-level", w.level)
 	if line := w.ready(r.process); line.ID != id {
 		w.t.Errorf("relay %s came back as %s", id, line.ID)
 	}
