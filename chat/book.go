@@ -147,7 +147,7 @@ func (b *book) adopt(old *book) {
 	for id, c := range b.contacts {
 		if o, ok := old.contacts[id]; ok {
 			c.wakes = o.wakes
-			c.ackLast, c.own = o.ackLast, o.own
+			c.ackLast = o.ackLast
 			for i := range c.slots {
 				c.slots[i].rests, c.slots[i].fails, c.slots[i].reason = o.slots[i].rests, o.slots[i].fails, o.slots[i].reason
 			}

@@ -339,9 +339,10 @@ type user struct {
 	w    *fakeWorld
 	home string
 	*Messenger
-	net  *fakeNetwork
-	sub  *Subscription
-	stop func() int
+	net   *fakeNetwork
+	sub   *Subscription
+	leave func() // ends the network, but leaves the home open
+	stop  func() int
 }
 
 func (w *fakeWorld) user(t *testing.T) *user {
@@ -358,21 +359,26 @@ func (u *user) start() {
 	if err != nil {
 		u.t.Fatal(err)
 	}
+	m.mu.Lock()
 	m.known.Name, m.known.Lab = "fake", u.w.lab
+	m.mu.Unlock()
 	u.Messenger = m
 	u.net = &fakeNetwork{w: u.w, m: m, up: true, on: make(map[*fakeRoute]struct{})}
 	u.sub = m.Subscribe()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- m.serve(ctx, u.net) }()
+	u.leave = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			u.t.Errorf("serve: %v", err)
+		}
+	})
 	var once sync.Once
 	left := 0
 	u.stop = func() int {
 		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				u.t.Errorf("serve: %v", err)
-			}
+			u.leave()
 			n, err := m.Close()
 			if err != nil {
 				u.t.Errorf("close: %v", err)

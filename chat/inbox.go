@@ -254,18 +254,49 @@ func (t *turn) activate(c *contact) error {
 	return nil
 }
 
-// takeQueue takes a queue that the contact wants us to write to from now on.
+// takeQueue takes a queue that the contact wants us to write to from now on. A
+// contact that names one after the other, to walk us over all relays, is
+// followed only so often; the newest wish waits (SPEC.md §5.1).
 func (t *turn) takeQueue(c *contact, content []byte) error {
 	add, err := session.ParseQAdd(content)
-	if err != nil || int(add.Slot) >= len(c.rec.Peer) || add.Addr.IsZero() || add.Generation <= c.rec.Peer[add.Slot].Gen {
-		return nil //nolint:nilerr // a contact's malformed or late wish changes nothing
+	if err != nil || int(add.Slot) >= len(c.rec.Peer) || add.Addr.IsZero() {
+		return nil //nolint:nilerr // a contact's malformed wish changes nothing
 	}
-	c.rec.Peer[add.Slot] = peerQueue{Addr: add.Addr.Append(nil), Gen: add.Generation}
+	p := &c.rec.Peer[add.Slot]
+	if add.Generation <= max(p.Gen, p.NextGen) {
+		return nil // late
+	}
+	p.Next, p.NextGen = add.Addr.Append(nil), add.Generation
+	t.touch(c)
+	return t.followQueue(c, int(add.Slot))
+}
+
+// followQueue goes over to the queue that the contact named last, if the limit
+// allows it now.
+func (t *turn) followQueue(c *contact, slotNumber int) error {
+	p := &c.rec.Peer[slotNumber]
+	if len(p.Next) == 0 {
+		return nil
+	}
+	every := int64(t.m.timing().queueFollow.Seconds())
+	if back := (t.now.Unix() - p.Since) / every; p.Used > 0 && back > 0 {
+		p.Used = int(max(0, int64(p.Used)-back))
+		p.Since += back * every
+	}
+	if p.Used >= queueBurst {
+		return nil
+	}
+	if p.Used == 0 {
+		p.Since = t.now.Unix()
+	}
+	p.Used++
+	p.Addr, p.Gen, p.Next, p.NextGen = p.Next, p.NextGen, nil, 0
+	t.touch(c)
 	if err := c.address(); err != nil {
 		return err
 	}
-	c.slots[add.Slot] = slot{addr: c.slots[add.Slot].addr}
-	use := session.QUse{Slot: add.Slot, Generation: add.Generation}
+	c.slots[slotNumber] = slot{addr: c.slots[slotNumber].addr}
+	use := session.QUse{Slot: byte(slotNumber), Generation: p.Gen}
 	if err := t.sealControl(c, session.FrameQUse, use.Append(nil)); !errors.Is(err, session.ErrWindowFull) {
 		return err
 	}

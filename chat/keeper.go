@@ -144,14 +144,19 @@ func answer(ops []*op, err error) {
 func (m *Messenger) transact(ops []*op) error {
 	results := make([]error, len(ops))
 	t := &turn{m: m, now: time.Now(), book: m.book, dirty: make(map[*contact]struct{})}
-	run := m.store.View
+	run, reads := m.store.View, true
 	for _, o := range ops {
 		if !o.read {
-			run = m.store.Update
+			run, reads = m.store.Update, false
 		}
 	}
 	err := run(func(tx *store.Tx) error {
 		t.tx = tx
+		if m.unsettled && !reads { // what was told before the book was read again is not known
+			for _, c := range t.book.contacts {
+				t.touch(c)
+			}
+		}
 		for i, o := range ops {
 			var refused *Error
 			if err := o.run(t); errors.As(err, &refused) {
@@ -165,6 +170,7 @@ func (m *Messenger) transact(ops []*op) error {
 	if err != nil {
 		return err
 	}
+	m.unsettled = m.unsettled && reads
 	for _, ev := range t.events {
 		m.feed.Publish(ev)
 	}
@@ -211,7 +217,7 @@ func (m *Messenger) reload() error {
 		return fmt.Errorf("load the store again: %w", err)
 	}
 	book.adopt(m.book)
-	m.book = book
+	m.book, m.unsettled = book, true
 	wake(m.roster)
 	return nil
 }

@@ -71,6 +71,9 @@ type Messenger struct {
 	failed  chan struct{} // closed when the store failed for good
 	started chan struct{} // closed when net is set
 	book    *book         // owned by the keeper
+	// unsettled: the book was read again, and what was told of messages is not
+	// known; owned by the keeper.
+	unsettled bool
 
 	roster   chan struct{} // capacity 1: the set of workers changed
 	circuits chan struct{} // capacity 1: a circuit was built or closed

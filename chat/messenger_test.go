@@ -350,13 +350,15 @@ func TestCopiesStepBack(t *testing.T) {
 			}
 			return nil
 		})
-		epoch := uint64(1)
+		alice.leave()
 		show := func(without ...directory.RelayID) Message {
-			epoch++
 			v := w.view(without...)
-			alice.views = &directory.Views{}
-			alice.views.Set(v)
-			_ = alice.do(t.Context(), func(t *turn) error { t.touch(t.book.contacts[b]); return nil })
+			_ = alice.do(t.Context(), func(t *turn) error {
+				t.m.views = &directory.Views{}
+				t.m.views.Set(v)
+				t.touch(t.book.contacts[b])
+				return nil
+			})
 			return alice.message(b, id)
 		}
 		if m := show(relays[0]); m.State != Stored || m.Copies.Have != 1 {

@@ -58,6 +58,13 @@ func (q *queueRecord) addr() session.QAddr {
 type peerQueue struct {
 	Addr []byte `cbor:"1,keyasint,omitempty"` // a session.QAddr; empty: none
 	Gen  uint32 `cbor:"2,keyasint,omitempty"`
+
+	// A queue that is not followed yet, since the contact names too many, and
+	// what the limit counts (SPEC.md §5.1).
+	Next    []byte `cbor:"3,keyasint,omitempty"`
+	NextGen uint32 `cbor:"4,keyasint,omitempty"`
+	Used    int    `cbor:"5,keyasint,omitempty"` // of queueBurst
+	Since   int64  `cbor:"6,keyasint,omitempty"` // Unix seconds, from which uses are given back
 }
 
 // contactRecord is what is kept of a contact beside its session.

@@ -61,6 +61,11 @@ func (t *turn) tick() error {
 			if err := t.repeatRequest(c); err != nil {
 				return err
 			}
+			for i := range c.slots {
+				if err := t.followQueue(c, i); err != nil {
+					return err
+				}
+			}
 			if err := t.fill(c); err != nil {
 				return err
 			}

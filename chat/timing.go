@@ -8,32 +8,33 @@ import (
 // timing holds the timers of delivery (SPEC.md §7). Lab networks run most of
 // them ten times as fast; block lifetimes, a sixtieth.
 type timing struct {
-	secondCopy time.Duration // the second copy waits 0 to this
-	gapHold    time.Duration // later messages wait so long for a missing one
-	listGap    time.Duration // a gap older than this polls the second queue
-	pollMin    time.Duration // between two polls of a queue, uniform
-	pollMax    time.Duration
-	ackMin     time.Duration // a pure acknowledgement waits, uniform
-	ackMax     time.Duration
-	ackGap     time.Duration // between two pure acknowledgements
-	hedge      time.Duration // no OK: the same SEND over another circuit
-	hedgeMore  time.Duration // still no OK: this queue rests
-	retryMin   time.Duration // back-off of an unreachable queue
-	retryMax   time.Duration
-	quotaMin   time.Duration // back-off of a full queue
-	quotaMax   time.Duration
-	claimWait  time.Duration    // an invite relay may be unreachable so long
-	repeats    [3]time.Duration // a request is sent again so long after the first time
-	reseal     time.Duration    // dropped by both relays: seal anew after
-	resealGap  time.Duration
-	expire     time.Duration // unacknowledged: failed
-	oldKeep    time.Duration // invite queues are read on after the guest left them
-	parkKeep   time.Duration // blocks that no key opens
-	idleSend   time.Duration // a sending stream stays open without work
-	renewMin   time.Duration // a subscription moves to another circuit, uniform
-	renewMax   time.Duration
-	maintain   time.Duration // between two looks at what is due without an event
-	openMail   time.Duration // one try to reach a mailbox relay; not scaled
+	secondCopy  time.Duration // the second copy waits 0 to this
+	gapHold     time.Duration // later messages wait so long for a missing one
+	listGap     time.Duration // a gap older than this polls the second queue
+	pollMin     time.Duration // between two polls of a queue, uniform
+	pollMax     time.Duration
+	ackMin      time.Duration // a pure acknowledgement waits, uniform
+	ackMax      time.Duration
+	ackGap      time.Duration // between two pure acknowledgements
+	hedge       time.Duration // no OK: the same SEND over another circuit
+	hedgeMore   time.Duration // still no OK: this queue rests
+	retryMin    time.Duration // back-off of an unreachable queue
+	retryMax    time.Duration
+	quotaMin    time.Duration // back-off of a full queue
+	quotaMax    time.Duration
+	claimWait   time.Duration    // an invite relay may be unreachable so long
+	repeats     [3]time.Duration // a request is sent again so long after the first time
+	reseal      time.Duration    // dropped by both relays: seal anew after
+	resealGap   time.Duration
+	expire      time.Duration // unacknowledged: failed
+	oldKeep     time.Duration // invite queues are read on after the guest left them
+	parkKeep    time.Duration // blocks that no key opens
+	idleSend    time.Duration // a sending stream stays open without work
+	renewMin    time.Duration // a subscription moves to another circuit, uniform
+	renewMax    time.Duration
+	queueFollow time.Duration // a contact's new queue in a slot is followed so often, after a burst
+	maintain    time.Duration // between two looks at what is due without an event
+	openMail    time.Duration // one try to reach a mailbox relay; not scaled
 }
 
 // Specification constants (SPEC.md §7).
@@ -42,6 +43,7 @@ const (
 	seenLimit     = 4096 // hashes of received inner blocks, per contact
 	pollBlocks    = 200  // blocks out of the first queue after which the second is polled: it holds 512
 	parkedLimit   = 64   // blocks that no key opens, per contact
+	queueBurst    = 4    // new queues of a contact followed at once, per slot
 	resealLimit   = 6    // automatic repeats of one frame
 	standingLimit = 14   // push subscriptions
 	otherLimit    = 10   // senders and polls at once
@@ -51,32 +53,33 @@ const (
 
 func timingOf(lab bool) timing {
 	t := timing{
-		secondCopy: 4 * time.Second,
-		gapHold:    5 * time.Second,
-		listGap:    30 * time.Second,
-		pollMin:    10 * time.Minute,
-		pollMax:    20 * time.Minute,
-		ackMin:     2 * time.Second,
-		ackMax:     30 * time.Second,
-		ackGap:     10 * time.Second,
-		hedge:      3 * time.Second,
-		hedgeMore:  10 * time.Second,
-		retryMin:   2 * time.Second,
-		retryMax:   60 * time.Second,
-		quotaMin:   time.Minute,
-		quotaMax:   6 * time.Hour,
-		claimWait:  10 * time.Minute,
-		repeats:    [3]time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour},
-		reseal:     5 * time.Minute,
-		resealGap:  10 * time.Minute,
-		expire:     21 * 24 * time.Hour,
-		oldKeep:    24 * time.Hour,
-		parkKeep:   7 * 24 * time.Hour,
-		idleSend:   10 * time.Minute,
-		renewMin:   45 * time.Minute,
-		renewMax:   75 * time.Minute,
-		maintain:   time.Minute,
-		openMail:   20 * time.Second,
+		secondCopy:  4 * time.Second,
+		gapHold:     5 * time.Second,
+		listGap:     30 * time.Second,
+		pollMin:     10 * time.Minute,
+		pollMax:     20 * time.Minute,
+		ackMin:      2 * time.Second,
+		ackMax:      30 * time.Second,
+		ackGap:      10 * time.Second,
+		hedge:       3 * time.Second,
+		hedgeMore:   10 * time.Second,
+		retryMin:    2 * time.Second,
+		retryMax:    60 * time.Second,
+		quotaMin:    time.Minute,
+		quotaMax:    6 * time.Hour,
+		claimWait:   10 * time.Minute,
+		repeats:     [3]time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour},
+		reseal:      5 * time.Minute,
+		resealGap:   10 * time.Minute,
+		expire:      21 * 24 * time.Hour,
+		oldKeep:     24 * time.Hour,
+		parkKeep:    7 * 24 * time.Hour,
+		idleSend:    10 * time.Minute,
+		renewMin:    45 * time.Minute,
+		renewMax:    75 * time.Minute,
+		queueFollow: time.Hour,
+		maintain:    time.Minute,
+		openMail:    20 * time.Second,
 	}
 	if !lab {
 		return t
@@ -85,7 +88,7 @@ func timingOf(lab bool) timing {
 		&t.secondCopy, &t.listGap, &t.pollMin, &t.pollMax, &t.ackMin, &t.ackMax, &t.ackGap,
 		&t.hedgeMore, &t.retryMin, &t.retryMax, &t.quotaMin, &t.quotaMax, &t.claimWait,
 		&t.repeats[0], &t.repeats[1], &t.repeats[2], &t.reseal, &t.resealGap, &t.oldKeep, &t.parkKeep,
-		&t.maintain, &t.idleSend, &t.renewMin, &t.renewMax,
+		&t.maintain, &t.queueFollow, &t.idleSend, &t.renewMin, &t.renewMax,
 	} {
 		*d /= 10
 	}
