@@ -58,6 +58,8 @@ type contact struct {
 	ack      []byte    // inner block of a pure acknowledgement for the writer
 	ackAt    time.Time // when the next one is due; zero: none
 	ackLast  time.Time
+	ackAgain time.Time // when a repeated block was last acknowledged again
+	stalled  bool      // it was logged that the contact withholds a post-quantum step
 	controls time.Time // when the session is next asked for control messages
 	gapEnds  time.Time // when held messages stop waiting; zero: nothing waits
 	gapSince time.Time // since when a seq is missing; zero: none is
@@ -147,7 +149,7 @@ func (b *book) adopt(old *book) {
 	for id, c := range b.contacts {
 		if o, ok := old.contacts[id]; ok {
 			c.wakes = o.wakes
-			c.ackLast = o.ackLast
+			c.ackLast, c.ackAgain = o.ackLast, o.ackAgain
 			for i := range c.slots {
 				c.slots[i].rests, c.slots[i].fails, c.slots[i].reason = o.slots[i].rests, o.slots[i].fails, o.slots[i].reason
 			}

@@ -111,6 +111,7 @@ func isBadInput(err error) bool {
 func (t *turn) takeInner(c *contact, inner []byte) error {
 	hash := sha256.Sum256(inner)
 	if c.seen.hash(hash) {
+		t.repeated(c, inner)
 		return nil
 	}
 	if err := t.remember(c, hash, inner); err != nil {
@@ -128,6 +129,18 @@ func (t *turn) takeInner(c *contact, inner []byte) error {
 		return nil
 	}
 	return err
+}
+
+// repeated answers a block that came before: the contact may not know that it
+// arrived, since our acknowledgement was lost with a relay. Seldom, since a
+// relay could push a block again and again to see us answer (SPEC.md §5.5).
+func (t *turn) repeated(c *contact, inner []byte) {
+	kind, err := session.ParseInner(inner)
+	if err != nil || kind != session.InnerRatchet || c.session == nil || t.now.Sub(c.ackAgain) < t.m.timing().resealGap {
+		return
+	}
+	c.ackAgain = t.now
+	c.session.OweAck()
 }
 
 // remember keeps, of the last 4096 inner blocks of a contact, the hash and the

@@ -103,3 +103,53 @@ func TestContactWalksItsQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestRepeatedBlockIsAcknowledgedAgain repeats a block whose acknowledgement was
+// lost; a relay that pushes it again and again gets no answer to each.
+func TestRepeatedBlockIsAcknowledgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		m := alice.say(b, "once")
+		var inner []byte
+		err := alice.look(t.Context(), func(tn *turn) error {
+			for _, o := range tn.book.contacts[b].out {
+				if o.rec.Number == m.Seq {
+					inner = o.rec.Inner
+				}
+			}
+			return nil
+		})
+		if err != nil || inner == nil {
+			t.Fatal("no frame in the outbox", err)
+		}
+		eventually(t, time.Minute, "delivered", func() bool { return alice.message(b, m.ID).State == Delivered })
+		<-time.After(10 * time.Minute)
+		again := func() int {
+			before := w.count(mailbox.CmdSend)
+			err := bob.do(t.Context(), func(tn *turn) error {
+				c := tn.book.contacts[a]
+				tn.touch(c)
+				err := tn.takeInner(c, inner)
+				tn.oweAck(c)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(20 * time.Second)
+			return w.count(mailbox.CmdSend) - before
+		}
+		if n := again(); n != 1 {
+			t.Errorf("%d answers to a repeated block, want 1", n)
+		}
+		for range 2 {
+			if n := again(); n != 0 {
+				t.Errorf("%d answers to a block pushed again at once, want none", n)
+			}
+		}
+		bob.checkReceived(a, []string{"once"})
+	})
+}

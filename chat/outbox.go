@@ -265,6 +265,11 @@ func (t *turn) maintain(c *contact) error {
 	if c.session == nil {
 		return nil
 	}
+	if stalled := c.session.Stalled(); stalled != c.stalled {
+		if c.stalled = stalled; stalled {
+			t.m.log.Warn("pq stalled") // never who
+		}
+	}
 	tm := t.m.timing()
 	for _, seq := range sortedKeys(c.out) {
 		o := c.out[seq]

@@ -376,6 +376,10 @@ func (s *State) takeSync(got *Received) error {
 // sent to a peer that has shown itself alive.
 func (s *State) AckOwed() bool { return s.ackOwed || s.alive && s.out.syncDue() }
 
+// OweAck asks for one more acknowledgement, although nothing new came: the peer
+// repeated what was received, so it does not know.
+func (s *State) OweAck() { s.ackOwed = true }
+
 // SyncDue reports whether frames were given up that hold the peer's ack: call
 // SealAck when the peer shows a sign of life.
 func (s *State) SyncDue() bool { return s.out.syncDue() }
