@@ -359,9 +359,9 @@ func (u *user) start() {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	m.mu.Lock()
-	m.known.Name, m.known.Lab = "fake", u.w.lab
-	m.mu.Unlock()
+	if err := m.learn(context.Background(), "fake", u.w.lab); err != nil {
+		u.t.Fatal(err)
+	}
 	u.Messenger = m
 	u.net = &fakeNetwork{w: u.w, m: m, up: true, on: make(map[*fakeRoute]struct{})}
 	u.sub = m.Subscribe()
