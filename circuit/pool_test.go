@@ -173,9 +173,11 @@ func TestOnlyTheGuardSeesTheClient(t *testing.T) {
 		}
 		seen := 0
 		for _, r := range w.relays {
+			r.mu.Lock()
 			if r.seen[clientIP.String()] > 0 {
 				seen++
 			}
+			r.mu.Unlock()
 		}
 		if seen > 2 {
 			t.Fatalf("%d relays saw the client", seen)
