@@ -209,7 +209,7 @@ func TestPackageNamesKnown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := regexp.MustCompile("packageNames = .*\\(\\?:([a-z|]+)\\): ").FindSubmatch(src)
+		m := regexp.MustCompile(`packageNames = .*\(\?:([a-z|]+)\): `).FindSubmatch(src)
 		if m == nil {
 			t.Fatalf("%s: no list", file)
 		}
