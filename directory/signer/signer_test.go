@@ -354,9 +354,9 @@ func TestRestartKeepsRelays(t *testing.T) {
 			if got := listed(f.node); got != 5 {
 				t.Fatalf("%d listed before %v away", got, away)
 			}
+			_ = n.close(f, false)
 			before := f.signer.newest
 			ledger := f.signer.pages.ledger.Append(nil)
-			_ = n.close(f, false)
 			time.Sleep(away)
 			f = n.openFounder(nodeDir, signerDir)
 			if f.signer.newest.Hash() != before.Hash() && !f.signer.newest.Header.ValidAfter.After(before.Header.ValidAfter) {
