@@ -18,6 +18,10 @@ type Contact struct {
 	State        ContactState `json:"state"`
 	Verified     bool         `json:"verified"`
 	SafetyNumber string       `json:"safety_number"` // 12 groups of 5 digits; empty while unknown
+
+	// Problem says in words why an invited contact will never answer; empty if
+	// nothing speaks against it.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Invite describes a one-time invite that a relay stores.

@@ -10,9 +10,12 @@ type HomeState struct {
 }
 
 // Inspect looks at a home directory without changing it. A directory that does
-// not exist is an empty home. It fails if files are damaged or may be read by
-// others.
+// not exist is an empty home. It fails with ErrHomeOpen if others may
+// read it, or with an Error of kind io if a file is damaged.
 func Inspect(home string) (HomeState, error) {
 	exists, passphrase, err := store.Exists(home)
-	return HomeState{Exists: exists, Encrypted: passphrase, HasNetwork: exists}, err
+	if err != nil {
+		return HomeState{}, homeError(err)
+	}
+	return HomeState{Exists: exists, Encrypted: passphrase, HasNetwork: exists}, nil
 }

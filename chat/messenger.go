@@ -22,6 +22,7 @@ import (
 var (
 	ErrPassphrase = errors.New("chat: the passphrase is missing or wrong")
 	ErrHomeInUse  = errors.New("chat: another process has this home open")
+	ErrHomeOpen   = errors.New("chat: others may read this home or a file in it")
 	ErrNoNetwork  = errors.New("chat: this home knows no network yet")
 )
 
@@ -138,6 +139,8 @@ func homeError(err error) error {
 		return fmt.Errorf("%w: %w", ErrPassphrase, err)
 	case errors.Is(err, store.ErrInUse):
 		return fmt.Errorf("%w: %w", ErrHomeInUse, err)
+	case errors.Is(err, store.ErrMode):
+		return fmt.Errorf("%w: %w", ErrHomeOpen, err)
 	}
 	return &Error{Kind: KindIO, Text: "cannot open the home: " + err.Error(), Hint: "look at the directory's owner and mode"}
 }
@@ -304,6 +307,14 @@ func shapeContact(c *contact) Contact {
 		c.safety = c.session.SafetyNumber()
 	}
 	shape.SafetyNumber = c.safety
+	if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
+		shape.Problem = map[string]string{
+			KindInviteUsed: "the invite was used by somebody else", KindInviteExpired: "the invite has expired",
+		}[c.rec.Claim.Failed]
+		if shape.Problem == "" {
+			shape.Problem = "the invite did not work"
+		}
+	}
 	return shape
 }
 

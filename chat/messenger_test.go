@@ -591,6 +591,9 @@ func TestInviteErrors(t *testing.T) {
 		if _, err := eve.Send(t.Context(), e.ID, "?"); KindOf(err) != KindInviteUsed {
 			t.Errorf("send to a dead invite: %v", err)
 		}
+		if p := eve.contact(e.ID).Problem; p != "the invite was used by somebody else" {
+			t.Errorf("the contact's problem is %q", p)
+		}
 		if _, err := eve.Send(t.Context(), "c_nobody", "?"); KindOf(err) != KindNotFound {
 			t.Errorf("send to nobody: %v", err)
 		}

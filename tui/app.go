@@ -364,6 +364,7 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 			}
 		case chat.ErrorEvent:
 			a.notice = sanitizeLine(ev.Detail)
+			reload = true // a contact may have failed
 		case chat.Resync:
 			reload = true
 			for id, c := range a.conversations {

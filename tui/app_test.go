@@ -650,3 +650,18 @@ func BenchmarkView200x60(b *testing.B) {
 		a.View()
 	}
 }
+
+// TestFailedInviteIsNamed shows a contact whose invite somebody else used.
+func TestFailedInviteIsNamed(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.key("alt+3")
+	d.has("You may write at once")
+	f.contacts[2].Problem = "the invite was used by somebody else"
+	d.msg(contactsMsg{contacts: f.contacts})
+	d.has("the invite was used by somebody else.")
+	d.has("bob ! invite failed")
+	if strings.Contains(d.screen(), "You may write at once") {
+		t.Error("it still says that messages will be sent")
+	}
+}

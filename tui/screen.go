@@ -154,6 +154,8 @@ func (a *App) heading() string {
 // contactWord says what a contact is, in words.
 func contactWord(c chat.Contact) string {
 	switch {
+	case c.Problem != "":
+		return "! invite failed"
 	case c.State == chat.ContactInvited:
 		return "… invited"
 	case c.Verified:
@@ -172,6 +174,8 @@ func (a *App) drawContacts(w, h int) []string {
 		right := ""
 		if n := a.conversation(c.ID).unread; n > 0 {
 			right = fmt.Sprintf("%d new ", n)
+		} else if c.Problem != "" {
+			right = "failed "
 		} else if c.State == chat.ContactInvited {
 			right = "invited "
 		}
@@ -228,6 +232,9 @@ func (a *App) drawConversation(w, h int) []string {
 }
 
 func (a *App) emptyText() []string {
+	if p := a.selected().Problem; p != "" {
+		return []string{sanitizeLine(p) + ".", "", "Ask for a new invite."}
+	}
 	if a.selected().State == chat.ContactInvited {
 		return []string{"You may write at once; it is sent", "when your contact's relays answer."}
 	}

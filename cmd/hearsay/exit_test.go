@@ -46,4 +46,10 @@ func TestExitCodes(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("SIGTERM took %s", took)
 	}
+	if err := os.Chmod(dir+"/h", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if code := run("rpc", "--home", dir+"/h"); code != 7 {
+		t.Errorf("home that others may read: %d, want 7", code)
+	}
 }

@@ -85,6 +85,8 @@ func chatError(err error) error {
 		return program.Fail(program.ExitPassphrase, "give --passphrase-file with the right one; there is no recovery", chat.ErrPassphrase)
 	case errors.Is(err, chat.ErrHomeInUse):
 		return program.Fail(program.ExitHomeInUse, "stop the other process, or give another --home", chat.ErrHomeInUse)
+	case errors.Is(err, chat.ErrHomeOpen):
+		return program.Fail(program.ExitRefused, "chmod 700 the directory and 600 its files: keys lie there", err)
 	case errors.Is(err, chat.ErrNoNetwork):
 		return program.Fail(program.ExitUsage, "give --network with the link of the network", chat.ErrNoNetwork)
 	case errors.As(err, &e):
