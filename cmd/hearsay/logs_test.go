@@ -32,7 +32,7 @@ func TestLogsRevealNothing(t *testing.T) {
 		t.Helper()
 		alice.must(nil, "message.send", map[string]any{"contact": atAlice, "text": text})
 		// How soon is the matter of other tests: in a network of five relays that
-		// one relay was the guard, a hop and a mailbox relay at once.
+		// one relay may have been guard, hop and mailbox relay at once.
 		bob.until("received", 150*time.Second, func() bool {
 			ms := bob.messages(atBob)
 			return len(ms) > 0 && ms[len(ms)-1].Text == text
