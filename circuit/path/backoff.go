@@ -24,9 +24,14 @@ type fault struct {
 
 // fail notes a failure: the longest wait doubles from one second to ten
 // minutes, and the wait is drawn uniformly below it, so that many clients do
-// not come back at once.
+// not come back at once. Attempts that began before the wait and end during it
+// say nothing new: many circuits fail together when one relay dies, and would
+// otherwise keep the relays before it away for minutes.
 func (b backoff) fail(rnd *rand.Rand, id directory.RelayID, now time.Time, divide time.Duration) {
 	f := b[id]
+	if now.Before(f.until) {
+		return
+	}
 	f.failures = min(f.failures+1, 16)
 	longest := min(backoffMax, backoffMin<<f.failures)
 	wait := backoffMin + time.Duration(rnd.Int64N(int64(longest-backoffMin)+1))

@@ -315,9 +315,11 @@ func TestBackoff(t *testing.T) {
 		s := New(testNetwork, divide > 1, newRand(2))
 		id := relayID(1)
 		longest := time.Duration(0)
+		now := t0
 		for range 1000 {
-			s.Failed(id, t0)
-			wait := s.Until(id).Sub(t0)
+			s.Failed(id, now) // as soon as it may be tried again
+			wait := s.Until(id).Sub(now)
+			now = s.Until(id)
 			if wait < backoffMin/divide || wait > backoffMax/divide {
 				t.Fatalf("wait %v", wait)
 			}
@@ -334,6 +336,31 @@ func TestBackoff(t *testing.T) {
 		if wait := s.Until(id).Sub(t0); wait > 2*time.Second/divide {
 			t.Fatalf("first wait %v", wait)
 		}
+	}
+}
+
+// TestFailuresTogetherCountOnce lets one relay of five die under many circuits
+// at once: each failure blames it and the honest relay before it, and the
+// network must not be out of reach for longer than one failure costs.
+func TestFailuresTogetherCountOnce(t *testing.T) {
+	list := relays(5)
+	s := selector(3, list)
+	g, err := s.Guard(t0, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		for _, r := range list {
+			if r.ID != g.ID {
+				s.Failed(r.ID, t0)
+			}
+		}
+	}
+	if _, err := s.Path(t0, none); err == nil {
+		t.Fatal("relays that have just failed are used")
+	}
+	if _, err := s.Path(t0.Add(2*time.Second), none); err != nil {
+		t.Errorf("no path two seconds after failures that came together: %v", err)
 	}
 }
 

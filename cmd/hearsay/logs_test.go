@@ -31,9 +31,7 @@ func TestLogsRevealNothing(t *testing.T) {
 	talk := func(text string) {
 		t.Helper()
 		alice.must(nil, "message.send", map[string]any{"contact": atAlice, "text": text})
-		// How soon is the matter of other tests: in a network of five relays that
-		// one relay may have been guard, hop and mailbox relay at once.
-		bob.until("received", 150*time.Second, func() bool {
+		bob.until("received", 60*time.Second, func() bool {
 			ms := bob.messages(atBob)
 			return len(ms) > 0 && ms[len(ms)-1].Text == text
 		})
