@@ -300,11 +300,17 @@ func TestMessageSurvivesAHostileRelay(t *testing.T) {
 			held = nil
 			var target atomic.Pointer[directory.RelayID]
 			var touched atomic.Int32
+			var mu sync.Mutex // guards what change keeps between two batches
 			var net *lab.Network
 			cfg := lab.Config{Relays: 8, Lab: true, InsecureTamper: func(i int) func(relay.Way, []byte) []byte {
 				return func(way relay.Way, cells []byte) []byte {
 					id := target.Load()
-					if way != relay.ToNextHop || id == nil || net.Relays()[i].ID() != *id || int(touched.Load()) >= k.cells {
+					if way != relay.ToNextHop || id == nil || net.Relays()[i].ID() != *id {
+						return cells
+					}
+					mu.Lock() // the relay carries several circuits
+					defer mu.Unlock()
+					if int(touched.Load()) >= k.cells {
 						return cells
 					}
 					touched.Add(1)
