@@ -75,7 +75,7 @@ func (c *benchClient) close() { c.endpoint.Close() }
 
 // benchCircuit is a three-hop circuit.
 type benchCircuit struct {
-	s     *quic.Stream
+	s     *link.Stream
 	onion onion.Client
 	in    [cell.Size]byte
 }

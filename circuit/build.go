@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"hearsay/circuit/cell"
 	"hearsay/circuit/link"
 	"hearsay/circuit/path"
@@ -266,7 +264,7 @@ func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task) 
 }
 
 // first shakes hands with the guard, before the goroutines of the circuit run.
-func (c *Circuit) first(s *quic.Stream, guard *directory.Relay) error {
+func (c *Circuit) first(s *link.Stream, guard *directory.Relay) error {
 	h, create, err := c.handshake(guard, 0)
 	if err != nil {
 		return err
@@ -297,7 +295,7 @@ func (c *Circuit) first(s *quic.Stream, guard *directory.Relay) error {
 	}
 }
 
-func readFull(s *quic.Stream, b []byte) error {
+func readFull(s *link.Stream, b []byte) error {
 	for n := 0; n < len(b); {
 		k, err := s.Read(b[n:])
 		if n += k; err != nil && n < len(b) {

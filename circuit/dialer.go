@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/quic-go/quic-go"
-
 	"hearsay/circuit/link"
 	"hearsay/directory"
 	"hearsay/directory/gossip"
@@ -70,7 +68,7 @@ func (d *dialer) leave(l *link.Link, id directory.RelayID) {
 
 // requestStream is a QUIC stream whose Close ends both directions.
 type requestStream struct {
-	*quic.Stream
+	*link.Stream
 	once  sync.Once
 	leave func()
 }

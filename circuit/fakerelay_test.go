@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"hearsay/circuit"
@@ -163,7 +162,7 @@ func (w *world) start(n byte) *fakeRelay {
 		Conn:     &wire{w.socket(r.addr.Addr(), r.addr.Port()), &r.silent, &w.loss},
 		Handlers: map[link.Kind]link.Handler{
 			link.KindCircuit: r.serve,
-			link.KindRequest: func(_ context.Context, _ *link.Link, s *quic.Stream) { _, _ = io.Copy(s, s); _ = s.Close() },
+			link.KindRequest: func(_ context.Context, _ *link.Link, s *link.Stream) { _, _ = io.Copy(s, s); _ = s.Close() },
 		},
 	})
 	if err != nil {
@@ -182,8 +181,8 @@ func (w *world) start(n byte) *fakeRelay {
 type fakeHop struct {
 	r     *fakeRelay
 	layer *onion.Layer
-	prev  *quic.Stream
-	next  *quic.Stream
+	prev  *link.Stream
+	next  *link.Stream
 
 	mu       sync.Mutex // sealing and writing to prev
 	received int
@@ -196,7 +195,7 @@ func (r *fakeRelay) open() int {
 	return len(r.hops)
 }
 
-func reset(s *quic.Stream) {
+func reset(s *link.Stream) {
 	if s != nil {
 		s.CancelRead(0)
 		s.CancelWrite(0)
@@ -204,7 +203,7 @@ func reset(s *quic.Stream) {
 }
 
 // serve answers CREATE and then all messages.
-func (r *fakeRelay) serve(ctx context.Context, l *link.Link, s *quic.Stream) {
+func (r *fakeRelay) serve(ctx context.Context, l *link.Link, s *link.Stream) {
 	h := &fakeHop{r: r, prev: s, allowed: cell.CreditInitial}
 	defer reset(s)
 	stop := context.AfterFunc(ctx, func() { reset(s) })
@@ -383,7 +382,7 @@ func (h *fakeHop) reply(m cell.Message) error {
 	return err
 }
 
-func readMessage(s *quic.Stream, t cell.Type) ([]byte, error) {
+func readMessage(s *link.Stream, t cell.Type) ([]byte, error) {
 	a := cell.Assembler{Type: t}
 	b := make([]byte, cell.Size)
 	for {
@@ -396,7 +395,7 @@ func readMessage(s *quic.Stream, t cell.Type) ([]byte, error) {
 	}
 }
 
-func writeMessage(s *quic.Stream, t cell.Type, msg []byte) error {
+func writeMessage(s *link.Stream, t cell.Type, msg []byte) error {
 	b := make([]byte, 2*cell.Size)
 	cell.PutFragments(b[:cell.Size], b[cell.Size:], t, msg)
 	_, err := s.Write(b)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/quic-go/quic-go"
-
 	"hearsay/circuit/link"
 	"hearsay/directory"
 	"hearsay/directory/gossip"
@@ -35,7 +33,7 @@ func (d *dialer) open(ctx context.Context, p gossip.Peer, k link.Kind) (gossip.S
 
 // openStream gets the link to a node and opens a stream on it. A link that
 // began to drain in between is replaced once.
-func openStream(ctx context.Context, dial func(context.Context, link.Target) (*link.Link, error), t link.Target, k link.Kind) (*link.Link, *quic.Stream, error) {
+func openStream(ctx context.Context, dial func(context.Context, link.Target) (*link.Link, error), t link.Target, k link.Kind) (*link.Link, *link.Stream, error) {
 	for try := 0; ; try++ {
 		l, err := dial(ctx, t)
 		if err != nil {
@@ -54,7 +52,7 @@ func openStream(ctx context.Context, dial func(context.Context, link.Target) (*l
 }
 
 // linkStream is a stream on a link as gossip wants it.
-type linkStream struct{ *quic.Stream }
+type linkStream struct{ *link.Stream }
 
 // Close ends both directions.
 func (s linkStream) Close() error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/quic-go/quic-go"
-
 	"hearsay/circuit/link"
 	"hearsay/directory"
 	"hearsay/directory/gossip"
@@ -15,12 +13,12 @@ import (
 func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 	quotas := &quotas{of: make(map[*link.Link]*gossip.Quota)}
 	return map[link.Kind]link.Handler{
-		link.KindGossip: func(ctx context.Context, l *link.Link, s *quic.Stream) {
+		link.KindGossip: func(ctx context.Context, l *link.Link, s *link.Stream) {
 			if id, _, proven := l.Peer(); proven {
 				g.ServeGossip(ctx, id, linkStream{s}) // what ends it is the peer's business
 			}
 		},
-		link.KindRequest: func(ctx context.Context, l *link.Link, s *quic.Stream) {
+		link.KindRequest: func(ctx context.Context, l *link.Link, s *link.Stream) {
 			var q *gossip.Quota // none for listed relays
 			if !isListed(g.Views().Current(), l) {
 				q = quotas.get(l)

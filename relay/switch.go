@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quic-go/quic-go"
 	"golang.org/x/time/rate"
 
 	"hearsay/circuit/cell"
@@ -113,7 +112,7 @@ func (sw *Switch) Run(ctx context.Context) error {
 
 // ServeCircuit serves a circuit stream that a peer opened, until it ends. It
 // is the link.Handler for circuit streams.
-func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *quic.Stream) {
+func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *link.Stream) {
 	sw.serve(ctx, l, func() *peer {
 		id, role, proven := l.Peer()
 		if !proven {

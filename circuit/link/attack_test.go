@@ -132,14 +132,14 @@ func TestUnknownStreamKindIsReset(t *testing.T) {
 			if !wasReset(s) {
 				t.Errorf("kind %#x was not reset", k)
 			}
-			reset(s)
+			reset(s.Stream)
 		}
 		roundTrip(t, l, KindCircuit)
 	})
 }
 
 // wasReset reads from a stream and reports whether the peer reset it.
-func wasReset(s *quic.Stream) bool {
+func wasReset(s *Stream) bool {
 	var se *quic.StreamError
 	_, err := s.Read(make([]byte, 1))
 	return errors.As(err, &se) && se.Remote && se.ErrorCode == 0
@@ -355,7 +355,7 @@ func TestAttackTooManyStreams(t *testing.T) {
 		c := w.start("c", "2.0.0.1", RoleClient, nil)
 		w.list(a)
 		l := w.link(c, a)
-		var open []*quic.Stream
+		var open []*Stream
 		for _, k := range []Kind{KindRequest, KindRequest, KindRequest} {
 			s, err := l.Open(w.ctx(time.Second), k)
 			if err != nil {
@@ -415,14 +415,14 @@ func TestStalledStreamsBlockNoOther(t *testing.T) {
 		release := make(chan struct{})
 		a := w.start("a", "1.0.0.1", RoleRelay, func(c *Config) {
 			echo := c.Handlers[KindCircuit]
-			stall := func(ctx context.Context, l *Link, s *quic.Stream) {
+			stall := func(ctx context.Context, l *Link, s *Stream) {
 				select {
 				case <-release:
 				case <-ctx.Done():
 				}
 			}
 			c.Handlers[KindRequest] = stall
-			c.Handlers[KindCircuit] = func(ctx context.Context, l *Link, s *quic.Stream) {
+			c.Handlers[KindCircuit] = func(ctx context.Context, l *Link, s *Stream) {
 				var b [2]byte
 				if _, err := s.Peek(b[:]); err == nil && b[1] == 0xff {
 					stall(ctx, l, s)

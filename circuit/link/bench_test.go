@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quic-go/quic-go"
 
 	"hearsay/circuit/cell"
 	"hearsay/directory"
@@ -25,7 +24,7 @@ func BenchmarkLink(b *testing.B) {
 			a := w.relay("a", "")
 			z := w.start("z", "", RoleRelay, func(c *Config) {
 				c.Conn = w.socket("", 0)
-				c.Handlers[KindCircuit] = func(_ context.Context, _ *Link, s *quic.Stream) {
+				c.Handlers[KindCircuit] = func(_ context.Context, _ *Link, s *Stream) {
 					n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, s, make([]byte, 32*cell.Size))
 					done <- n
 				}

@@ -120,7 +120,7 @@ func (l *Link) Streams() int {
 //
 // A stream counts as open until both its directions have ended, for which the
 // endpoint uses SetReceiveFinalSizeCallback; the caller must not.
-func (l *Link) Open(ctx context.Context, k Kind) (*quic.Stream, error) {
+func (l *Link) Open(ctx context.Context, k Kind) (*Stream, error) {
 	if !l.dialed && !l.relay {
 		return nil, ErrClosed // its streams would not fit the connection window
 	}
@@ -136,14 +136,15 @@ func (l *Link) Open(ctx context.Context, k Kind) (*quic.Stream, error) {
 		return nil, ErrClosed
 	}
 	l.watch(s)
+	st := &Stream{Stream: s, link: l, kind: k}
 	if k == KindCircuit {
-		return s, nil
+		return st, nil
 	}
 	if _, err := s.Write([]byte{byte(k)}); err != nil {
 		reset(s)
 		return nil, ErrClosed
 	}
-	return s, nil
+	return st, nil
 }
 
 // watch calls removeStream when both directions of a stream of ours are over.

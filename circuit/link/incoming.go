@@ -159,7 +159,7 @@ func (l *Link) serve(s *quic.Stream) {
 			return
 		}
 	}
-	handler(l.conn.Context(), l, s)
+	handler(l.conn.Context(), l, &Stream{Stream: s, link: l, kind: k})
 }
 
 // allowed reports whether the peer may use the kind at all (SPEC.md §4).

@@ -24,8 +24,6 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/quic-go/quic-go"
-
 	"hearsay/directory"
 )
 
@@ -69,7 +67,7 @@ type Identity struct {
 // Handler serves one stream that a peer opened. Its context ends with the link.
 // When the handler returns, the endpoint stops reading, and resets the sending
 // side unless the handler closed it. Handlers run in their own goroutines.
-type Handler func(ctx context.Context, l *Link, s *quic.Stream)
+type Handler func(ctx context.Context, l *Link, s *Stream)
 
 // Config configures an Endpoint. The zero value of an optional field means
 // what its comment says.

@@ -133,7 +133,7 @@ type seen struct {
 
 // echo answers all bytes until the end of the stream, which it then ends too.
 func (n *node) echo(k Kind) Handler {
-	return func(ctx context.Context, l *Link, s *quic.Stream) {
+	return func(ctx context.Context, l *Link, s *Stream) {
 		id, role, proven := l.Peer()
 		n.seen <- seen{k, l, id, role, proven}
 		if _, err := io.Copy(s, s); err == nil {

@@ -1,0 +1,53 @@
+package link
+
+import (
+	"fmt"
+	"time"
+)
+
+// Profile is how a client's link is shaped. There are only these four, since
+// the profile of a link is visible to whoever watches it.
+type Profile byte
+
+// The profiles (SPEC.md §8).
+const (
+	Off    Profile = 0 // no shaping; padding only where the link is idle
+	Saver  Profile = 1 // one cell each way per 5 s
+	Normal Profile = 2 // one cell each way per 2 s
+	Fast   Profile = 3 // one cell each way per second
+)
+
+var profiles = [...]struct {
+	name string
+	tick time.Duration
+}{
+	Off:    {"off", time.Second},
+	Saver:  {"saver", 5 * time.Second},
+	Normal: {"normal", 2 * time.Second},
+	Fast:   {"fast", time.Second},
+}
+
+// Valid reports whether p is one of the four profiles.
+func (p Profile) Valid() bool { return int(p) < len(profiles) }
+
+// Tick returns the time between two cells. Waits that the design counts in
+// ticks use it; in the profile Off, which has no ticks, one counts as a second.
+func (p Profile) Tick() time.Duration { return profiles[p].tick }
+
+// String returns the name that people choose the profile by.
+func (p Profile) String() string {
+	if !p.Valid() {
+		return fmt.Sprintf("profile %d", byte(p))
+	}
+	return profiles[p].name
+}
+
+// ParseProfile returns the profile of a name.
+func ParseProfile(name string) (Profile, error) {
+	for i, p := range profiles {
+		if p.name == name {
+			return Profile(i), nil
+		}
+	}
+	return 0, fmt.Errorf("link: no cover profile %q; there are off, saver, normal and fast", name)
+}
