@@ -132,7 +132,7 @@ func TestUnknownStreamKindIsReset(t *testing.T) {
 			if !wasReset(s) {
 				t.Errorf("kind %#x was not reset", k)
 			}
-			reset(s.Stream)
+			reset(s)
 		}
 		roundTrip(t, l, KindCircuit)
 	})

@@ -361,8 +361,14 @@ func (l *Link) finish(why error) {
 	}
 }
 
+// canceler is a *quic.Stream or a *Stream.
+type canceler interface {
+	CancelRead(quic.StreamErrorCode)
+	CancelWrite(quic.StreamErrorCode)
+}
+
 // reset ends both directions of a stream without a reason. It is idempotent.
-func reset(s *quic.Stream) {
+func reset(s canceler) {
 	s.CancelWrite(0)
 	s.CancelRead(0)
 }
