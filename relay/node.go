@@ -50,6 +50,9 @@ type NodeConfig struct {
 	InsecureNoRateLimits bool
 	InsecureTamper       func(way Way, cells []byte) []byte
 	Trace                Trace
+	// InsecureServeRequest serves the directory streams of circuits in place of
+	// the directory, as a source and a sink of bytes. Nil: the directory does.
+	InsecureServeRequest func(ctx context.Context, s gossip.Stream) error
 
 	Log *slog.Logger // nil: discard
 }
@@ -237,12 +240,16 @@ func (n *Node) prepare() error {
 	if err != nil {
 		return err
 	}
+	serveRequest := n.gossip.ServeRequest
+	if n.cfg.InsecureServeRequest != nil {
+		serveRequest = n.cfg.InsecureServeRequest
+	}
 	n.sw = NewSwitch(SwitchConfig{
 		Network: n.chain.ID(), ID: n.ID(), Views: n.views,
 		OnionKeys:            func() []onion.OnionKey { return *n.onionKeys.Load() },
 		Dial:                 func(ctx context.Context, t link.Target) (*link.Link, error) { return n.endpoint.Link(ctx, t) },
 		Service:              mailboxService{n.mailbox},
-		ServeRequest:         n.gossip.ServeRequest,
+		ServeRequest:         serveRequest,
 		InsecureNoRateLimits: n.cfg.InsecureNoRateLimits,
 		InsecureTamper:       n.cfg.InsecureTamper,
 		Trace:                n.cfg.Trace,
