@@ -40,6 +40,8 @@ type Endpoint struct {
 	// that it calls one after the other.
 	asRelay *directory.Relay
 
+	profile atomic.Uint32 // Profile of a client's links
+
 	mu       sync.Mutex
 	closed   bool
 	draining bool
@@ -58,6 +60,7 @@ func New(cfg Config) (*Endpoint, error) {
 		byID:  make(map[[16]byte]*Link),
 		dials: make(map[dialKey]*dial),
 	}
+	e.SetProfile(cfg.Profile)
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -91,6 +91,10 @@ type Config struct {
 	// others.
 	ListenPacket func() (net.PacketConn, error)
 
+	// Profile shapes the links of a client from their beginning; see SetProfile.
+	// Zero: Off. Unused by others.
+	Profile Profile
+
 	// Handlers serve incoming streams by kind; a kind without one is reset.
 	Handlers map[Kind]Handler
 

