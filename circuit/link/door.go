@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -36,6 +37,8 @@ type door struct {
 	lab      bool // no limits per prefix
 	newConns *rate.Limiter
 
+	offenders offenders
+
 	mu         sync.Mutex
 	closed     bool // draining: nobody comes in any more
 	links      int  // accepted, handshakes in flight included
@@ -56,11 +59,14 @@ type prefixState struct {
 // visit is the account of one accepted connection.
 type visit struct {
 	d      *door
-	prefix netip.Prefix
-	state  *prefixState     // nil in lab networks
+	prefix netip.Prefix // none in lab networks
+	state  *prefixState // nil in lab networks
+	born   time.Time
 	relay  *directory.Relay // whose address it came from and whose limits it got, or nil
 
 	creds *credentials // shown in the handshake; set before it completes
+
+	conduct conduct // guarded by d.offenders.mu
 
 	// Guarded by d.mu.
 	pending bool // counted in state.pending, else in state.links
@@ -104,7 +110,7 @@ func (d *door) enter(ctx context.Context, a netip.AddrPort, proven bool, relay *
 	if d.closed || d.links >= maxLinks {
 		return nil, errRefused
 	}
-	v := &visit{d: d, relay: relay, shaking: true}
+	v := &visit{d: d, relay: relay, shaking: true, born: time.Now()}
 	if !d.lab {
 		v.prefix = prefixOf(a.Addr())
 		v.state = d.prefixLocked(v.prefix)
