@@ -138,7 +138,7 @@ func (v *vegas) adapt(sealed uint64, now time.Duration) {
 	}
 	v.probing, v.probeFrom, v.probeMin, v.probeLeft = true, sealed, 0, probeTrips
 	v.before = v.window
-	v.window = min(v.window, max(Min, v.holds(trip)*3/4/Step*Step))
+	v.window = min(v.window, max(Min, v.holds(trip)*7/8/Step*Step))
 }
 
 // probed takes a round trip of the small window.
