@@ -200,5 +200,9 @@ func (e *Endpoint) greet(ctx context.Context, l *Link) (*Link, error) {
 		l.Close()
 		return nil, ErrClosed
 	}
+	if l.target.wanted != nil && !l.target.wanted() {
+		l.Close()
+		return nil, ErrUnwanted
+	}
 	return e.register(l), nil
 }

@@ -56,6 +56,8 @@ type Target struct {
 	Partial bool              // ID holds 16 bytes, as a bootstrap names them
 	LinkKey [32]byte          // pinned TLS leaf key; zero: any leaf, then a LINK_HELLO proof is required
 	Addrs   []netip.AddrPort  // tried in order
+
+	wanted func() bool // of Redial
 }
 
 // Identity are the keys of a node that others know. Clients have none.
@@ -117,4 +119,5 @@ var (
 	ErrWrongKey    = errors.New("link: the peer does not hold the expected key")
 	ErrWrongNet    = errors.New("link: the peer belongs to another network")
 	ErrDraining    = errors.New("link: the link takes no new streams")
+	ErrUnwanted    = errors.New("link: the link is not wanted any more") // of Redial
 )
