@@ -488,7 +488,8 @@ func TestSlowNextHop(t *testing.T) {
 			for c.send(1, cell.Message{Command: cell.Drop}) == nil {
 			}
 		}()
-		advance(stallRelay - 2*time.Second)
+		patience := stallRelay + 2*stallHop // two hops behind this one may stall first
+		advance(patience - 2*time.Second)
 		m.expectCircuits(1, 1)
 		advance(5 * time.Second)
 		m.expectCircuits(0, 0)

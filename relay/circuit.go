@@ -92,11 +92,12 @@ type circuit struct {
 
 	downLimit *rate.Limiter // backward goroutine
 
-	mu      sync.Mutex
-	next    stream                    // set at the end of an extension
-	out     *cellReader               // of next; backward goroutine reads it
-	streams map[uint16]*serviceStream // open service streams
-	ended   map[uint16]struct{}       // ids used up; late messages are dropped
+	mu        sync.Mutex
+	next      stream                    // set at the end of an extension
+	nextRelay directory.RelayID         // whose stream next is
+	out       *cellReader               // of next; backward goroutine reads it
+	streams   map[uint16]*serviceStream // open service streams
+	ended     map[uint16]struct{}       // ids used up; late messages are dropped
 }
 
 func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
@@ -134,6 +135,9 @@ func (c *circuit) run() error {
 	if err == nil {
 		c.wg.Go(c.backward)
 		err = c.forward()
+	}
+	if state(c.state.Load()) != stateClosed { // else somebody else ended it
+		c.peer.judge(err)
 	}
 	c.close()
 	c.wg.Wait()

@@ -74,12 +74,15 @@ func (c *circuit) connect(id directory.RelayID, create []byte) (stream, []byte, 
 	if !ok {
 		return nil, nil, cell.FailUnknown
 	}
+	if c.sw.backoff.refuses(id, time.Now()) {
+		return nil, nil, cell.FailUnreachable
+	}
 	next, code := c.sw.open(c.ctx, r)
 	if code != 0 {
 		return nil, nil, code
 	}
 	c.mu.Lock()
-	c.next = next
+	c.next, c.nextRelay = next, id
 	c.mu.Unlock()
 	if state(c.state.Load()) == stateClosed {
 		reset(next)

@@ -60,10 +60,16 @@ const (
 
 	// A writer blocked longer than this is stalled (SPEC.md §5.2). Towards a
 	// client the relay acts first, towards a relay that relay should.
-	stallRefuse  = 2 * time.Second
-	stallClient  = 10 * time.Second
-	stallRelay   = 15 * time.Second
-	janitorEvery = time.Second
+	stallRefuse = 2 * time.Second
+	stallClient = 10 * time.Second
+	stallRelay  = 15 * time.Second
+	// stallHop is added for each hop between this one and the one that would
+	// stall first, so that it acts first: no relay shall be blamed for what is
+	// behind it.
+	stallHop = 2 * time.Second
+	// stallChargeEvery is how often a link is charged for stalls at most.
+	stallChargeEvery = time.Minute
+	janitorEvery     = time.Second
 
 	// Bytes of cells on links of clients, each way.
 	circuitByteRate, circuitByteBurst = 2 << 20, 4 << 20

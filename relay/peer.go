@@ -1,14 +1,24 @@
 package relay
 
 import (
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"hearsay/circuit/cell"
+	"hearsay/circuit/onion"
 	"hearsay/directory"
 )
+
+// doorkeeper is the door's account of a link, as *link.Link has it.
+type doorkeeper interface {
+	Offend()          // charges a breach that only the peer itself can have made
+	Refused() bool    // the peer may create no circuits
+	Received() uint64 // packets from the peer
+}
 
 // peer is the other end of a link, as the switch knows it.
 type peer struct {
@@ -22,8 +32,15 @@ type peer struct {
 	// stalled is set while a circuit of this client blocks its writer; it may
 	// not create more.
 	stalled atomic.Bool
+	// door is nil for listed relays, to which nothing is charged, and in tests.
+	door doorkeeper
 
-	jobs []job // guarded by workers.mu
+	// Of the janitor.
+	received uint64    // packets when the stall was noticed
+	charged  time.Time // last stall that was charged
+
+	jobs   []job // guarded by workers.mu
+	recent int   // CREATEs served lately; guarded by workers.mu
 }
 
 func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan struct{}, unlimited bool) *peer {
@@ -40,9 +57,61 @@ func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan
 	return p
 }
 
-// mayCreate takes a token for one CREATE.
+// mayCreate takes a token for one CREATE. The link takes streams up no faster
+// than this, so who runs out of tokens got around it.
 func (p *peer) mayCreate() bool {
-	return !p.stalled.Load() && (p.create == nil || p.create.Allow())
+	if p.stalled.Load() || p.door != nil && p.door.Refused() {
+		return false
+	}
+	if p.create == nil || p.create.Allow() {
+		return true
+	}
+	p.offend()
+	return false
+}
+
+func (p *peer) offend() {
+	if p.door != nil {
+		p.door.Offend()
+	}
+}
+
+// offences are the ends of a circuit that only its client can have caused
+// (circuit/link/SPEC.md §6.1).
+var offences = []error{errProtocol, errTooMuch, errCredit, errSendMe, errTrim, cell.ErrFormat, onion.ErrLayer}
+
+// judge charges the end of a circuit to the client, if it is to blame: err is
+// what its cells led to. Of a relay nothing is known by the cells that it
+// passes on.
+func (p *peer) judge(err error) {
+	if p.door == nil || errors.Is(err, onion.ErrHandshake) {
+		return
+	}
+	for _, offence := range offences {
+		if errors.Is(err, offence) {
+			p.offend()
+			return
+		}
+	}
+}
+
+// setStalled notes whether a circuit of the client is stalled. The janitor
+// alone calls it.
+func (p *peer) setStalled(now bool) {
+	if p.stalled.Swap(now) != now && now && p.door != nil {
+		p.received = p.door.Received()
+	}
+}
+
+// stallKilled charges a circuit that was closed since the client took nothing.
+// Who is not heard of has lost his network and is not to blame; all circuits of
+// a link stall together, so they count once. The janitor alone calls it.
+func (p *peer) stallKilled(now time.Time) {
+	if p.door == nil || p.door.Received() == p.received || now.Sub(p.charged) < stallChargeEvery {
+		return
+	}
+	p.charged = now
+	p.offend()
 }
 
 // pace waits until n bytes fit the limits, nil ones being none; it reports
@@ -66,4 +135,31 @@ func pace(n int, done <-chan struct{}, limits ...*rate.Limiter) bool {
 	case <-done:
 		return false
 	}
+}
+
+// stalledFor reports whether a write, which began at the tick since, is blocked
+// for too long. Where relays are in a row, the one next to whoever takes nothing
+// must act first (SPEC.md §5.2).
+func (c *circuit) stalledFor(since *atomic.Int64, way Way) bool {
+	at := since.Load()
+	return at != 0 && c.sw.clock.older(at, c.patience(way))
+}
+
+// patience may be called when CREATED is on its way.
+func (c *circuit) patience(way Way) time.Duration {
+	slot := time.Duration(c.slot)
+	switch {
+	case way == ToNextHop:
+		return stallRelay + max(0, cell.Slots-2-slot)*stallHop
+	case c.peer.relay:
+		return stallRelay + max(0, slot-1)*stallHop
+	}
+	return stallClient
+}
+
+// nextID returns the relay that the circuit was extended to, or zero.
+func (c *circuit) nextID() directory.RelayID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nextRelay
 }

@@ -56,6 +56,7 @@ type Switch struct {
 	clock   clock
 	workers *workers
 	echo    echoLimits
+	backoff backoff
 	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
 	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
 
@@ -122,7 +123,11 @@ func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *link.Stream
 		if v := sw.cfg.Views.Current(); v != nil && proven && role == link.RoleRelay {
 			_, listed = v.Relay(id)
 		}
-		return newPeer(id, listed, l.RemoteAddr(), l.Done(), sw.cfg.InsecureNoRateLimits)
+		p := newPeer(id, listed, l.RemoteAddr(), l.Done(), sw.cfg.InsecureNoRateLimits)
+		if !listed {
+			p.door = l
+		}
+		return p
 	}, s)
 }
 
@@ -211,9 +216,19 @@ func (sw *Switch) all() []*circuit {
 // sweep ends circuits that broke a time limit (SPEC.md §5), notes which
 // clients stall, and forgets links that are gone.
 func (sw *Switch) sweep() {
+	now := time.Now()
 	stalled := make(map[*peer]bool)
 	for _, c := range sw.all() {
-		if c.overdue() {
+		switch c.overdue() {
+		case overdueDown:
+			c.peer.stallKilled(now)
+			c.close()
+			continue
+		case overdueUp:
+			sw.backoff.stalled(c.nextID(), now)
+			c.close()
+			continue
+		case overdueTime:
 			c.close()
 			continue
 		}
@@ -224,7 +239,7 @@ func (sw *Switch) sweep() {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	for key, p := range sw.peers {
-		p.stalled.Store(stalled[p])
+		p.setStalled(stalled[p])
 		select {
 		case <-p.gone:
 			delete(sw.peers, key)
@@ -233,19 +248,32 @@ func (sw *Switch) sweep() {
 	}
 }
 
-// overdue reports whether the circuit has broken a time limit.
-func (c *circuit) overdue() bool {
+// overdue says which time limit a circuit has broken.
+type overdue int
+
+const (
+	inTime      overdue = iota
+	overdueTime         // age, idleness, or something incomplete
+	overdueUp           // the next hop takes nothing
+	overdueDown         // the client side takes nothing
+)
+
+// overdue returns the time limit that the circuit has broken, if any.
+func (c *circuit) overdue() overdue {
 	k := &c.sw.clock
-	patience := stallRelay
-	if !c.peer.relay {
-		patience = stallClient
-	}
-	if k.older(c.downSince.Load(), patience) || k.older(c.upSince.Load(), stallRelay) ||
-		k.older(c.born, ageTimeout) || k.older(c.active.Load(), idleTimeout) ||
-		k.older(c.in.began.Load(), partialTimeout) || k.older(c.extendSince.Load(), fragmentTimeout) {
-		return true
+	switch {
+	case c.stalledFor(&c.downSince, ToClientSide):
+		return overdueDown
+	case c.stalledFor(&c.upSince, ToNextHop):
+		return overdueUp
+	case k.older(c.born, ageTimeout) || k.older(c.active.Load(), idleTimeout) ||
+		k.older(c.in.began.Load(), partialTimeout) || k.older(c.extendSince.Load(), fragmentTimeout):
+		return overdueTime
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out != nil && k.older(c.out.began.Load(), partialTimeout)
+	if c.out != nil && k.older(c.out.began.Load(), partialTimeout) {
+		return overdueTime
+	}
+	return inTime
 }
