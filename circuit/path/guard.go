@@ -118,7 +118,7 @@ func (s *Selector) guardRelay(id directory.RelayID) *directory.Relay {
 func (s *Selector) guardRelays() []*directory.Relay {
 	var out []*directory.Relay
 	for _, g := range s.state.Guards {
-		if r := s.guardRelay(g.ID); r != nil {
+		if r := s.guardRelay(g.ID); r != nil && !g.Disabled {
 			out = append(out, r)
 		}
 	}
@@ -212,13 +212,28 @@ func (s *Selector) anyUp() bool {
 	return false
 }
 
-// GuardConfirmed notes that a circuit was built through a guard.
-func (s *Selector) GuardConfirmed(id directory.RelayID, now time.Time) {
+// GuardConfirmed notes that a circuit was built through a guard and asks
+// whether it may be used. If not, a better guard has its chance first: the
+// circuit is kept and GuardConfirmed called again at the time ask, or the
+// circuit is closed if that is zero.
+func (s *Selector) GuardConfirmed(id directory.RelayID, now time.Time) (use bool, ask time.Time) {
 	s.GuardAnswers(id)
 	if i := s.state.guard(id); i >= 0 && s.state.Guards[i].Confirmed.IsZero() {
 		s.state.Guards[i].Confirmed = s.past(now, confirmedLifetime/10)
 		s.dirty = true
 	}
+	return true, time.Time{}
+}
+
+// LikelyOffline notes a sign that this computer has no network: no address, no
+// route. For ten minutes no guard beyond the primaries is tried.
+func (s *Selector) LikelyOffline(now time.Time) { s.offlineAt = now }
+
+// Online notes that the network of this computer is back or another one: what
+// failed before says nothing about guards, and the first is tried first.
+func (s *Selector) Online() {
+	s.offlineAt = time.Time{}
+	clear(s.down)
 }
 
 // GuardIsUp reports whether a guard has not failed since it last answered.

@@ -15,6 +15,9 @@ const minRelays = 4
 // smallNetwork is the number of relays up to which diversity may be relaxed.
 const smallNetwork = 20
 
+// manyLittle is how many small changes are kept together.
+const manyLittle = 16
+
 // labDivide shortens the waits for relays in lab networks.
 const labDivide = 10
 
@@ -31,8 +34,9 @@ func (p Path) Has(id directory.RelayID) bool {
 // Error says why no path can be chosen. Waiting may help: for a new view, or
 // until Retry, if that is not zero.
 type Error struct {
-	Why   string // in words, for people
-	Retry time.Time
+	Why     string    // in words, for people
+	Retry   time.Time // when waiting may help; zero: with a new view
+	Consent bool      // the user may allow it, see Selector.Consent
 }
 
 func (e *Error) Error() string { return "path: " + e.Why }
@@ -48,11 +52,19 @@ type Selector struct {
 
 	view       *directory.View
 	fresh      directory.Freshness
+	consent    bool
 	guardWheel wheel
 	innerWheel wheel
 
-	down    map[directory.RelayID]guardFault
-	backoff backoff
+	down      map[directory.RelayID]guardFault
+	offlineAt time.Time // the last sign that the client has no network
+	backoff   backoff
+
+	building map[directory.RelayID]int // circuits past their first hop, by guard
+	warned   map[directory.RelayID]int // the threshold of path bias that was told
+	notices  []Notice
+	times    [profiles]buildTimes
+	little   int // changes that need not be kept at once
 }
 
 // New makes a Selector for a network. rnd must be unpredictable in earnest: it
@@ -63,6 +75,7 @@ func New(network directory.NetworkID, lab bool, rnd *rand.Rand) *Selector {
 		state: State{Network: network},
 		fresh: directory.Expired,
 		down:  map[directory.RelayID]guardFault{}, backoff: backoff{},
+		building: map[directory.RelayID]int{}, warned: map[directory.RelayID]int{},
 	}
 	if lab {
 		s.divide = labDivide
@@ -87,6 +100,9 @@ func (s *Selector) State() (st State, changed bool) {
 	st.Guards = append([]Guard(nil), s.state.Guards...)
 	st.Layer2 = append([]Layer2(nil), s.state.Layer2...)
 	changed, s.dirty = s.dirty, false
+	if changed {
+		s.little = 0
+	}
 	return st, changed
 }
 
@@ -98,6 +114,7 @@ func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now t
 		return
 	}
 	s.fresh = fresh
+	s.consent = s.consent && fresh == directory.Emergency
 	if s.view != view {
 		s.view = view
 		s.guardWheel = newWheel(view, eligibleGuard, func(r *directory.Relay) uint64 { return r.Guard })
@@ -116,6 +133,26 @@ func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now t
 	s.keepGuards(now)
 	s.keepLayer2(now)
 }
+
+// Consent gives or takes back the user's consent to build circuits from a
+// snapshot that is in the state Emergency, with the guards there are. It ends
+// with that state.
+func (s *Selector) Consent(given bool) {
+	s.consent = given && s.fresh == directory.Emergency
+}
+
+// changedALittle counts changes that are worth keeping only in numbers, so that
+// the state is not written for each circuit.
+func (s *Selector) changedALittle() {
+	s.little++
+	if s.little >= manyLittle {
+		s.dirty = true
+	}
+}
+
+// Settle makes the next State report the counts and times of the last circuits
+// as a change, too. It is called once at the end of a run.
+func (s *Selector) Settle() { s.dirty = s.dirty || s.little > 0 }
 
 // Path draws the hops of a circuit. x is the destination that the circuit will
 // be extended to, zero if there is none or it is not known yet; it is never
@@ -192,8 +229,8 @@ func (s *Selector) usable() error {
 		return &Error{Why: "there is no snapshot of the network yet"}
 	case s.fresh >= directory.Expired:
 		return &Error{Why: "the snapshot of the network is more than 7 days old"}
-	case s.fresh >= directory.Emergency:
-		return &Error{Why: "the snapshot of the network is more than 3 days old"}
+	case s.fresh >= directory.Emergency && !s.consent:
+		return &Error{Why: "the snapshot of the network is more than 3 days old; using it needs your consent", Consent: true}
 	}
 	n := 0
 	all := s.view.Relays()

@@ -9,7 +9,7 @@ import (
 	"hearsay/directory"
 )
 
-// Specification constants of the state (SPEC.md §6).
+// Specification constants of the state (SPEC.md §8).
 const (
 	stateVersion = 1
 	guardSize    = 32 + 4 + 4 + 4
@@ -35,6 +35,10 @@ type Guard struct {
 	Added     time.Time // when it was drawn, randomised into the past
 	Confirmed time.Time // when a circuit first worked, randomised likewise
 	Unlisted  time.Time // since when snapshots no longer list it as a guard
+
+	// Circuits past their first hop, for path bias; both are halved at times.
+	Worked, Failed uint16
+	Disabled       bool // by path bias: not used any more
 }
 
 // Layer2 is one remembered layer-2 guard.
