@@ -515,44 +515,6 @@ func TestCreateFloodOfOneLink(t *testing.T) {
 	})
 }
 
-func TestHandshakeQueueRefusesAtLoad(t *testing.T) {
-	w := newWorkers()
-	w.cost = 10 * time.Millisecond
-	p, q := &peer{}, &peer{}
-	n := 0
-	for w.submit(p, func(bool) {}) {
-		n++
-	}
-	if want := int(handshakeMaxDelay/w.cost) * w.n; n < want || n > want+w.n {
-		t.Errorf("queue takes %d handshakes, want about %d", n, want)
-	}
-	// Another link waits for one handshake of the first, not for all.
-	w.queued = 0
-	served := false
-	if !w.submit(q, func(bool) { served = true }) {
-		t.Fatal("refused")
-	}
-	w.one()
-	w.one()
-	if !served {
-		t.Error("a flooding link delays another one")
-	}
-}
-
-// TestOldHandshakesAreDropped leaves a CREATE waiting too long.
-func TestOldHandshakesAreDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorkers()
-		late := false
-		w.submit(&peer{}, func(l bool) { late = l })
-		advance(handshakeMaxAge + time.Second)
-		w.one()
-		if !late {
-			t.Error("answered after the client has given up")
-		}
-	})
-}
-
 // TestDoubleClose closes one circuit from many sides at once.
 func TestDoubleClose(t *testing.T) {
 	bubble(t, 3, nil, func(t *testing.T, m *memNet) {

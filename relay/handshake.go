@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"math/bits"
 	"runtime"
 	"sync"
 	"time"
@@ -9,30 +10,44 @@ import (
 
 // workers answers CREATE messages: a public-key operation of some hundred
 // microseconds, which must not be done on the goroutine of whoever asks for
-// it. Each link has a queue, served in turn, so that one link's flood delays
-// only itself.
+// it.
+//
+// Links take turns, and who asked for little lately comes first: the n-th
+// CREATE of a link waits for no more than the first 2n of any other, so that a
+// flood over many links delays those who make it, and nobody who builds a
+// circuit now and then (SPEC.md §4.3).
 type workers struct {
 	n    int
 	work chan struct{} // one token per queued job; workers wait on it
 
-	mu     sync.Mutex
-	turn   []*peer // links with queued jobs, in order of their turn
-	queued int
-	cost   time.Duration // moving average of one handshake
+	mu    sync.Mutex
+	turns [turns][]job  // by how much their links asked for, served in this order
+	cost  time.Duration // moving average of one handshake
 }
 
 type job struct {
+	p      *peer
 	queued time.Time
 	run    func(late bool)
 }
 
-// maxQueued bounds the queue whatever the handshakes cost.
-const maxQueued = 8192
+const (
+	// turns is the number of classes: 0, 1, 2–3, 4–7 ... CREATEs lately.
+	turns = 8
+	// maxQueued bounds a class and those before it, whatever handshakes cost.
+	maxQueued = 8192
+	// createMemory is the time in which half of what a link asked for is
+	// forgotten.
+	createMemory = 10 * time.Second
+	// relayShare is how much more a relay's link may ask for than a client's
+	// before it counts as asking for much.
+	relayShare = relayCreateRate / clientCreateRate
+)
 
 func newWorkers() *workers {
 	return &workers{
 		n:    max(1, runtime.GOMAXPROCS(0)-1),
-		work: make(chan struct{}, maxQueued), // never full: submit counts
+		work: make(chan struct{}, turns*maxQueued), // never full: submit counts
 		cost: handshakeCost,
 	}
 }
@@ -43,16 +58,32 @@ func newWorkers() *workers {
 func (w *workers) submit(p *peer, run func(late bool)) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.queued == maxQueued || w.cost*time.Duration(w.queued)/time.Duration(w.n) > handshakeMaxDelay {
+	now := time.Now()
+	turn := p.asksLocked(now)
+	ahead := 0
+	for _, jobs := range w.turns[:turn+1] {
+		ahead += len(jobs)
+	}
+	if ahead >= maxQueued || w.cost*time.Duration(ahead)/time.Duration(w.n) > handshakeMaxDelay {
 		return false
 	}
-	if len(p.jobs) == 0 {
-		w.turn = append(w.turn, p)
-	}
-	p.jobs = append(p.jobs, job{queued: time.Now(), run: run})
-	w.queued++
+	w.turns[turn] = append(w.turns[turn], job{p: p, queued: now, run: run})
 	w.work <- struct{}{}
 	return true
+}
+
+// asksLocked counts one more CREATE of the link and returns its turn.
+func (p *peer) asksLocked(now time.Time) int {
+	if halves := int(now.Sub(p.askedAt) / createMemory); halves > 0 {
+		p.asked >>= min(halves, 31)
+		p.askedAt = now
+	}
+	n := uint(p.asked)
+	if p.relay {
+		n /= relayShare
+	}
+	p.asked++
+	return min(bits.Len(n), turns-1)
 }
 
 // run serves the queue until ctx ends.
@@ -73,18 +104,9 @@ func (w *workers) run(ctx context.Context) {
 	wg.Wait()
 }
 
+// one serves the next job; there is one.
 func (w *workers) one() {
-	w.mu.Lock()
-	p := w.turn[0]
-	w.turn = w.turn[1:]
-	j := p.jobs[0]
-	p.jobs = p.jobs[1:]
-	if len(p.jobs) > 0 {
-		w.turn = append(w.turn, p)
-	}
-	w.queued--
-	w.mu.Unlock()
-
+	j := w.next()
 	start := time.Now()
 	late := start.Sub(j.queued) > handshakeMaxAge
 	j.run(late)
@@ -95,4 +117,20 @@ func (w *workers) one() {
 	w.mu.Lock()
 	w.cost += (took - w.cost) / 16
 	w.mu.Unlock()
+}
+
+func (w *workers) next() job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.turns {
+		if jobs := w.turns[i]; len(jobs) > 0 {
+			j := jobs[0]
+			jobs[0] = job{}
+			if w.turns[i] = jobs[1:]; len(jobs) == 1 {
+				w.turns[i] = nil
+			}
+			return j
+		}
+	}
+	panic("relay: a token without a job")
 }

@@ -39,8 +39,10 @@ type peer struct {
 	received uint64    // packets when the stall was noticed
 	charged  time.Time // last stall that was charged
 
-	jobs   []job // guarded by workers.mu
-	recent int   // CREATEs served lately; guarded by workers.mu
+	// CREATEs lately, and when half of them were forgotten last; guarded by
+	// workers.mu.
+	asked   int
+	askedAt time.Time
 }
 
 func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan struct{}, unlimited bool) *peer {
