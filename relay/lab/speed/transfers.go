@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"time"
+)
+
+// transfers is what clients of circuits and of chains have in common: open
+// streams, and moving bytes over them. The node's one goroutine uses it.
+type transfers struct {
+	streams []io.ReadWriter
+}
+
+// useArgs picks open streams.
+type useArgs struct {
+	First, Count int
+	transferArgs
+}
+
+// echoArgs says how often to echo, on which stream, and beside what.
+type echoArgs struct {
+	Stream int
+	Count  int
+	Limit  time.Duration
+	// Beside is the number of streams, the first ones, that move BesideBytes
+	// each meanwhile.
+	Beside      int
+	BesideBytes int64
+}
+
+// quantiles of a measured time.
+type quantiles struct {
+	N        int
+	P50, P99 time.Duration
+}
+
+func quantilesOf(d []time.Duration) quantiles {
+	if len(d) == 0 {
+		return quantiles{}
+	}
+	d = slices.Sorted(slices.Values(d))
+	return quantiles{len(d), d[len(d)/2], d[len(d)*99/100]}
+}
+
+func (t *transfers) operations(more operations) operations {
+	more["transfer"] = operation(func(a useArgs) (any, error) {
+		return transfer(t.streams[a.First:a.First+a.Count], a.transferArgs)
+	})
+	more["echo"] = operation(func(a echoArgs) (any, error) {
+		beside := make(chan error, 1)
+		if a.Beside > 0 {
+			go func() {
+				_, err := transfer(t.streams[:a.Beside], transferArgs{Bytes: a.BesideBytes})
+				beside <- err
+			}()
+			time.Sleep(500 * time.Millisecond) // until all streams are busy
+		} else {
+			beside <- nil
+		}
+		took, err := echo(t.streams[a.Stream], a.Count, a.Limit)
+		select {
+		case e := <-beside:
+			if a.Beside > 0 {
+				err = errors.Join(err, e, errors.New("the other streams ended before the echoes"))
+			}
+		default:
+			err = errors.Join(err, <-beside)
+		}
+		return quantilesOf(took), err
+	})
+	return more
+}
