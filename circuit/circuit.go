@@ -13,6 +13,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"hearsay/circuit/cell"
+	"hearsay/circuit/link"
 	"hearsay/circuit/onion"
 	"hearsay/directory"
 )
@@ -25,6 +26,7 @@ type conn interface {
 	SetReadDeadline(time.Time) error
 	CancelRead(quic.StreamErrorCode)
 	CancelWrite(quic.StreamErrorCode)
+	SetPriority(urgency int8, incremental bool)
 }
 
 // Circuit is one circuit of a Pool. All methods are safe for concurrent use.
@@ -45,6 +47,9 @@ type Circuit struct {
 	onion   onion.Client
 	users   atomic.Int32 // goroutines that may still touch the layers
 
+	now  time.Duration // since born, when the reader got the last bytes; the reader's
+	rank *rank         // among the circuits of the link
+
 	done   chan struct{}
 	retire chan struct{}
 
@@ -57,14 +62,15 @@ type Circuit struct {
 	relays    []directory.RelayID // of the hops, at most 4
 	flows     []flow              // by hop
 	credit    chan struct{}       // closed and replaced when credit comes or a stream may go on
-	out       []outbound          // waiting for the writer, in order; bounded by credit and rate limits
+	awaited   bool                // somebody waits for credit
+	out       queue[outbound]     // waiting for the writer; bounded by credit and rate limits
 	wake      chan struct{}       // capacity 1: out has grown
 	streams   map[uint16]*stream
 	lastID    uint16
 	extending *extension
 	pings     [cell.Slots][]ping // unanswered, in order
-	echoes    [cell.Slots][]*echo
-	pingRate  bucket
+	echoes    [cell.Slots]queue[*echo]
+	pingRate  [cell.Slots]bucket
 	rtt       time.Duration
 	asked     time.Time // when the oldest cell went out that nothing came back after
 	heard     time.Time // when the last cell came
@@ -74,20 +80,46 @@ type Circuit struct {
 
 // guardLink is what circuits over one link have in common.
 type guardLink struct {
-	id    directory.RelayID
-	done  <-chan struct{} // closed when the link is gone
-	heard atomic.Int64    // Unix nanoseconds of the last cell on any circuit
+	id      directory.RelayID
+	done    <-chan struct{} // closed when the link is gone
+	heard   atomic.Int64    // Unix nanoseconds of the last cell on any circuit
+	shaped  func() bool     // tells whether the link is shaped now
+	trimmed atomic.Bool     // it was shaped once, so cells may still have trim
+	ranking ranking
 }
 
+func newGuardLink(id directory.RelayID, l *link.Link) *guardLink {
+	return &guardLink{id: id, done: l.Done(), shaped: l.Shaped}
+}
+
+// isShaped tells whether cells leave in ticks now.
+func (g *guardLink) isShaped() bool {
+	if !g.shaped() {
+		return false
+	}
+	if !g.trimmed.Load() {
+		g.trimmed.Store(true)
+	}
+	return true
+}
+
+// mayTrim tells whether zero bytes may follow a cell: only if the link is or
+// was shaped.
+func (g *guardLink) mayTrim() bool { return g.trimmed.Load() || g.isShaped() }
+
 func newCircuit(id string, network directory.NetworkID, s conn, g *guardLink, now time.Time, onClose func(*Circuit)) *Circuit {
-	return &Circuit{
+	c := &Circuit{
 		id: id, network: network, conn: s, guard: g, born: now, onClose: onClose,
+		rank: &rank{set: s.SetPriority, at: now},
 		done: make(chan struct{}), retire: make(chan struct{}),
 		credit: make(chan struct{}), wake: make(chan struct{}, 1),
 		purpose: Spare, streams: map[uint16]*stream{},
-		pingRate: bucket{tokens: pingBurst, burst: pingBurst, rate: pingRate, last: now},
-		asked:    now, heard: now, pinged: now,
+		asked: now, heard: now, pinged: now,
 	}
+	for i := range c.pingRate {
+		c.pingRate[i] = bucket{tokens: pingBurst, burst: pingBurst, rate: pingRate, last: now}
+	}
+	return c
 }
 
 // Done is closed when the circuit is gone. Info then says why.
@@ -179,6 +211,7 @@ func (c *Circuit) closedErrorLocked() error {
 // start runs the two goroutines of the circuit; wg counts them.
 func (c *Circuit) start(wg *sync.WaitGroup) {
 	c.users.Store(2)
+	c.guard.ranking.add(c.rank)
 	wg.Go(func() { defer c.leave(); c.read() })
 	wg.Go(func() { defer c.leave(); c.write() })
 }
@@ -186,6 +219,7 @@ func (c *Circuit) start(wg *sync.WaitGroup) {
 // leave erases the keys when the last goroutine that uses them has ended.
 func (c *Circuit) leave() {
 	if c.users.Add(-1) == 0 {
+		c.guard.ranking.remove(c.rank)
 		c.onion.Erase()
 	}
 }
@@ -211,6 +245,7 @@ func (c *Circuit) addHop(id directory.RelayID, l *onion.Layer, o cell.Options) e
 
 // handshake starts a handshake with the relay of the next slot.
 func (c *Circuit) handshake(r *directory.Relay, slot int) (*onion.ClientHandshake, []byte, error) {
+	initial, maximum := askedCredit(c.guard.isShaped(), c.rank.bulk)
 	return onion.NewClientHandshake(rand.Reader, onion.Params{
 		Network:    c.network,
 		Identity:   r.ID,
@@ -218,7 +253,7 @@ func (c *Circuit) handshake(r *directory.Relay, slot int) (*onion.ClientHandshak
 		OnionEpoch: r.OnionEpoch,
 		Options: cell.Options{
 			HasSlot: true, Slot: slot,
-			HasCredit: true, Initial: cell.CreditInitial, Max: cell.CreditMax,
+			HasCredit: true, Initial: initial, Max: maximum,
 		},
 	})
 }
@@ -301,7 +336,7 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 				return &extendError{why: "the circuit fell silent"}
 			}
 			probed = true
-			c.sendPing(hop, nil)
+			_, _ = c.sendPing(hop, nil)
 			probe.Reset(silentAfter - probeAfter)
 		}
 	}

@@ -111,7 +111,7 @@ func TestAttackFloodBehindAStalledGuard(t *testing.T) {
 		r.must(3, m)
 	}
 	if err := r.from(3, m); !isViolation(err) {
-		t.Fatalf("accepted, with %d messages waiting: %v", len(r.c.out), err)
+		t.Fatalf("accepted, with %d messages waiting: %v", r.c.out.n, err)
 	}
 }
 

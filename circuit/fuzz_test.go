@@ -138,10 +138,7 @@ func (w *fuzzWorld) do(op byte) bool {
 			return w.streamMessage(hop, s, cell.Message{Command: cell.XOff, Stream: s.id})
 		}
 	case 13: // an echo and, for odd hops, its answer
-		e := &echo{answer: make(chan error, 1)}
-		_ = w.c.send(canceled(), hop, cell.Message{Command: cell.Echo, Data: zero[:]}, false, nil, func() {
-			w.c.echoes[hop] = append(w.c.echoes[hop], e)
-		})
+		_ = w.c.sendEcho(canceled(), hop, zero[:], func(error) {})
 		w.flush()
 		if hop&1 == 1 && len(w.echoes[hop]) > 0 {
 			data := w.echoes[hop][0]
@@ -182,14 +179,14 @@ func (w *fuzzWorld) bad(hop int, m cell.Message) bool {
 func (w *fuzzWorld) streamMessage(hop int, s *stream, m cell.Message) bool {
 	w.c.mu.Lock()
 	known := w.c.streams[s.id] == s
-	queued, closed := len(s.queue), s.closed
+	queued, closed := s.queue.n, s.closed
 	w.c.mu.Unlock()
 	err := w.from(hop, m)
 	if err == nil && (hop != s.hop || !known) {
 		w.t.Fatalf("%#x from hop %d for a stream of hop %d was accepted", m.Command, hop, s.hop)
 	}
 	w.c.mu.Lock()
-	now := len(s.queue)
+	now := s.queue.n
 	w.c.mu.Unlock()
 	if (err != nil || closed) && now > queued {
 		w.t.Fatal("a refused message reached the user")

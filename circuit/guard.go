@@ -32,7 +32,7 @@ func (p *Pool) useLink(id directory.RelayID, l *link.Link) *guardLink {
 	case a := <-got:
 		return a.g
 	case <-p.stopped:
-		return &guardLink{id: id, done: l.Done()}
+		return newGuardLink(id, l)
 	}
 }
 
@@ -42,7 +42,7 @@ func (p *Pool) adoptLink(id directory.RelayID, l *link.Link) *guardLink {
 	if pl := p.links[id]; pl != nil && pl.link == l {
 		return pl.guardLink
 	}
-	pl := &poolLink{guardLink: &guardLink{id: id, done: l.Done()}, link: l, used: now}
+	pl := &poolLink{guardLink: newGuardLink(id, l), link: l, used: now}
 	pl.heard.Store(now.UnixNano())
 	p.links[id] = pl
 	p.warm(now)

@@ -6,14 +6,15 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"hearsay/circuit/cell"
 )
 
-// Specification constants of PING (SPEC.md §5). A relay allows one a second
-// and a burst of 10; the client stays below, since delays on the way may
-// gather what was sent apart.
+// Specification constants of PING (SPEC.md §5.2), for each hop of a circuit. A
+// relay allows one a second and a burst of 10; the client stays below, since
+// delays on the way may gather what was sent apart.
 const (
 	pingRate  = 0.9 // a second
 	pingBurst = 7
@@ -81,22 +82,43 @@ func (c *Circuit) Ping(ctx context.Context, hop int) (time.Duration, error) {
 // to wait.
 func (c *Circuit) sendPing(hop int, pong chan time.Duration) (wait time.Duration, err error) {
 	now := time.Now()
-	p := ping{sent: now, pong: pong}
-	rand.Read(p.text[:])
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return 0, c.closedErrorLocked()
+	if err := c.noPingLocked(hop); err != nil {
+		return 0, err
 	}
-	if hop < 0 || hop >= len(c.relays) {
-		return 0, fmt.Errorf("circuit: no hop %d", hop)
-	}
-	if wait := c.pingRate.take(now); wait > 0 {
+	if wait := c.pingRate[hop].take(now); wait > 0 {
 		return wait, nil
 	}
+	c.pingLocked(hop, pong, now)
+	return 0, nil
+}
+
+func (c *Circuit) noPingLocked(hop int) error {
+	if c.closed {
+		return c.closedErrorLocked()
+	}
+	if hop < 0 || hop >= len(c.relays) {
+		return fmt.Errorf("circuit: no hop %d", hop)
+	}
+	return nil
+}
+
+func (c *Circuit) pingLocked(hop int, pong chan time.Duration, now time.Time) {
+	p := ping{sent: now, pong: pong}
+	rand.Read(p.text[:])
 	c.pings[hop] = append(c.pings[hop], p)
 	c.enqueueLocked(outbound{hop: hop, m: cell.Message{Command: cell.Ping, Data: p.text[:]}})
-	return 0, nil
+}
+
+// pingLeftLocked notes that a PING left the shaper.
+func (c *Circuit) pingLeftLocked(hop int, text []byte, now time.Time) {
+	for i := range c.pings[hop] {
+		if p := &c.pings[hop][i]; subtle.ConstantTimeCompare(p.text[:], text) == 1 {
+			p.sent = now
+			return
+		}
+	}
 }
 
 // pongLocked takes a PONG, which must answer the oldest PING to the hop.
@@ -119,29 +141,21 @@ func (c *Circuit) pongLocked(hop int, data []byte) error {
 // echo is an ECHO that waits for its answer.
 type echo struct {
 	data   [cell.DataSize]byte
-	answer chan error // capacity 1
+	answer func(error) // under Circuit.mu; must not block
 }
+
+var echoes = sync.Pool{New: func() any { return new(echo) }}
 
 // Echo sends cell.DataSize bytes to a hop, counted from 0, which returns them,
 // and gives the time that took. A *BusyError says that the hop is at its limit.
 func (c *Circuit) Echo(ctx context.Context, hop int, data []byte) (time.Duration, error) {
-	if len(data) != cell.DataSize {
-		return 0, fmt.Errorf("circuit: an echo has %d bytes, not %d", cell.DataSize, len(data))
-	}
-	if hop < 0 || hop >= c.Hops() {
-		return 0, fmt.Errorf("circuit: no hop %d", hop)
-	}
-	e := &echo{answer: make(chan error, 1)}
-	copy(e.data[:], data)
+	answer := make(chan error, 1)
 	start := time.Now()
-	err := c.send(ctx, hop, cell.Message{Command: cell.Echo, Data: data}, false, nil, func() {
-		c.echoes[hop] = append(c.echoes[hop], e)
-	})
-	if err != nil {
+	if err := c.sendEcho(ctx, hop, data, func(err error) { answer <- err }); err != nil {
 		return 0, err
 	}
 	select {
-	case err := <-e.answer:
+	case err := <-answer:
 		return time.Since(start), err
 	case <-c.done:
 		return 0, c.closedError()
@@ -150,27 +164,47 @@ func (c *Circuit) Echo(ctx context.Context, hop int, data []byte) (time.Duration
 	}
 }
 
+// sendEcho queues an ECHO when there is credit. If it returns nil and the
+// circuit lives on, answer is called once, under c.mu.
+func (c *Circuit) sendEcho(ctx context.Context, hop int, data []byte, answer func(error)) error {
+	if len(data) != cell.DataSize {
+		return fmt.Errorf("circuit: an echo has %d bytes, not %d", cell.DataSize, len(data))
+	}
+	if hop < 0 || hop >= c.Hops() {
+		return fmt.Errorf("circuit: no hop %d", hop)
+	}
+	e := echoes.Get().(*echo)
+	copy(e.data[:], data)
+	e.answer = answer
+	return c.send(ctx, hop, cell.Message{Command: cell.Echo, Data: data}, false, nil, func() {
+		c.echoes[hop].push(e)
+	})
+}
+
 // echoReplyLocked takes an ECHO_REPLY, which must return the oldest ECHO to the
 // hop unchanged.
 func (c *Circuit) echoReplyLocked(hop int, data []byte) error {
-	if len(c.echoes[hop]) == 0 || subtle.ConstantTimeCompare(c.echoes[hop][0].data[:], data) != 1 {
+	if c.echoes[hop].n == 0 || subtle.ConstantTimeCompare((*c.echoes[hop].first()).data[:], data) != 1 {
 		return violation("ECHO_REPLY without ECHO")
 	}
-	c.popEchoLocked(hop).answer <- nil
+	c.echoedLocked(hop, nil)
 	return nil
 }
 
 func (c *Circuit) echoBusyLocked(hop int, data []byte) error {
-	if len(c.echoes[hop]) == 0 {
+	if c.echoes[hop].n == 0 {
 		return violation("ECHO_BUSY without ECHO")
 	}
 	after := time.Duration(binary.BigEndian.Uint16(data)) * time.Second
-	c.popEchoLocked(hop).answer <- &BusyError{RetryAfter: after}
+	c.echoedLocked(hop, &BusyError{RetryAfter: after})
 	return nil
 }
 
-func (c *Circuit) popEchoLocked(hop int) *echo {
-	e := c.echoes[hop][0]
-	c.echoes[hop] = c.echoes[hop][1:]
-	return e
+// echoedLocked answers the oldest ECHO to the hop.
+func (c *Circuit) echoedLocked(hop int, err error) {
+	e := c.echoes[hop].pop()
+	answer := e.answer
+	e.answer = nil
+	echoes.Put(e)
+	answer(err)
 }

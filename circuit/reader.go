@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hearsay/circuit/cell"
+	"hearsay/circuit/credit"
 )
 
 // partialTimeout is how long the rest of a cell may take.
@@ -33,32 +34,62 @@ func (c *Circuit) read() {
 
 // readBatch reads until it ends at a cell boundary.
 func (c *Circuit) readBatch(buf []byte) error {
-	have := 0
+	have, timed := 0, false
 	for {
 		n, err := c.conn.Read(buf[have:])
 		have += n
 		done := 0
 		if have >= cell.Size {
-			c.hear(time.Now())
-		}
-		for ; have-done >= cell.Size; done += cell.Size {
-			if err := c.handle(buf[done : done+cell.Size]); err != nil {
-				return err
+			now := time.Now()
+			c.now = now.Sub(c.born)
+			c.hear(now)
+			var bad error
+			if done, bad = c.handleAll(buf[:have]); bad != nil {
+				return bad
 			}
 		}
 		have = copy(buf, buf[done:have])
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if have == 0 {
+		case have == 0 && timed:
 			return c.conn.SetReadDeadline(time.Time{})
-		}
-		if done > 0 || have == n {
+		case have == 0:
+			return nil
+		case done > 0 || !timed:
+			timed = true
 			if err := c.conn.SetReadDeadline(time.Now().Add(partialTimeout)); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+var errTrim = violation("trim")
+
+// handleAll takes the cells at the beginning of b, with the zero bytes that
+// follow them on a shaped link, and returns how many bytes that were.
+func (c *Circuit) handleAll(b []byte) (done int, err error) {
+	for len(b)-done >= cell.Size {
+		x := b[done:]
+		trim := int(x[3]) // checked with the rest of the header
+		if trim > cell.MaxTrim || trim > 0 && !c.guard.mayTrim() {
+			return done, errTrim
+		}
+		if len(x) < cell.Size+trim {
+			break
+		}
+		for _, z := range x[cell.Size : cell.Size+trim] {
+			if z != 0 {
+				return done, errTrim
+			}
+		}
+		if err := c.handle(x[:cell.Size]); err != nil {
+			return done, err
+		}
+		done += cell.Size + trim
+	}
+	return done, nil
 }
 
 // hear notes that cells came: the circuit and its guard are alive.
@@ -76,7 +107,7 @@ func (c *Circuit) handle(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if h.Type != cell.Relay || h.Trim != 0 {
+	if h.Type != cell.Relay {
 		return violation("cell type")
 	}
 	hop, payload, err := c.onion.OpenBackward(cell.Body(b))
@@ -102,7 +133,7 @@ func (c *Circuit) handle(b []byte) error {
 	}
 	switch {
 	case m.Command == cell.SendMe:
-		if err := c.flows[hop].acknowledge(m.Data); err != nil {
+		if err := c.flows[hop].acknowledge(m.Data, c.now); err != nil {
 			return err
 		}
 		c.wakeSendersLocked()
@@ -131,11 +162,10 @@ func (c *Circuit) handle(b []byte) error {
 // consumeLocked counts a credited cell that was taken by its user, and sends
 // the SENDME when one is due.
 func (c *Circuit) consumeLocked(hop int) {
-	tag, due := c.flows[hop].consume()
-	if !due {
-		return
+	var due [1]credit.Tag
+	for _, tag := range c.flows[hop].recv.Consume(1, due[:0]) {
+		data := dataPool.Get().(*[cell.DataSize]byte)
+		n := copy(data[:], tag[:])
+		c.enqueueLocked(outbound{hop: hop, data: data, m: cell.Message{Command: cell.SendMe, Data: data[:n]}})
 	}
-	data := dataPool.Get().(*[cell.DataSize]byte)
-	n := copy(data[:], tag[:])
-	c.enqueueLocked(outbound{hop: hop, data: data, m: cell.Message{Command: cell.SendMe, Data: data[:n]}})
 }

@@ -30,6 +30,7 @@ func (*deadConn) Read([]byte) (int, error)        { return 0, io.EOF }
 func (*deadConn) Peek([]byte) (int, error)        { return 0, io.EOF }
 func (*deadConn) Write(p []byte) (int, error)     { return len(p), nil }
 func (*deadConn) SetReadDeadline(time.Time) error { return nil }
+func (*deadConn) SetPriority(int8, bool)          {}
 
 func (d *deadConn) CancelRead(quic.StreamErrorCode)  { d.reset() }
 func (d *deadConn) CancelWrite(quic.StreamErrorCode) { d.reset() }
@@ -52,7 +53,7 @@ type rig struct {
 func newRig(t testing.TB, hops int) *rig {
 	t.Helper()
 	conn := new(deadConn)
-	g := &guardLink{done: make(chan struct{})}
+	g := &guardLink{done: make(chan struct{}), shaped: func() bool { return false }}
 	r := &rig{t: t, conn: conn}
 	r.c = newCircuit("1", testNetwork, conn, g, time.Now(), nil)
 	for i := range hops {

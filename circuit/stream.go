@@ -9,7 +9,7 @@ import (
 	"hearsay/circuit/cell"
 )
 
-// Specification constants of streams (SPEC.md §5).
+// Specification constants of streams (SPEC.md §5.1).
 const (
 	maxStreams = 16  // open at once on a circuit
 	xoffAt     = 256 // cells buffered on a stream
@@ -32,8 +32,8 @@ type stream struct {
 	closed    bool // this side is done; what still comes is taken and dropped
 	paused    bool // the relay sent XOFF
 	xoff      bool // we sent XOFF
-	queue     []received
-	at        int // bytes of queue[0] that were read
+	queue     queue[received]
+	at        int // bytes of the first that were read
 }
 
 // received is one message for the user of a stream.
@@ -115,8 +115,8 @@ func (s *stream) pushLocked(r received) {
 		s.c.consumeLocked(s.hop)
 		return
 	}
-	s.queue = append(s.queue, r)
-	if !s.xoff && len(s.queue) >= xoffAt {
+	s.queue.push(r)
+	if !s.xoff && s.queue.n >= xoffAt {
 		s.xoff = true
 		s.c.enqueueLocked(outbound{hop: s.hop, m: cell.Message{Command: cell.XOff, Stream: s.id}})
 	}
@@ -125,11 +125,10 @@ func (s *stream) pushLocked(r received) {
 
 // popLocked removes the first message and counts it as consumed.
 func (s *stream) popLocked() {
-	s.queue[0] = received{}
-	s.queue = s.queue[1:]
+	s.queue.pop()
 	s.at = 0
 	s.c.consumeLocked(s.hop)
-	if s.xoff && len(s.queue) <= xonAt {
+	if s.xoff && s.queue.n <= xonAt {
 		s.xoff = false
 		s.c.enqueueLocked(outbound{hop: s.hop, m: cell.Message{Command: cell.XOn, Stream: s.id}})
 	}
@@ -157,8 +156,8 @@ func (s *stream) close() {
 		return
 	}
 	s.closed = true
-	for len(s.queue) > 0 {
-		r := s.queue[0]
+	for s.queue.n > 0 {
+		r := *s.queue.first()
 		s.popLocked()
 		s.release(r)
 	}
@@ -223,8 +222,8 @@ func (s *mailboxStream) Recv(ctx context.Context) (Message, error) {
 			s.c.mu.Unlock()
 			return Message{}, errStreamClosed
 		}
-		if len(s.queue) > 0 {
-			r := s.queue[0]
+		if s.queue.n > 0 {
+			r := *s.queue.first()
 			(*stream)(s).popLocked()
 			s.c.mu.Unlock()
 			return Message{Command: r.command, Flags: r.flags, Data: r.data}, nil
@@ -305,8 +304,8 @@ func (s *directoryStream) readLocked(p []byte) (int, error) {
 		return 0, errStreamClosed
 	}
 	n := 0
-	for n < len(p) && len(s.queue) > 0 {
-		r := s.queue[0]
+	for n < len(p) && s.queue.n > 0 {
+		r := *s.queue.first()
 		k := copy(p[n:], r.data[s.at:])
 		n += k
 		if s.at += k; s.at == len(r.data) {

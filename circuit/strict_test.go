@@ -123,7 +123,7 @@ func TestCellsThatDoNotBelong(t *testing.T) {
 				t.Fatal(err)
 			}
 			change(b[:])
-			if err := r.c.handle(b[:]); !isViolation(err) {
+			if _, err := r.c.handleAll(b[:]); !isViolation(err) {
 				t.Fatalf("accepted: %v", err)
 			}
 		})

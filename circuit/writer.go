@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hearsay/circuit/cell"
+	"hearsay/circuit/onion"
 )
 
 // batchCells is the most cells of one write: nothing hides below the
@@ -23,6 +24,7 @@ type outbound struct {
 var (
 	batches  = sync.Pool{New: func() any { return new([batchCells * cell.Size]byte) }}
 	dataPool = sync.Pool{New: func() any { return new([cell.DataSize]byte) }}
+	written  = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 )
 
 // enqueueLocked hands a message to the writer. The caller holds c.mu and has
@@ -31,7 +33,7 @@ func (c *Circuit) enqueueLocked(o outbound) {
 	if c.closed {
 		return
 	}
-	c.out = append(c.out, o)
+	c.out.push(o)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -58,9 +60,10 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 				return err
 			}
 		}
-		if ok && (!m.Command.Credited() || c.flows[hop].take()) {
+		if ok && (!m.Command.Credited() || c.flows[hop].send.Take()) {
 			break // with the lock held
 		}
+		c.awaited = true
 		credit := c.credit
 		c.mu.Unlock()
 		select {
@@ -76,7 +79,7 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 		o.m.Data = o.data[:copy(o.data[:], m.Data)]
 	}
 	if wait {
-		o.written = make(chan struct{}, 1)
+		o.written = written.Get().(chan struct{})
 	}
 	c.enqueueLocked(o)
 	if queued != nil {
@@ -88,6 +91,7 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 	}
 	select {
 	case <-o.written:
+		written.Put(o.written) // elsewhere the writer may still send to it
 		return nil
 	case <-c.done:
 		return c.closedError()
@@ -98,15 +102,26 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 
 // wakeSendersLocked lets all senders look at their credit again.
 func (c *Circuit) wakeSendersLocked() {
+	if !c.awaited {
+		return
+	}
+	c.awaited = false
 	close(c.credit)
 	c.credit = make(chan struct{})
 }
 
-// write seals what waits, up to batchCells at once, and writes it.
+// write seals what waits, up to batchCells at once, and writes it. On a shaped
+// link, where each cell waits for its tick, it takes one at a time: what is
+// sealed can neither be overtaken nor taken back.
 func (c *Circuit) write() {
 	var list [batchCells]outbound
 	for {
-		n := c.takeOut(list[:])
+		shaped := c.guard.isShaped()
+		most := batchCells
+		if shaped {
+			most = 1
+		}
+		n := c.takeOut(list[:most])
 		if n == 0 {
 			select {
 			case <-c.wake:
@@ -125,6 +140,13 @@ func (c *Circuit) write() {
 			c.fail(err)
 			return
 		}
+		now := time.Now()
+		c.guard.ranking.sent(c.rank, n, now)
+		if shaped {
+			c.mu.Lock()
+			c.leftLocked(list[:n], now)
+			c.mu.Unlock()
+		}
 		for i := range list[:n] {
 			if list[i].written != nil {
 				list[i].written <- struct{}{}
@@ -141,10 +163,10 @@ func (c *Circuit) takeOut(list []outbound) int {
 	if c.closed {
 		return 0
 	}
-	n := copy(list, c.out)
-	rest := copy(c.out, c.out[n:])
-	clear(c.out[rest:])
-	c.out = c.out[:rest]
+	n := min(len(list), c.out.n)
+	for i := range list[:n] {
+		list[i] = c.out.pop()
+	}
 	if n > 0 && c.asked.IsZero() {
 		for i := range list[:n] {
 			if expectsAnswer(list[i].m.Command) {
@@ -154,6 +176,19 @@ func (c *Circuit) takeOut(list []outbound) int {
 		}
 	}
 	return n
+}
+
+// leftLocked notes that messages left the shaper just now: the time they waited
+// for a tick is no silence of others.
+func (c *Circuit) leftLocked(list []outbound, now time.Time) {
+	for i := range list {
+		if expectsAnswer(list[i].m.Command) && !c.asked.IsZero() {
+			c.asked = now
+		}
+		if list[i].m.Command == cell.Ping {
+			c.pingLeftLocked(list[i].hop, list[i].m.Data, now)
+		}
+	}
 }
 
 // expectsAnswer tells whether silence after a message is a sign of a dead
@@ -168,6 +203,26 @@ func expectsAnswer(cmd cell.Command) bool {
 
 // seal makes cells of the messages, one after the other in batch.
 func (c *Circuit) seal(batch []byte, list []outbound) error {
+	var tags [batchCells]onion.Tag
+	if err := c.sealCells(batch, list, &tags); err != nil {
+		return err
+	}
+	now := time.Since(c.born)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range list {
+		o := &list[i]
+		switch {
+		case o.m.Command.Credited():
+			c.flows[o.hop].send.Sealed(tags[i], now)
+		case o.m.Command == cell.SendMe:
+			c.flows[o.hop].recv.Acknowledged()
+		}
+	}
+	return nil
+}
+
+func (c *Circuit) sealCells(batch []byte, list []outbound, tags *[batchCells]onion.Tag) error {
 	c.sealing.Lock()
 	defer c.sealing.Unlock()
 	for i := range list {
@@ -177,19 +232,10 @@ func (c *Circuit) seal(batch []byte, list []outbound) error {
 		if err := c.onion.SealForward(cell.Body(b), o.hop, o.m); err != nil {
 			return err
 		}
+		tags[i] = c.onion.ForwardTag(o.hop)
 		if o.data != nil {
 			dataPool.Put(o.data)
 			o.data, o.m.Data = nil, nil
-		}
-		switch {
-		case o.m.Command.Credited():
-			c.mu.Lock()
-			c.flows[o.hop].sealedOne(c.onion.ForwardTag(o.hop))
-			c.mu.Unlock()
-		case o.m.Command == cell.SendMe:
-			c.mu.Lock()
-			c.flows[o.hop].acknowledged()
-			c.mu.Unlock()
 		}
 	}
 	return nil
