@@ -50,11 +50,11 @@ func (c *circuit) reply(m cell.Message) error {
 
 // backward is the goroutine that seals and sends to the client.
 func (c *circuit) backward() {
-	defer c.close()
 	next, err := c.backwardLeaf()
 	if err == nil {
-		c.backwardOpen(next)
+		err = c.backwardOpen(next)
 	}
+	c.end(why(err))
 }
 
 // backwardLeaf sends own replies until there is a next hop.
@@ -79,7 +79,9 @@ func (c *circuit) backwardOpen(next stream) error {
 	c.mu.Lock()
 	c.out = out
 	c.mu.Unlock()
+	defer out.ring.shut()
 	for {
+		out.ring.ready() // before the look at the replies, see ring
 		select {
 		case l := <-c.replies:
 			if err := c.sendReplies(l); err != nil {

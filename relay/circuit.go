@@ -32,7 +32,9 @@ const (
 var (
 	errProtocol = errors.New("relay: not allowed in this state")
 	errGone     = errors.New("relay: circuit is gone")
-	errLoad     = errors.New("relay: refused at load")
+	errLoad     = errors.New("relay: handshakes take too long")
+	errRefused  = errors.New("relay: this link may not create a circuit now")
+	errFull     = errors.New("relay: no new circuits")
 	errTooMuch  = errors.New("relay: over a limit that ends the circuit")
 )
 
@@ -80,6 +82,14 @@ type circuit struct {
 	downSince atomic.Int64 // a Write towards next hop or client began, or 0
 	extendSince atomic.Int64 // first fragment of EXTEND is here, or 0
 
+	// What was sent to the next hop and towards the client.
+	up, down lane
+
+	// Of the janitor (SPEC.md §5.2): ticks since which a direction is stalled,
+	// or 0, and what it needs to know that.
+	upStalled, downStalled        atomic.Int64
+	upHeld, downHeld, repliesFull int64
+
 	// Of the forward goroutine.
 	extend   cell.MessageAssembler
 	extended bool // an EXTEND was taken; there is only one
@@ -116,6 +126,7 @@ func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
 	}
 	c.in.s, c.in.clock = s, &sw.clock
 	c.active.Store(c.born)
+	c.down.set(s, urgencyFirst)
 	if !sw.cfg.InsecureNoRateLimits {
 		c.pings = rate.NewLimiter(pingRate, pingBurst)
 		c.drops = rate.NewLimiter(dropRate, dropBurst)
@@ -139,7 +150,8 @@ func (c *circuit) run() error {
 	if state(c.state.Load()) != stateClosed { // else somebody else ended it
 		c.peer.judge(err)
 	}
-	c.close()
+	c.end(why(err))
+	c.in.ring.shut()
 	c.wg.Wait()
 	c.eraseAnswered()
 	if c.layer != nil {
@@ -157,10 +169,14 @@ func (c *circuit) eraseAnswered() {
 
 // close ends the circuit: both streams are reset in both directions, without a
 // reason. It may be called at any time, from any goroutine, again and again.
-func (c *circuit) close() {
+func (c *circuit) close() { c.end(EndPeer) }
+
+// end is close for a reason, which counts if it is the first.
+func (c *circuit) end(why End) {
 	if state(c.state.Swap(int32(stateClosed))) == stateClosed {
 		return
 	}
+	c.sw.counts.ended[why].Add(1)
 	c.cancel()
 	reset(c.prev)
 	c.mu.Lock()
@@ -213,11 +229,15 @@ func (c *circuit) handshake() error {
 			return err
 		}
 	}
+	c.in.ring.ready() // nobody reads ahead of CREATED
 	if c.in.have > 0 || !c.become(stateNew, stateHandshake) {
 		return errProtocol
 	}
-	if c.sw.refusing() || !c.peer.mayCreate() {
-		return errLoad
+	switch {
+	case c.sw.refusing() || c.sw.memory.refusing.Load():
+		return errFull
+	case !c.peer.mayCreate():
+		return errRefused
 	}
 
 	// While the worker computes, this goroutine watches the stream: nothing
@@ -315,6 +335,11 @@ func (c *circuit) write(s stream, since *atomic.Int64, cells []byte, way Way) er
 	since.Store(now)
 	_, err := s.Write(cells)
 	since.Store(0)
+	if way == ToNextHop {
+		c.up.sent(len(cells))
+	} else {
+		c.down.sent(len(cells))
+	}
 	return err
 }
 

@@ -81,6 +81,7 @@ func (c *circuit) connect(id directory.RelayID, create []byte) (stream, []byte, 
 	if code != 0 {
 		return nil, nil, code
 	}
+	next.SetPriority(urgencyFirst, true)
 	c.mu.Lock()
 	c.next, c.nextRelay = next, id
 	c.mu.Unlock()

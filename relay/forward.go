@@ -12,6 +12,7 @@ func (c *circuit) forward() error {
 			return err
 		}
 		n := len(cells)
+		c.peer.load.cells.Add(uint64(n / cell.Size))
 		err = c.forwardBatch(cells)
 		batches.Put(buf)
 		if err != nil {

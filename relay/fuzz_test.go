@@ -62,11 +62,11 @@ func FuzzRelayCircuit(f *testing.F) {
 						c.send(1, x)
 					}
 				case op < 210 && m.sw[1].Circuits() > 0: // the second relay goes mad
-					m.sw[1].all()[0].prev.Write(bytes.Repeat([]byte{op}, 100*(i+1)))
+					m.sw[1].all(nil)[0].prev.Write(bytes.Repeat([]byte{op}, 100*(i+1)))
 				case op < 240:
 					c.s.Write(bytes.Repeat([]byte{op - 210}, i))
 				case op < 250 && m.sw[0].Circuits() > 0:
-					m.sw[0].all()[0].close()
+					m.sw[0].all(nil)[0].close()
 				case op > 253:
 					reset(c.s)
 				}

@@ -69,7 +69,7 @@ const (
 	stallHop = 2 * time.Second
 	// stallChargeEvery is how often a link is charged for stalls at most.
 	stallChargeEvery = time.Minute
-	janitorEvery     = time.Second
+	janitorEvery     = 250 * time.Millisecond
 
 	// Bytes of cells on links of clients, each way.
 	circuitByteRate, circuitByteBurst = 2 << 20, 4 << 20

@@ -22,7 +22,7 @@ func reason(err error) string {
 		return "cell does not open"
 	case errors.Is(err, onion.ErrHandshake):
 		return "handshake"
-	case errors.Is(err, errLoad), errors.Is(err, errTooMuch), errors.Is(err, errCredit):
+	case errors.Is(err, errLoad), errors.Is(err, errRefused), errors.Is(err, errFull), errors.Is(err, errTooMuch), errors.Is(err, errCredit):
 		return "limit"
 	case errors.Is(err, errSendMe):
 		return "sendme"

@@ -52,7 +52,7 @@ func (c *circuit) serveMailbox(s *serviceStream) {
 		err := session.Message(byte(l.m.Command), l.m.Flags, l.m.Stream, l.m.Data)
 		localCells.Put(l)
 		if err != nil {
-			c.close()
+			c.end(EndService)
 			return
 		}
 	}

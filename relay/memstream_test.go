@@ -109,6 +109,7 @@ func memPipe() (a, b *memStream) {
 func (s *memStream) Peek(b []byte) (int, error)       { return s.r.read(b, false) }
 func (s *memStream) Read(b []byte) (int, error)       { return s.r.read(b, true) }
 func (s *memStream) Write(b []byte) (int, error)      { return s.w.write(b) }
+func (s *memStream) SetPriority(int8, bool)           {}
 func (s *memStream) CancelRead(quic.StreamErrorCode)  { s.r.fail(errReset) }
 func (s *memStream) CancelWrite(quic.StreamErrorCode) { s.w.fail(errReset) }
 

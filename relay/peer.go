@@ -18,6 +18,7 @@ type doorkeeper interface {
 	Offend()          // charges a breach that only the peer itself can have made
 	Refused() bool    // the peer may create no circuits
 	Received() uint64 // packets from the peer
+	Close()           // ends the link
 }
 
 // peer is the other end of a link, as the switch knows it.
@@ -35,6 +36,7 @@ type peer struct {
 	// door is nil for listed relays, to which nothing is charged, and in tests.
 	door doorkeeper
 
+	load peerLoad
 	// Of the janitor.
 	received uint64    // packets when the stall was noticed
 	charged  time.Time // last stall that was charged

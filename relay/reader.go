@@ -11,7 +11,7 @@ import (
 	"hearsay/circuit/cell"
 )
 
-// stream is what the switch needs of a *quic.Stream. Tests have another one.
+// stream is what the switch needs of a *link.Stream. Tests have another one.
 type stream interface {
 	Peek(b []byte) (int, error)
 	Read(b []byte) (int, error)
@@ -19,10 +19,11 @@ type stream interface {
 	CancelRead(quic.StreamErrorCode)
 	CancelWrite(quic.StreamErrorCode)
 	SetReadDeadline(t time.Time) error
+	SetPriority(urgency int8, incremental bool)
 }
 
-// batch is the ring of one direction: a buffer for batchCells cells. An idle
-// circuit holds none.
+// batch is a buffer for batchCells cells: those that move at once, or a ring.
+// An idle circuit holds none.
 type batch [batchCells * cell.Size]byte
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -30,7 +31,9 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // errTrim says that the zero bytes after a cell are not zero, or too many.
 var errTrim = errors.New("relay: malformed trim")
 
-// cellReader cuts a stream into batches of whole cells. One goroutine uses it.
+// cellReader cuts a stream into batches of whole cells. One goroutine, its
+// owner, uses it; what arrives while the owner is busy with a batch goes to
+// the ring.
 type cellReader struct {
 	s     stream
 	clock *clock
@@ -40,6 +43,7 @@ type cellReader struct {
 	// began is the tick at which the cell in carry began, 0 if there is none;
 	// the janitor ends the circuit if it stays.
 	began atomic.Int64
+	ring  ring
 }
 
 // next blocks until at least one whole cell has arrived, and returns what
@@ -48,18 +52,15 @@ type cellReader struct {
 // ends the wait with an error that unwraps to os.ErrDeadlineExceeded; nothing
 // is lost then.
 func (r *cellReader) next() (buf *batch, cells []byte, err error) {
+	if r.have > 0 {
+		r.began.Store(r.clock.now()) // nobody was reading
+	}
 	for {
-		if _, err := r.s.Peek(r.one[:]); err != nil {
+		buf, n, err := r.take()
+		if err != nil {
 			return nil, nil, err
 		}
-		buf := batches.Get().(*batch)
-		n := copy(buf[:], r.carry[:r.have])
-		m, err := r.s.Read(buf[n:])
-		if err != nil && m == 0 {
-			batches.Put(buf)
-			return nil, nil, err
-		}
-		whole, err := r.cut(buf, n+m)
+		whole, err := r.cut(buf, n)
 		if err != nil || whole == 0 {
 			batches.Put(buf)
 			if err != nil {
@@ -67,8 +68,28 @@ func (r *cellReader) next() (buf *batch, cells []byte, err error) {
 			}
 			continue
 		}
+		r.ring.busySince(r.clock.now())
 		return buf, buf[:whole*cell.Size], nil
 	}
+}
+
+// take returns the bytes of the ring, or waits for bytes of the stream. The
+// begun cell stands before them.
+func (r *cellReader) take() (*batch, int, error) {
+	if buf, n := r.ring.idle(); buf != nil {
+		return buf, n, nil
+	}
+	if _, err := r.s.Peek(r.one[:]); err != nil {
+		return nil, 0, err
+	}
+	buf := batches.Get().(*batch)
+	n := copy(buf[:], r.carry[:r.have])
+	m, err := r.s.Read(buf[n:])
+	if err != nil && m == 0 {
+		batches.Put(buf)
+		return nil, 0, err
+	}
+	return buf, n + m, nil
 }
 
 // cut removes the trim of the cells in buf[:n], keeps a last part for later,
@@ -106,8 +127,15 @@ func (r *cellReader) cut(buf *batch, n int) (int, error) {
 	return dst / cell.Size, nil
 }
 
-// clock counts seconds from 1; the janitor moves it, so that no cell costs a
-// call for the time.
+// partial reports whether a cell that has begun stays incomplete. While the
+// owner is busy, nobody waits for the rest.
+func (r *cellReader) partial() bool {
+	began := r.began.Load()
+	return began != 0 && r.clock.older(began, partialTimeout) && !r.ring.isBusy()
+}
+
+// clock counts the time in steps of janitorEvery, from 1. The janitor moves
+// it, so that no cell costs a call for the time.
 type clock struct{ tick atomic.Int64 }
 
 func (c *clock) now() int64 { return c.tick.Load() + 1 }

@@ -17,7 +17,7 @@ import (
 // only returns the one circuit of a relay.
 func (m *memNet) only(i int) *circuit {
 	m.t.Helper()
-	all := m.sw[i].all()
+	all := m.sw[i].all(nil)
 	if len(all) != 1 {
 		m.t.Fatalf("relay %d has %d circuits, want 1", i, len(all))
 	}

@@ -46,6 +46,14 @@ type SwitchConfig struct {
 	// called concurrently and may change cells in place. Nil: an honest relay.
 	InsecureTamper func(way Way, cells []byte) []byte
 
+	// MaxMemory is the heap that the switch keeps the process below, in bytes,
+	// by refusing and closing circuits (SPEC.md §5.4). Zero: MemoryLimit().
+	MaxMemory int64
+
+	// InsecureHeap replaces the reading of the heap, for tests. Nil: the
+	// process's.
+	InsecureHeap func() uint64
+
 	Trace Trace // tests only; nil: none
 }
 
@@ -57,6 +65,8 @@ type Switch struct {
 	workers *workers
 	echo    echoLimits
 	backoff backoff
+	memory  *memoryWatch
+	counts  counters
 	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
 	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
 
@@ -68,6 +78,11 @@ type Switch struct {
 	closed   bool
 	empty    chan struct{} // not nil while somebody waits for no circuits
 	wg       sync.WaitGroup
+
+	// Of the janitor.
+	priorities priorities
+	swept      []*circuit // those of the last sweep, for their memory
+	stalled    map[*peer]bool
 }
 
 // NewSwitch makes a switch. Run must run for it to answer.
@@ -79,6 +94,10 @@ func NewSwitch(cfg SwitchConfig) *Switch {
 		peers:    make(map[any]*peer),
 		circuits: make(map[*circuit]struct{}),
 		echo:     echoLimits{active: make(map[*circuit]int64)},
+		memory:   newMemoryWatch(cfg.MaxMemory, cfg.InsecureHeap),
+
+		priorities: newPriorities(),
+		stalled:    make(map[*peer]bool),
 	}
 	if !cfg.InsecureNoRateLimits {
 		sw.echo.bytes = rate.NewLimiter(echoBytesPerSecond, 2*echoCellBurst*cell.Size)
@@ -93,17 +112,19 @@ func (sw *Switch) Run(ctx context.Context) error {
 	sw.wg.Go(func() { sw.workers.run(ctx) })
 	t := time.NewTicker(janitorEvery)
 	defer t.Stop()
+	start := time.Now()
 	for {
 		select {
 		case <-t.C:
-			sw.clock.tick.Add(1)
-			sw.sweep()
+			now := time.Now()
+			sw.clock.tick.Store(int64(now.Sub(start) / janitorEvery))
+			sw.sweep(now)
 		case <-ctx.Done():
 			sw.mu.Lock()
 			sw.closed = true
 			sw.mu.Unlock()
-			for _, c := range sw.all() {
-				c.close()
+			for _, c := range sw.all(nil) {
+				c.end(EndStop)
 			}
 			sw.wg.Wait()
 			return nil
@@ -146,6 +167,7 @@ func (sw *Switch) serve(ctx context.Context, key any, newPeer func() *peer, s st
 	}
 	c := sw.newCircuit(ctx, p, s)
 	sw.count++
+	sw.counts.opened.Add(1)
 	c.num = sw.count
 	sw.circuits[c] = struct{}{}
 	sw.wg.Add(1)
@@ -203,48 +225,73 @@ func (sw *Switch) refusing() bool {
 	return sw.draining
 }
 
-func (sw *Switch) all() []*circuit {
+// all appends the circuits there are to list.
+func (sw *Switch) all(list []*circuit) []*circuit {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
-	all := make([]*circuit, 0, len(sw.circuits))
 	for c := range sw.circuits {
-		all = append(all, c)
+		list = append(list, c)
 	}
-	return all
+	return list
 }
 
-// sweep ends circuits that broke a time limit (SPEC.md §5), notes which
-// clients stall, and forgets links that are gone.
-func (sw *Switch) sweep() {
-	now := time.Now()
-	stalled := make(map[*peer]bool)
-	for _, c := range sw.all() {
+// sweep is one look of the janitor at all circuits (SPEC.md §5): it reads ahead
+// where a write is blocked, ends circuits that broke a time limit, notes which
+// clients stall, gives out priorities, watches the memory, and forgets links
+// that are gone.
+func (sw *Switch) sweep(now time.Time) {
+	clear(sw.swept) // else it holds circuits that are gone
+	sw.swept = sw.all(sw.swept[:0])
+	clear(sw.stalled)
+	for _, c := range sw.swept {
+		c.noteStalls(sw.clock.now())
 		switch c.overdue() {
 		case overdueDown:
 			c.peer.stallKilled(now)
-			c.close()
+			c.end(EndStalled)
 			continue
 		case overdueUp:
 			sw.backoff.stalled(c.nextID(), now)
-			c.close()
+			c.end(EndStalled)
 			continue
 		case overdueTime:
-			c.close()
+			c.end(EndTimeout)
 			continue
 		}
-		if !c.peer.relay && sw.clock.older(c.downSince.Load(), stallRefuse) {
-			stalled[c.peer] = true
+		c.readAhead()
+		if !c.peer.relay && sw.clock.older(c.downStalled.Load(), stallRefuse) {
+			sw.stalled[c.peer] = true
 		}
 	}
+	sw.priorities.update(sw.swept, &sw.counts)
+	sw.memory.watch(sw, sw.swept, now)
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	for key, p := range sw.peers {
-		p.setStalled(stalled[p])
+		p.setStalled(sw.stalled[p])
+		if p.door != nil {
+			p.load.mark(sw.clock.now(), p.door)
+		}
 		select {
 		case <-p.gone:
 			delete(sw.peers, key)
 		default:
 		}
+	}
+}
+
+// readAhead starts to read ahead where the goroutine of a direction has been
+// busy with one batch since before the last tick.
+func (c *circuit) readAhead() {
+	now := c.sw.clock.now()
+	if c.in.help(now, &c.wg) {
+		c.sw.counts.readAhead.Add(1)
+	}
+	c.mu.Lock()
+	out := c.out
+	c.mu.Unlock()
+	if out != nil && out.help(now, &c.wg) {
+		c.sw.counts.readAhead.Add(1)
 	}
 }
 
@@ -262,17 +309,18 @@ const (
 func (c *circuit) overdue() overdue {
 	k := &c.sw.clock
 	switch {
-	case c.stalledFor(&c.downSince, ToClientSide):
+	case c.stalledFor(&c.downStalled, ToClientSide):
 		return overdueDown
-	case c.stalledFor(&c.upSince, ToNextHop):
+	case c.stalledFor(&c.upStalled, ToNextHop):
 		return overdueUp
 	case k.older(c.born, ageTimeout) || k.older(c.active.Load(), idleTimeout) ||
-		k.older(c.in.began.Load(), partialTimeout) || k.older(c.extendSince.Load(), fragmentTimeout):
+		c.in.partial() || k.older(c.extendSince.Load(), fragmentTimeout):
 		return overdueTime
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.out != nil && k.older(c.out.began.Load(), partialTimeout) {
+	out := c.out
+	c.mu.Unlock()
+	if out != nil && out.partial() {
 		return overdueTime
 	}
 	return inTime

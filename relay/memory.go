@@ -1,0 +1,224 @@
+package relay
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Marks of the memory watch, in percent of MaxMemory (SPEC.md §5.4).
+const (
+	markRefuse   = 75 // above: no new circuits; where closing circuits stops
+	markCircuits = 85 // above: circuits with the oldest waiting cells are closed
+	markLinks    = 92 // above: links of clients are closed
+)
+
+// Implementation constants of the memory watch.
+const (
+	// maxMemory and memoryShare bound what a relay takes if nothing is
+	// configured.
+	maxMemory   = 2 << 30
+	memoryShare = 4 // a quarter of the machine's memory
+	// collectEvery bounds how often a relay under pressure asks for a
+	// collection, without which it would see what it has closed already.
+	collectEvery = time.Second
+	// shedPart is the part of the candidates that one round closes.
+	shedPart = 8
+	// ratioTicks is how far back at least packets and cells of a link are
+	// compared.
+	ratioTicks = int64(10 * time.Second / janitorEvery)
+
+	gcPercent = 200 // GOGC of a relay's process
+)
+
+// MemoryLimit returns what a relay may take if nothing is configured, in
+// bytes: a quarter of the machine's memory, at most 2 GiB.
+func MemoryLimit() int64 {
+	total := machineMemory()
+	if total <= 0 {
+		return maxMemory / 2
+	}
+	return min(total/memoryShare, maxMemory)
+}
+
+// TuneProcess sets the collector of the process for a relay whose limit is
+// limit bytes (SPEC.md §5.4): GOMEMLIMIT to 1.25 times it, GOGC to 200. A
+// program calls it once, before it starts its node; libraries and tests do
+// not, since it is the process that it changes.
+func TuneProcess(limit int64) {
+	debug.SetMemoryLimit(limit + limit/4)
+	debug.SetGCPercent(gcPercent)
+}
+
+// memoryWatch compares the heap with its limit, and closes what costs most
+// before the limit is reached. The janitor alone uses it, but for refusing.
+type memoryWatch struct {
+	limit    uint64
+	heap     func() uint64 // bytes of heap objects now
+	collect  func()
+	last     time.Time   // of the last collection
+	refusing atomic.Bool // no new circuits
+}
+
+func newMemoryWatch(limit int64, heap func() uint64) *memoryWatch {
+	if limit <= 0 {
+		limit = MemoryLimit()
+	}
+	w := &memoryWatch{limit: uint64(limit), heap: heap, collect: func() {}}
+	if heap == nil {
+		w.heap, w.collect = heapObjects(), runtime.GC
+	}
+	return w
+}
+
+// heapObjects returns a function that reads the bytes of heap objects, without
+// stopping the world.
+func heapObjects() func() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	return func() uint64 {
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+}
+
+// above reports whether the heap is above a mark.
+func (w *memoryWatch) above(mark uint64) bool { return w.heap() > w.limit/100*mark }
+
+// collected is above, after a collection if there was none lately or force is
+// set: objects that nobody holds are no reason to close anything.
+func (w *memoryWatch) collected(mark uint64, now time.Time, force bool) bool {
+	if !w.above(mark) {
+		return false
+	}
+	if force || now.Sub(w.last) >= collectEvery {
+		w.last = now
+		w.collect()
+	}
+	return w.above(mark)
+}
+
+// watch is one look at the heap. all are the circuits now.
+func (w *memoryWatch) watch(sw *Switch, all []*circuit, now time.Time) {
+	w.refusing.Store(w.collected(markRefuse, now, false))
+	if w.refusing.Load() && w.above(markCircuits) && w.collected(markCircuits, now, true) {
+		w.closeCircuits(all, now)
+	}
+	if w.above(markLinks) && w.collected(markLinks, now, true) {
+		w.closeLinks(sw, now)
+	}
+}
+
+// closeCircuits closes circuits, those with the oldest waiting cell first,
+// until the heap is below markRefuse or none has a cell that waits. What a
+// circuit holds in QUIC's queues cannot be asked; but who makes a relay hold
+// much makes it hold it for long.
+func (w *memoryWatch) closeCircuits(all []*circuit, now time.Time) {
+	type candidate struct {
+		c     *circuit
+		since int64
+	}
+	var waiting []candidate
+	for _, c := range all {
+		if since := c.oldest(); since != 0 {
+			waiting = append(waiting, candidate{c, since})
+		}
+	}
+	slices.SortStableFunc(waiting, func(a, b candidate) int { return int(a.since - b.since) })
+	for round := max(1, len(waiting)/shedPart); len(waiting) > 0; round *= 2 {
+		n := min(round, len(waiting))
+		for _, x := range waiting[:n] {
+			x.c.end(EndMemory)
+		}
+		waiting = waiting[n:]
+		if !w.collected(markRefuse, now, true) {
+			return
+		}
+	}
+}
+
+// closeLinks closes links of clients, those first that sent the most packets
+// for each cell that came of them, until the heap is below markCircuits.
+func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
+	type candidate struct {
+		p     *peer
+		ratio float64
+	}
+	var links []candidate
+	sw.mu.Lock()
+	for _, p := range sw.peers {
+		if !p.relay && p.door != nil {
+			links = append(links, candidate{p, p.load.ratio(p.door.Received())})
+		}
+	}
+	sw.mu.Unlock()
+	slices.SortStableFunc(links, func(a, b candidate) int {
+		switch {
+		case a.ratio > b.ratio:
+			return -1
+		case a.ratio < b.ratio:
+			return 1
+		}
+		return 0
+	})
+	for round := max(1, len(links)/shedPart); len(links) > 0; round *= 2 {
+		n := min(round, len(links))
+		for _, x := range links[:n] {
+			x.p.door.Close()
+			sw.counts.linksClosed.Add(1)
+		}
+		links = links[n:]
+		if !w.collected(markCircuits, now, true) {
+			return
+		}
+	}
+}
+
+// peerLoad compares what a client's link costs with what it brings.
+type peerLoad struct {
+	cells atomic.Uint64 // whole cells that came
+
+	// Of the janitor: packets and cells at two moments at least ratioTicks
+	// apart, the older of which the ratio counts from.
+	at                  int64
+	packets, oldPackets uint64
+	then, oldThen       uint64
+}
+
+// mark remembers where a link stands, every ratioTicks.
+func (l *peerLoad) mark(now int64, door doorkeeper) {
+	if l.at != 0 && now-l.at < ratioTicks {
+		return
+	}
+	packets := door.Received()
+	l.at = now
+	l.oldPackets, l.oldThen = l.packets, l.then
+	l.packets, l.then = packets, l.cells.Load()
+}
+
+// ratio returns the packets per cell since the older mark.
+func (l *peerLoad) ratio(packets uint64) float64 {
+	return float64(packets-min(packets, l.oldPackets)) / float64(1+l.cells.Load()-l.oldThen)
+}
+
+// oldest returns the tick since which a cell waits to be sent, 0 if none does.
+func (c *circuit) oldest() int64 {
+	at := c.in.ring.oldest()
+	c.mu.Lock()
+	out := c.out
+	c.mu.Unlock()
+	if out != nil {
+		at = earlier(at, out.ring.oldest())
+	}
+	return earlier(earlier(at, c.upSince.Load()), c.downSince.Load())
+}
+
+// earlier returns the smaller tick, 0 meaning never.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,155 @@
+package relay
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// ring takes the cells that arrive for one direction of a circuit while the
+// goroutine that owns the direction is busy with a batch: its write is blocked,
+// or its replies wait for the client. Bytes that nobody reads stay in QUIC's
+// receive queue, which keeps an object for each frame and so up to 172 bytes
+// for one (SPEC.md §5.1).
+//
+// A direction that moves pays two uncontended locks per batch for it. Only for
+// an owner that is busy for longer than a tick the janitor starts a goroutine
+// that reads ahead, until the ring is full or the owner is back. The two never
+// read at once: the owner reads when it is not busy, the other one when it is,
+// under mu. Both may wait for the stream's next byte at the same time, which
+// takes nothing away.
+type ring struct {
+	mu      sync.Mutex
+	busy    int64 // tick at which the owner began with a batch; 0: it reads
+	running bool  // the goroutine that reads ahead
+	over    bool  // no goroutine may start any more
+	buf     *batch
+	n       int   // bytes in buf
+	since   int64 // tick of the first of them
+	full    int64 // tick of the last that had room; 0: there is room
+}
+
+// busySince says that the owner works on a batch from tick now on.
+func (g *ring) busySince(now int64) {
+	g.mu.Lock()
+	g.busy = now
+	g.mu.Unlock()
+}
+
+// idle says that the owner will read again, and hands it what was read ahead;
+// buf is nil if nothing was.
+func (g *ring) idle() (buf *batch, n int) {
+	g.mu.Lock()
+	g.busy = 0
+	buf, n = g.buf, g.n
+	g.buf, g.n, g.full = nil, 0, 0
+	g.mu.Unlock()
+	return buf, n
+}
+
+// isBusy reports whether the owner works on a batch.
+func (g *ring) isBusy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.busy != 0
+}
+
+// fullSince returns the tick since which the ring takes no more, 0 if it does.
+func (g *ring) fullSince() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.full
+}
+
+// oldest returns the tick at which the oldest byte that waits here came, 0 if
+// none does: that of the batch that the owner cannot get rid of, or the ring's.
+func (g *ring) oldest() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.busy != 0 || g.buf == nil {
+		return g.busy
+	}
+	return g.since
+}
+
+// help starts a goroutine of wg that reads ahead, if the owner is busy since
+// before tick now, there is room, and none runs. The janitor calls it.
+func (r *cellReader) help(now int64, wg *sync.WaitGroup) (started bool) {
+	g := &r.ring
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over || g.running || g.busy == 0 || g.busy >= now || g.full != 0 {
+		return false
+	}
+	g.running = true
+	wg.Go(r.readAhead) // under mu: shut comes before the wait for wg
+	return true
+}
+
+// shut gives back what the ring holds and keeps readers from starting.
+func (g *ring) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	if g.buf != nil {
+		batches.Put(g.buf)
+		g.buf, g.n = nil, 0
+	}
+}
+
+// readAhead fills the ring until it is full, the owner is back, or the stream
+// has ended, which the owner then finds out by itself.
+func (r *cellReader) readAhead() {
+	var one [1]byte
+	for {
+		_, err := r.s.Peek(one[:])
+		if !r.ahead(err) {
+			return
+		}
+	}
+}
+
+// ahead reads what there is into the ring, after waiting for it gave err. It
+// reports whether to go on.
+func (r *cellReader) ahead(err error) bool {
+	g := &r.ring
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	if g.over || g.busy == 0 || err != nil && !late {
+		g.running = false
+		return false
+	}
+	if late {
+		// The deadline calls the owner to its replies. It looks at them when it
+		// is back, after it has called idle or ready.
+		if r.s.SetReadDeadline(time.Time{}) != nil {
+			g.running = false
+			return false
+		}
+		return true
+	}
+	if g.buf == nil {
+		g.buf = batches.Get().(*batch)
+		g.n = copy(g.buf[:], r.carry[:r.have])
+		g.since = r.clock.now()
+	}
+	m, err := r.s.Read(g.buf[g.n:])
+	g.n += m
+	if g.n == len(g.buf) {
+		g.full = r.clock.now()
+	}
+	if err != nil || g.full != 0 {
+		g.running = false
+		return false
+	}
+	return true
+}
+
+// ready says that the owner is done with its batch, without taking anything.
+func (g *ring) ready() {
+	g.mu.Lock()
+	g.busy = 0
+	g.mu.Unlock()
+}
