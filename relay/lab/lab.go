@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"hearsay/directory"
+	"hearsay/directory/gossip"
 	"hearsay/relay"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	InsecureTamper func(i int) func(way relay.Way, cells []byte) []byte
 	// InsecureNoRateLimits lifts the relays' rate limits, for measurements.
 	InsecureNoRateLimits bool
+	// InsecureServeRequest is relay.NodeConfig's, for all relays.
+	InsecureServeRequest func(ctx context.Context, s gossip.Stream) error
 	// Software is what relays call themselves in the directory.
 	Software string
 	Log      *slog.Logger // nil: discard
@@ -312,7 +315,8 @@ func (r *Relay) open() error {
 	cfg := relay.NodeConfig{
 		Home: r.home, Link: r.net.relay, Conn: conn, ListenPacket: r.net.ListenPacket,
 		Software: r.net.cfg.Software, InsecureNoRateLimits: r.net.cfg.InsecureNoRateLimits,
-		Log: r.net.logger(fmt.Sprintf("relay%02d", r.index)),
+		InsecureServeRequest: r.net.cfg.InsecureServeRequest,
+		Log:                  r.net.logger(fmt.Sprintf("relay%02d", r.index)),
 	}
 	if !r.net.cfg.Late && r.index < r.net.cfg.Relays {
 		cfg.Files = r.net.files

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -23,13 +24,14 @@ const linkCircuits = 30
 // builder builds circuits by hand: a pool paces its builds, which would be all
 // that is measured.
 type builder struct {
-	view *directory.View
-	kept []*link.Endpoint
+	view   *directory.View
+	listen func() (net.PacketConn, error)
+	kept   []*link.Endpoint
 }
 
 // builderNode is the role of a client that only builds.
 func builderNode() operations {
-	b := &builder{}
+	b := &builder{listen: listen}
 	return operations{
 		"start": operation(func(a openArgs) (any, error) {
 			_, views, stop, err := startClient(a.Link)
@@ -69,7 +71,7 @@ func (b *builder) relays(path []directory.RelayID) ([]*directory.Relay, error) {
 
 // dial makes a link of its own to the first relay.
 func (b *builder) dial(g *directory.Relay) (*link.Endpoint, *link.Link, error) {
-	e, err := link.New(link.Config{Role: link.RoleClient, Network: b.view.Network(), Lab: true, ListenPacket: listen})
+	e, err := link.New(link.Config{Role: link.RoleClient, Network: b.view.Network(), Lab: true, ListenPacket: b.listen})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -222,9 +224,7 @@ func (c *handCircuit) shake(hop int, id directory.RelayID, create []byte) ([]byt
 		cell.PutFragments(out[:cell.Size], out[cell.Size:], cell.Create, create)
 	} else {
 		for i, m := range cell.SplitExtend(id, create) {
-			x := out[i*cell.Size : (i+1)*cell.Size]
-			cell.Header{Type: cell.Relay}.Put(x)
-			if err := c.onion.SealForward(cell.Body(x), hop-1, m); err != nil {
+			if err := c.seal(out[i*cell.Size:(i+1)*cell.Size], hop-1, m); err != nil {
 				return nil, err
 			}
 		}
@@ -234,21 +234,17 @@ func (c *handCircuit) shake(hop int, id directory.RelayID, create []byte) ([]byt
 	}
 	first, more := cell.Assembler{Type: cell.Created}, cell.MessageAssembler{Command: cell.Extended}
 	for {
-		if _, err := io.ReadFull(c.s, c.in[:]); err != nil {
-			return nil, err
-		}
 		if hop == 0 {
+			if _, err := io.ReadFull(c.s, c.in[:]); err != nil {
+				return nil, err
+			}
 			msg, done, err := first.Add(c.in[:])
 			if err != nil || done {
 				return slices.Clone(msg), err
 			}
 			continue
 		}
-		_, payload, err := c.onion.OpenBackward(cell.Body(c.in[:]))
-		if err != nil {
-			return nil, err
-		}
-		m, err := cell.ParseMessage(payload)
+		m, err := c.receive()
 		if err != nil {
 			return nil, err
 		}
@@ -257,4 +253,23 @@ func (c *handCircuit) shake(hop int, id directory.RelayID, create []byte) ([]byt
 			return slices.Clone(msg), err
 		}
 	}
+}
+
+// seal makes the cell of a message to a hop.
+func (c *handCircuit) seal(x []byte, hop int, m cell.Message) error {
+	cell.Header{Type: cell.Relay}.Put(x)
+	return c.onion.SealForward(cell.Body(x), hop, m)
+}
+
+// receive returns the next message of any hop; its data is valid until the
+// next call.
+func (c *handCircuit) receive() (cell.Message, error) {
+	if _, err := io.ReadFull(c.s, c.in[:]); err != nil {
+		return cell.Message{}, err
+	}
+	_, payload, err := c.onion.OpenBackward(cell.Body(c.in[:]))
+	if err != nil {
+		return cell.Message{}, err
+	}
+	return cell.ParseMessage(payload)
 }

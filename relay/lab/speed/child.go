@@ -100,6 +100,15 @@ func usages(nodes []*child) ([]usage, error) {
 	return us, nil
 }
 
+// heapProfile has a node write what its heap holds, if the user wants profiles.
+func heapProfile(label string, n *child) error {
+	dir := os.Getenv("PROFILE")
+	if dir == "" {
+		return nil
+	}
+	return errors.Join(os.MkdirAll(dir, 0o755), n.call("heap", filepath.Join(dir, label+"-"+n.name+".heap"), nil))
+}
+
 // profiled runs f and has the nodes write CPU profiles of it, if the user
 // wants any.
 func profiled(label string, nodes []*child, f func() error) error {

@@ -37,6 +37,8 @@ func (b *bench) memory() error {
 			return 0, 0, err
 		}
 		after, err := guard.collect()
+		b.say("memory: %d links of %d circuits: heap %.1f MiB, stacks %.1f MiB, %d goroutines", links, each,
+			mib(after.Live-after.Stacks), mib(after.Stacks), after.Routines)
 		return float64(after.Live - before.Live), mib(now.RSS), err
 	}
 	// Two mixtures of links and circuits tell apart what each holds.
@@ -54,6 +56,9 @@ func (b *bench) memory() error {
 	}
 	z, resident, err := keep(fullLinks, fullEach)
 	if err != nil {
+		return err
+	}
+	if err := heapProfile("idle", guard); err != nil {
 		return err
 	}
 	var circuits int

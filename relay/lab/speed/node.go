@@ -80,6 +80,13 @@ func serveNode(ops operations, in io.Reader, out io.Writer) error {
 		}
 		return nil, pprof.StartCPUProfile(profile)
 	})
+	ops["heap"] = operation(func(path string) (any, error) {
+		f, err := os.Create(path)
+		if err != nil {
+			return nil, err
+		}
+		return nil, errors.Join(pprof.WriteHeapProfile(f), f.Close())
+	})
 	lines := bufio.NewReader(in)
 	enc := json.NewEncoder(out)
 	for {

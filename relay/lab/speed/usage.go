@@ -9,6 +9,7 @@ import (
 type usage struct {
 	CPU      time.Duration // of user and system
 	RSS      int64         // resident now, bytes; 0 where unknown
+	Stacks   int64         // bytes
 	Live     int64         // bytes of heap objects and stacks
 	Mallocs  uint64        // heap objects allocated
 	Routines int           // goroutines
@@ -22,7 +23,7 @@ func measureSelf() (usage, error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return usage{
-		CPU: cpu, RSS: resident(), Live: int64(m.HeapAlloc + m.StackInuse),
+		CPU: cpu, RSS: resident(), Stacks: int64(m.StackInuse), Live: int64(m.HeapAlloc + m.StackInuse),
 		Mallocs: m.Mallocs, Routines: runtime.NumGoroutine(),
 	}, nil
 }
