@@ -130,20 +130,24 @@ func (c *circuit) sendReplies(first *localCell) error {
 	buf := batches.Get().(*batch)
 	defer batches.Put(buf)
 	n := 0
+	now := c.tx.now()
 	for l := first; l != nil; {
 		x := buf[n : n+cell.Size]
 		cell.Header{Type: cell.Relay}.Put(x)
 		if t := c.sw.cfg.Trace; t != nil {
 			t.Message(c.num, ToClientSide, l.m)
 		}
-		credited := l.m.Command.Credited()
+		cmd := l.m.Command
 		err := c.layer.SealBackwardOwn(cell.Body(x), l.m)
 		localCells.Put(l)
 		if err != nil {
 			return err
 		}
-		if credited {
-			c.tx.sealed(c.layer.BackwardTag())
+		switch {
+		case cmd.Credited():
+			c.tx.sealed(c.layer.BackwardTag(), now)
+		case cmd == cell.SendMe:
+			c.rx.acknowledged()
 		}
 		if n += cell.Size; n == len(buf) {
 			break

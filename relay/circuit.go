@@ -71,9 +71,6 @@ type circuit struct {
 
 	tx *sendCredit
 	rx recvCredit
-	// acknowledging is held from counting consumed cells until their SENDMEs
-	// are queued.
-	acknowledging sync.Mutex
 
 	// Ticks for the janitor.
 	born   int64
@@ -246,7 +243,7 @@ func (c *circuit) handshake() error {
 		return err
 	}
 	var created []byte
-	var window int
+	var granted cell.Options
 	failed := errGone
 	ready := make(chan struct{})
 	ok := c.sw.workers.submit(c.peer, func(late bool) {
@@ -254,7 +251,7 @@ func (c *circuit) handshake() error {
 		if late || state(c.state.Load()) != stateHandshake {
 			failed = errLoad
 		} else {
-			created, window, failed = c.respond(create)
+			created, granted, failed = c.respond(create)
 		}
 		c.prev.SetReadDeadline(past)
 	})
@@ -277,8 +274,8 @@ func (c *circuit) handshake() error {
 	if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	c.tx = newSendCredit(window)
-	c.rx.window = window
+	c.tx = newSendCredit(int(granted.Initial), int(granted.Max))
+	c.rx.init(int(granted.Max))
 	if !c.become(stateHandshake, stateLeaf) {
 		return errGone
 	}
@@ -289,27 +286,35 @@ func (c *circuit) handshake() error {
 var past = time.Unix(1, 0)
 
 // respond computes the answer to a CREATE message, on a worker.
-func (c *circuit) respond(create []byte) (created []byte, window int, err error) {
+func (c *circuit) respond(create []byte) (created []byte, granted cell.Options, err error) {
 	cfg := &c.sw.cfg
-	window = cell.CreditInitial
 	layer, _, created, err := onion.Respond(c.sw.random, cfg.Network, cfg.ID, cfg.OnionKeys(), create, func(o cell.Options) cell.Options {
+		granted = cfg.grant(o)
 		if !o.HasCredit {
 			return cell.Options{}
 		}
-		window = min(int(o.Initial), cell.CreditInitial)
-		if cfg.InsecureNoRateLimits {
-			window = int(o.Initial)
-		}
-		return cell.Options{HasCredit: true, Initial: uint16(window), Max: uint16(window)}
+		return granted
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, cell.Options{}, err
 	}
 	c.answered.Store(layer)
 	if state(c.state.Load()) == stateClosed {
 		c.eraseAnswered() // nobody waits for it any more
 	}
-	return created, window, nil
+	return created, granted, nil
+}
+
+// grant returns the credit for a circuit whose client asks for o (SPEC.md
+// §3.2).
+func (cfg *SwitchConfig) grant(o cell.Options) cell.Options {
+	if !o.HasCredit {
+		return cell.Options{HasCredit: true, Initial: cell.CreditInitial, Max: cell.CreditInitial}
+	}
+	if !cfg.InsecureNoRateLimits {
+		o.Initial = min(o.Initial, cell.CreditInitial)
+	}
+	return cell.Options{HasCredit: true, Initial: o.Initial, Max: min(o.Max, cell.CreditMax)}
 }
 
 func (c *circuit) sendCreated(created []byte) error {

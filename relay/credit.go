@@ -1,31 +1,30 @@
 package relay
 
 import (
-	"crypto/subtle"
-	"errors"
 	"sync"
+	"time"
 
-	"hearsay/circuit/cell"
-	"hearsay/circuit/onion"
+	"hearsay/circuit/credit"
 )
 
+// What a client may do against its credit (SPEC.md §4.2).
 var (
-	errCredit = errors.New("relay: client sent more than its credit")
-	errSendMe = errors.New("relay: SENDME without or against its cell")
+	errCredit = credit.ErrOver
+	errSendMe = credit.ErrTag
 )
 
 // sendCredit counts the credited cells that this hop may send to the client
 // (SPEC.md §4.2). It is safe for concurrent use.
 type sendCredit struct {
-	mu    sync.Mutex
-	free  int           // cells that may be sent
-	sent  int           // cells sealed since the last expected SENDME
-	tags  []onion.Tag   // of each 32nd cell, oldest first; at most window/32
-	freed chan struct{} // closed and replaced when free grows
+	start time.Time // origin of the times
+
+	mu     sync.Mutex
+	sender credit.Sender
+	freed  chan struct{} // closed when there is credit again; nil: nobody waits
 }
 
-func newSendCredit(window int) *sendCredit {
-	return &sendCredit{free: window, freed: make(chan struct{})}
+func newSendCredit(initial, maximum int) *sendCredit {
+	return &sendCredit{start: time.Now(), sender: credit.NewSender(initial, maximum)}
 }
 
 // take waits for the credit of one cell; it reports false if one of the
@@ -33,10 +32,12 @@ func newSendCredit(window int) *sendCredit {
 func (s *sendCredit) take(done, cut, late <-chan struct{}) bool {
 	for {
 		s.mu.Lock()
-		if s.free > 0 {
-			s.free--
+		if s.sender.Take() {
 			s.mu.Unlock()
 			return true
+		}
+		if s.freed == nil {
+			s.freed = make(chan struct{})
 		}
 		freed := s.freed
 		s.mu.Unlock()
@@ -52,77 +53,79 @@ func (s *sendCredit) take(done, cut, late <-chan struct{}) bool {
 	}
 }
 
-// giveBack returns a credit that was taken and not used.
-func (s *sendCredit) giveBack(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.free += n
-	close(s.freed)
-	s.freed = make(chan struct{})
-}
+// now returns the time as sealed takes it.
+func (s *sendCredit) now() time.Duration { return time.Since(s.start) }
 
-// sealed notes that a credited cell was sealed with the given tag.
-func (s *sendCredit) sealed(tag onion.Tag) {
+// sealed notes that a credited cell was sealed with the given tag, at now.
+func (s *sendCredit) sealed(tag credit.Tag, now time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sent++
-	if s.sent == cell.CreditStep {
-		s.sent = 0
-		s.tags = append(s.tags, tag)
-	}
-}
-
-// sendMe takes the client's acknowledgement of creditStep cells.
-func (s *sendCredit) sendMe(tag []byte) error {
-	s.mu.Lock()
-	if len(s.tags) == 0 || subtle.ConstantTimeCompare(s.tags[0][:], tag) != 1 {
-		s.mu.Unlock()
-		return errSendMe
-	}
-	s.tags = append(s.tags[:0], s.tags[1:]...)
+	s.sender.Sealed(tag, now)
 	s.mu.Unlock()
-	s.giveBack(cell.CreditStep)
+}
+
+// sendMe takes the client's acknowledgement of credit.Step cells.
+func (s *sendCredit) sendMe(tag []byte) error {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.sender.Acknowledge(credit.Tag(tag), now); err != nil {
+		return err
+	}
+	if s.freed != nil && s.sender.Free() > 0 {
+		close(s.freed)
+		s.freed = nil
+	}
 	return nil
+}
+
+// window returns the cells that may be on the way now.
+func (s *sendCredit) window() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sender.Window()
 }
 
 // recvCredit counts the credited cells that the client sends to this hop. It
 // is safe for concurrent use.
 type recvCredit struct {
 	mu       sync.Mutex
-	window   int         // cells that may be unacknowledged
-	open     int         // cells received and not acknowledged
-	received int         // since the last remembered tag
-	consumed int         // since the last SENDME
-	tags     []onion.Tag // of each 32nd cell received, oldest first
+	receiver credit.Receiver
+
+	// acknowledging is held from counting consumed cells until their SENDMEs
+	// are queued: several consumers call consumed at once, and the client takes
+	// the tags in order only.
+	acknowledging sync.Mutex
+	due           []credit.Tag
 }
 
+func (r *recvCredit) init(maximum int) { r.receiver = credit.NewReceiver(maximum) }
+
 // receive notes a credited cell, whose tag is given.
-func (r *recvCredit) receive(tag onion.Tag) error {
+func (r *recvCredit) receive(tag credit.Tag) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.open == r.window {
-		return errCredit
-	}
-	r.open++
-	r.received++
-	if r.received == cell.CreditStep {
-		r.received = 0
-		r.tags = append(r.tags, tag)
+	return r.receiver.Receive(tag)
+}
+
+// consume notes that n cells were used up and calls send with the tag of each
+// SENDME that is due now, in order.
+func (r *recvCredit) consume(n int, send func(tag *credit.Tag) error) error {
+	r.acknowledging.Lock()
+	defer r.acknowledging.Unlock()
+	r.mu.Lock()
+	r.due = r.receiver.Consume(n, r.due[:0])
+	r.mu.Unlock()
+	for i := range r.due {
+		if err := send(&r.due[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// consume notes that n cells were used up and reports the tags of the SENDMEs
-// to send now, which may be none.
-func (r *recvCredit) consume(n int) (due []onion.Tag) {
+// acknowledged notes that a SENDME was sealed.
+func (r *recvCredit) acknowledged() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.consumed += n
-	for r.consumed >= cell.CreditStep {
-		r.consumed -= cell.CreditStep
-		r.open -= cell.CreditStep
-		due = append(due, r.tags[0])
-		r.tags = append(r.tags[:0], r.tags[1:]...)
-	}
-	return due
+	r.receiver.Acknowledged()
+	r.mu.Unlock()
 }

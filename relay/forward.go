@@ -2,6 +2,7 @@ package relay
 
 import (
 	"hearsay/circuit/cell"
+	"hearsay/circuit/credit"
 )
 
 // forward reads the client side until the circuit ends.
@@ -113,15 +114,10 @@ func (c *circuit) command(payload []byte) error {
 	return errProtocol // a command that only relays send
 }
 
-// consumed notes that n credited cells are used up, and acknowledges. Several
-// consumers call it at once; the client takes the tags in order only.
+// consumed notes that n credited cells are used up, and acknowledges. It may be
+// called by several consumers at once.
 func (c *circuit) consumed(n int) error {
-	c.acknowledging.Lock()
-	defer c.acknowledging.Unlock()
-	for _, tag := range c.rx.consume(n) {
-		if err := c.reply(cell.Message{Command: cell.SendMe, Data: tag[:]}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.rx.consume(n, func(tag *credit.Tag) error {
+		return c.reply(cell.Message{Command: cell.SendMe, Data: tag[:]})
+	})
 }
