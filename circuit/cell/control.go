@@ -66,3 +66,51 @@ func ParseHello(body []byte) (Hello, error) {
 	}
 	return h, nil
 }
+
+// What a SHAPE cell asks for (SPEC.md §6.2).
+const (
+	ShapeSet    = 0 // run the profile from now on
+	ShapeBurst  = 1 // let bulk circuits pass the schedule for some seconds
+	ShapeWarmUp = 2 // run the rate of the beginning once more
+)
+
+// MaxBurst is the longest burst, in seconds.
+const MaxBurst = 600
+
+const shapeSize = 4
+
+// Shaping is the body of a SHAPE cell (SPEC.md §6.2).
+type Shaping struct {
+	Profile byte   // 0 off to 3 fast
+	Op      byte   // ShapeSet, ShapeBurst or ShapeWarmUp
+	Seconds uint16 // of a burst, at most MaxBurst; else 0
+}
+
+// Put writes the order over the whole body of a cell (BodySize bytes).
+func (s Shaping) Put(body []byte) {
+	clear(body[:BodySize])
+	body[0], body[1] = s.Profile, s.Op
+	binary.BigEndian.PutUint16(body[2:], s.Seconds)
+}
+
+// ParseShaping decodes a body of BodySize bytes. Whether the order may come
+// now is for the link layer to say.
+func ParseShaping(body []byte) (Shaping, error) {
+	if len(body) != BodySize {
+		return Shaping{}, malformed("size")
+	}
+	s := Shaping{Profile: body[0], Op: body[1], Seconds: binary.BigEndian.Uint16(body[2:])}
+	switch {
+	case !isZero(body[shapeSize:]):
+		return Shaping{}, malformed("shape padding")
+	case s.Profile > 3:
+		return Shaping{}, malformed("shape profile")
+	case s.Op > ShapeWarmUp:
+		return Shaping{}, malformed("shape op")
+	case s.Op != ShapeBurst && s.Seconds != 0 || s.Seconds > MaxBurst:
+		return Shaping{}, malformed("shape seconds")
+	case s.Op != ShapeSet && s.Profile == 0:
+		return Shaping{}, malformed("shape of an unshaped link")
+	}
+	return s, nil
+}

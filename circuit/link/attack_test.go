@@ -237,7 +237,7 @@ func TestControlStreamIsStrict(t *testing.T) {
 		"goaway":         {goAwayCell(), true}, // drains, with a stream open
 		"two goaways":    {append(goAwayCell(), goAwayCell()...), false},
 		"a second hello": {hello, false},
-		"shape":          {shape, false},
+		"shape":          {shape, true},
 		"trim":           {append(trimmed, 0), false},
 		"dirty goaway":   {padded, false},
 		"a circuit cell": {relayed, false},

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-
 	"hearsay/circuit/cell"
 	"hearsay/directory"
 )

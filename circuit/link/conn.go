@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -31,6 +32,11 @@ type Link struct {
 	target  *Target           // of a dialed link
 	born    time.Time
 	release func() // closes the socket of a client's connection; nil for nodes
+
+	// shaper is this side of a link with a client, nil of others. It is set
+	// before the link carries streams.
+	shaper atomic.Pointer[shaper]
+	heard  atomic.Int64 // Unix nanoseconds of the last control cell
 
 	welcome  chan struct{} // closed when the peer's LINK_HELLO was accepted
 	draining chan struct{} // closed when GOAWAY was sent or received
@@ -104,6 +110,16 @@ func (l *Link) RemoteAddr() netip.AddrPort { return addrPort(l.conn.RemoteAddr()
 // RTT returns the smoothed round-trip time, 0 before the first measurement.
 func (l *Link) RTT() time.Duration { return l.conn.ConnectionStats().SmoothedRTT }
 
+// Heard returns when the last cell came on the control stream, padding
+// included; on a link with a client there is one at least every 10 s, or in each
+// tick without data. It is zero before the first.
+func (l *Link) Heard() time.Time {
+	if n := l.heard.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
 // Streams returns how many streams of both sides are open, the control stream
 // not counted.
 func (l *Link) Streams() int {
@@ -136,7 +152,7 @@ func (l *Link) Open(ctx context.Context, k Kind) (*Stream, error) {
 		return nil, ErrClosed
 	}
 	l.watch(s)
-	st := &Stream{Stream: s, link: l, kind: k}
+	st := newStream(l, s, k)
 	if k == KindCircuit {
 		return st, nil
 	}
@@ -176,7 +192,9 @@ func (l *Link) GoAway() {
 		l.Close() // nothing was agreed yet
 		return
 	}
-	if !sent {
+	if h := l.shaper.Load(); h != nil && !sent {
+		h.goAway()
+	} else if !sent {
 		// Two cells at most go out on a control stream, so this does not wait for
 		// the peer's window, at most for a packet that congestion holds back.
 		_ = control.SetWriteDeadline(time.Now().Add(cellTimeout))
@@ -280,12 +298,19 @@ func (l *Link) prove(id directory.RelayID, role Role) {
 // sendHello sends our LINK_HELLO on the control stream, which it keeps for
 // later control cells.
 func (l *Link) sendHello(s *quic.Stream) error {
+	h := l.shaper.Load()
 	hello := cell.Hello{Lowest: version, Highest: version, Network: l.e.cfg.Network} // all that a client says
+	if h != nil && h.asks {
+		hello.Profile = byte(l.e.Profile())
+	}
 	if l.creds != nil {
 		hello = l.creds.hello(l.e.cfg.Role, time.Now())
 	}
 	if _, err := s.Write(helloCell(hello)); err != nil {
 		return err
+	}
+	if h != nil && h.asks {
+		h.begin(s, Profile(hello.Profile))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -293,20 +318,28 @@ func (l *Link) sendHello(s *quic.Stream) error {
 	return nil
 }
 
-// readControl reads the control stream until the link ends. first is the state
+// readControl reads the control stream until the link ends. state is that
 // after the cells that were already taken.
 func (l *Link) readControl(s *quic.Stream, state control) error {
-	buf := make([]byte, cell.Size)
+	buf := make([]byte, cell.Size+cell.MaxTrim)
 	for {
-		if err := readCell(s, buf); err != nil {
-			return err
-		}
-		hello, err := state.take(buf)
+		c, err := readCell(s, buf)
 		if err != nil {
 			return err
 		}
+		hello, shape, err := state.take(c)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		l.heard.Store(now.UnixNano())
 		if hello != nil {
 			if err := l.acceptAnswer(*hello); err != nil {
+				return err
+			}
+		}
+		if shape != nil {
+			if err := l.shaper.Load().takeShape(*shape, now); err != nil {
 				return err
 			}
 		}
@@ -316,17 +349,22 @@ func (l *Link) readControl(s *quic.Stream, state control) error {
 	}
 }
 
-// readCell reads one cell. It waits for the first byte as long as the stream's
-// read deadline allows, and for the rest no longer than cellTimeout.
-func readCell(s *quic.Stream, buf []byte) error {
+// readCell reads one cell with the zero bytes that its header counts. It waits
+// for the first byte as long as the stream's read deadline allows, and for the
+// rest no longer than cellTimeout.
+func readCell(s *quic.Stream, buf []byte) ([]byte, error) {
 	if _, err := s.Peek(buf[:1]); err != nil {
-		return err
+		return nil, err
 	}
 	_ = s.SetReadDeadline(time.Now().Add(cellTimeout))
-	if _, err := io.ReadFull(s, buf); err != nil {
-		return err
+	if _, err := io.ReadFull(s, buf[:cell.Size]); err != nil {
+		return nil, err
 	}
-	return s.SetReadDeadline(time.Time{})
+	c := buf[:cell.Size+min(int(buf[3]), cell.MaxTrim)]
+	if _, err := io.ReadFull(s, c[cell.Size:]); err != nil {
+		return nil, err
+	}
+	return c, s.SetReadDeadline(time.Time{})
 }
 
 // acceptAnswer judges the LINK_HELLO of the node that we dialed.
@@ -351,6 +389,9 @@ func (l *Link) finish(why error) {
 	l.closed = true
 	l.stopTimerLocked()
 	l.mu.Unlock()
+	if h := l.shaper.Load(); h != nil {
+		h.end()
+	}
 	l.e.forget(l)
 	if l.release != nil {
 		l.release()

@@ -6,59 +6,88 @@ import (
 	"hearsay/circuit/cell"
 )
 
+// controlStream is the id of the control stream: the dialer's first.
+const controlStream = 0
+
 // Why a control stream ends a link. A peer never learns it.
 var (
 	errControlOrder = errors.New("link: cell out of order on the control stream")
-	errControlTrim  = errors.New("link: trim on an unshaped link")
-	errControlShape = errors.New("link: shaping is not spoken")
+	errControlTrim  = errors.New("link: trim that is not that of the place")
+	errControlShape = errors.New("link: SHAPE on a link that is never shaped")
 	errControlType  = errors.New("link: circuit cell on the control stream")
 )
 
 // control is the state of one direction of a control stream: what the peer has
 // sent so far. The zero value is the start. It does no I/O.
 type control struct {
-	hello  bool // LINK_HELLO seen
-	goAway bool // GOAWAY seen
+	client bool   // the link is one of a client: it may be shaped
+	hello  bool   // LINK_HELLO seen
+	goAway bool   // GOAWAY seen
+	offset uint64 // bytes taken
 }
 
-// take judges the next cell (cell.Size bytes). It returns the hello if the cell
-// is the LINK_HELLO, which must come first and once. Any error ends the link
-// (SPEC.md §4.1).
-func (s *control) take(c []byte) (*cell.Hello, error) {
-	if len(c) != cell.Size {
-		return nil, cell.ErrFormat
+// take judges the next cell (cell.Size bytes and its trim). It returns the
+// hello if the cell is the LINK_HELLO, which must come first and once, and the
+// order if it is a SHAPE, of which the caller says whether it may come now. Any
+// error ends the link (SPEC.md §4.1).
+func (s *control) take(c []byte) (*cell.Hello, *cell.Shaping, error) {
+	if len(c) < cell.Size {
+		return nil, nil, cell.ErrFormat
 	}
-	h, err := cell.ParseHeader(c)
+	h, err := cell.ParseHeader(c[:cell.Size])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if h.Trim != 0 {
-		return nil, errControlTrim
+	if len(c) != cell.Size+int(h.Trim) {
+		return nil, nil, cell.ErrFormat
+	}
+	if h.Trim != 0 && !s.mayTrim(c) {
+		return nil, nil, errControlTrim
 	}
 	if s.hello == (h.Type == cell.LinkHello) {
-		return nil, errControlOrder
+		return nil, nil, errControlOrder
 	}
+	s.offset += uint64(len(c))
 	switch h.Type {
 	case cell.LinkHello:
 		hello, err := cell.ParseHello(cell.Body(c))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.hello = true
-		return &hello, nil
+		return &hello, nil, nil
 	case cell.Pad:
-		return nil, nil
+		return nil, nil, nil
 	case cell.GoAway:
 		if s.goAway {
-			return nil, errControlOrder
+			return nil, nil, errControlOrder
 		}
 		s.goAway = true
-		return nil, nil
+		return nil, nil, nil
 	case cell.Shape:
-		return nil, errControlShape
+		if !s.client {
+			return nil, nil, errControlShape
+		}
+		shape, err := cell.ParseShaping(cell.Body(c))
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, &shape, nil
 	default:
-		return nil, errControlType
+		return nil, nil, errControlType
 	}
+}
+
+// mayTrim reports whether the zero bytes after a cell are those of its place on
+// the stream (SPEC.md §8.2). LINK_HELLO goes out before the first tick.
+func (s *control) mayTrim(c []byte) bool {
+	zeros := c[cell.Size:]
+	for _, b := range zeros {
+		if b != 0 {
+			return false
+		}
+	}
+	return s.client && s.hello && len(zeros) == trim(controlStream, s.offset)
 }
 
 // helloCell encodes a LINK_HELLO as a whole cell.

@@ -26,11 +26,11 @@ type vector struct {
 	Now     int64  `json:"now"`     // Unix seconds
 	Body    string `json:"body"`    // the first 152 bytes; the rest is zero
 	Text    string `json:"text"`    // what the identity signed
-	Expect  string `json:"expect"`  // ok, network, version, profile, proof, format
+	Expect  string `json:"expect"`  // ok, network, version, proof, format
 }
 
 var vectorErrors = map[string]error{
-	"network": ErrWrongNet, "version": errHelloVersion, "profile": errHelloProfile,
+	"network": ErrWrongNet, "version": errHelloVersion,
 	"proof": errHelloProof, "format": cell.ErrFormat,
 }
 
@@ -75,7 +75,9 @@ func makeVectors() []vector {
 	add("period changed after signing", "proof", lh, now, edit(func(h *cell.Hello) { h.NotBefore++ }))
 	add("another network", "network", lh, now, edit(func(h *cell.Hello) { h.Network[31] ^= 1; sign(h) }))
 	add("only later versions", "version", lh, now, edit(func(h *cell.Hello) { h.Lowest, h.Highest = 2, 3 }))
-	add("a client that wants shaping", "profile", "", now, func() cell.Hello { h := clientHello(); h.Profile = 2; return h }())
+	add("a client that wants shaping", "ok", "", now, func() cell.Hello { h := clientHello(); h.Profile = 2; return h }())
+	add("a relay that wants shaping", "format", lh, now, edit(func(h *cell.Hello) { h.Profile = 1 }))
+	add("a client with a fifth profile", "format", "", now, func() cell.Hello { h := clientHello(); h.Profile = 4; return h }())
 	add("an unknown role", "format", lh, now, edit(func(h *cell.Hello) { h.Role = 3 }))
 	add("a client with an identity", "format", "", now, edit(func(h *cell.Hello) { h.Role = 0 }))
 	return vs
@@ -186,7 +188,7 @@ func FuzzControl(f *testing.F) {
 				}
 			}
 			ops = ops[4:]
-			h, err := s.take(c)
+			h, _, err := s.take(c)
 			if err != nil {
 				return
 			}

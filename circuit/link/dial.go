@@ -139,6 +139,9 @@ func (e *Endpoint) dialOne(ctx context.Context, t Target, a netip.AddrPort) (*Li
 	}
 	l := newLink(e, conn)
 	l.dialed, l.relay, l.creds, l.target, l.release = true, creds != nil, creds, &t, release
+	if creds == nil {
+		l.shaper.Store(&shaper{link: l, asks: true})
+	}
 	if t.LinkKey != ([32]byte{}) && !t.Partial {
 		l.peer, l.role, l.proven = t.ID, RoleRelay, true
 	}
@@ -172,7 +175,7 @@ func (e *Endpoint) greet(ctx context.Context, l *Link) (*Link, error) {
 	why := make(chan error, 1) // why the control stream ended
 	serving := e.start(func() {
 		_ = s.SetReadDeadline(time.Now().Add(helloTimeout))
-		err := l.readControl(s, control{})
+		err := l.readControl(s, control{client: l.creds == nil})
 		why <- err
 		l.finish(err)
 	})

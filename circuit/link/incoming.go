@@ -67,18 +67,28 @@ func (l *Link) awaitHello() (*quic.Stream, control, error) {
 		return nil, state, err
 	}
 	_ = s.SetReadDeadline(time.Now().Add(helloTimeout))
-	buf := make([]byte, cell.Size)
-	if err := readCell(s, buf); err != nil {
+	c, err := readCell(s, make([]byte, cell.Size+cell.MaxTrim))
+	if err != nil {
 		return nil, state, err
 	}
-	h, err := state.take(buf)
+	h, _, err := state.take(c)
 	if err != nil {
 		return nil, state, err
 	}
 	if err := l.acceptHello(*h); err != nil {
 		return nil, state, err
 	}
-	return s, state, l.sendHello(s)
+	if Role(h.Role) == RoleClient {
+		state.client = true
+		l.shaper.Store(&shaper{link: l})
+	}
+	if err := l.sendHello(s); err != nil {
+		return nil, state, err
+	}
+	if state.client {
+		l.shaper.Load().begin(s, Profile(h.Profile))
+	}
+	return s, state, nil
 }
 
 var errNotTheRelay = errors.New("link: a relay's address, but another identity")
@@ -132,10 +142,11 @@ func (l *Link) acceptStreams() {
 
 // serve dispatches one stream by its first byte and ends it afterwards.
 func (l *Link) serve(s *quic.Stream) {
+	var c canceler = s
 	defer func() {
-		s.CancelRead(0)
+		c.CancelRead(0)
 		if !errors.Is(context.Cause(s.Context()), quic.ErrStreamClosed) {
-			s.CancelWrite(0)
+			c.CancelWrite(0)
 		}
 	}()
 	var first [1]byte
@@ -143,12 +154,13 @@ func (l *Link) serve(s *quic.Stream) {
 	if _, err := s.Peek(first[:]); err != nil {
 		return
 	}
-	_ = s.SetReadDeadline(time.Time{})
 	k := Kind(first[0])
 	if k == KindControl {
 		l.Close() // exactly one per link, and we have it
 		return
 	}
+	st := newStream(l, s, k)
+	c = st
 	handler := l.e.cfg.Handlers[k]
 	if handler == nil || !l.allowed(k) || !l.enter(k) {
 		return
@@ -159,7 +171,11 @@ func (l *Link) serve(s *quic.Stream) {
 			return
 		}
 	}
-	handler(l.conn.Context(), l, &Stream{Stream: s, link: l, kind: k})
+	if k == KindCircuit && !st.findBulk() {
+		return
+	}
+	_ = s.SetReadDeadline(time.Time{})
+	handler(l.conn.Context(), l, st)
 }
 
 // allowed reports whether the peer may use the kind at all (SPEC.md §4).

@@ -29,6 +29,26 @@ const (
 	simultaneous = 5 * time.Second
 )
 
+// Specification constants of shaping (SPEC.md §8).
+const (
+	warmTick = 125 * time.Millisecond // between cells while a shaped link is young
+	warmFor  = 20 * time.Second
+
+	paddingMin = 1500 * time.Millisecond // of a draw of netflow padding
+	paddingMax = 9500 * time.Millisecond
+
+	shapeEvery  = 10 * time.Second // between two SHAPEs of a client
+	warmEvery   = 10 * time.Minute // between two warm-ups that it asks for
+	closeWithin = 60 * time.Second // in which a cancelled circuit stream is reset
+)
+
+// Implementation constants of shaping.
+const (
+	shapeSlack   = 5 * time.Second  // a client keeps to more than shapeEvery, since packets may be late
+	answerWithin = 60 * time.Second // for the answer to SHAPE, else the client ends the link
+	retryOrder   = time.Second      // for a control cell that an unshaped link did not take
+)
+
 // Streams that a peer may have open, by what it is to us (SPEC.md §5.1).
 const (
 	clientCircuits = 32

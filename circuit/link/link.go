@@ -10,10 +10,11 @@
 //     pinned TLS key or by a signature over the unpinned one;
 //   - a relay that dials is known by its certificate, a client by nothing;
 //   - no stream can stall another, since the connection window never binds;
-//   - whoever floods the door or the streams spends his own share only.
+//   - whoever floods the door or the streams spends his own share only;
+//   - the cells of a client's link leave on the schedule of its profile, which
+//     says nothing about what they carry.
 //
 // It does not read circuits: cells on a circuit stream belong to the handler.
-// It does not shape traffic: all links run the profile off.
 package link
 
 import (

@@ -69,8 +69,9 @@ func reason(err error) string {
 func ours(err error) bool {
 	for _, e := range []error{
 		ErrClosed, ErrUnreachable, ErrWrongKey, ErrWrongNet, ErrDraining, cell.ErrFormat,
-		errHelloVersion, errHelloProfile, errHelloProof, errNotTheRelay,
+		errHelloVersion, errHelloProof, errNotTheRelay,
 		errControlOrder, errControlTrim, errControlShape, errControlType,
+		errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -53,20 +53,57 @@ func ParseProfile(name string) (Profile, error) {
 }
 
 // SetProfile changes how the links of a client are shaped: those that exist
-// ask their relays for it, new ones begin with it. No circuit is lost. Nodes
-// that are no clients have links that are never shaped; there it does nothing.
+// ask their relays for it, new ones begin with it. No circuit is lost. A link
+// changes when its SHAPE has gone out, at most once in 15 s. Nodes that are no
+// clients have links that are never shaped; there it does nothing.
 func (e *Endpoint) SetProfile(p Profile) {
-	if e.cfg.Role == RoleClient && p.Valid() {
-		e.profile.Store(uint32(p))
+	if e.cfg.Role != RoleClient || !p.Valid() {
+		return
+	}
+	e.profile.Store(uint32(p))
+	for _, h := range e.shapers() {
+		h.want(p)
 	}
 }
 
 // Profile returns how the links of a client are to be shaped; Off for others.
 func (e *Endpoint) Profile() Profile { return Profile(e.profile.Load()) }
 
+// WarmUp asks for the rate of a link's beginning once more, on all shaped links
+// of a client: eight cells a second each way for 20 s, at most once in 10
+// minutes. It reports whether any link may have it now.
+func (e *Endpoint) WarmUp() bool {
+	any := false
+	for _, h := range e.shapers() {
+		any = h.warmUp() || any
+	}
+	return any
+}
+
+// shapers returns those of all links that have one.
+func (e *Endpoint) shapers() []*shaper {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var r []*shaper
+	for l := range e.links {
+		if h := l.shaper.Load(); h != nil {
+			r = append(r, h)
+		}
+	}
+	return r
+}
+
 // Profile returns how this side of the link is shaped now. It is Off on links
 // between relays.
-func (l *Link) Profile() Profile { return Off }
+func (l *Link) Profile() Profile {
+	h := l.shaper.Load()
+	if h == nil {
+		return Off
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.profile
+}
 
 // Shaped reports whether this side sends on a schedule.
 func (l *Link) Shaped() bool { return l.Profile() != Off }

@@ -63,7 +63,6 @@ func (c *credentials) hello(role Role, now time.Time) cell.Hello {
 // Why a LINK_HELLO is refused. A peer never learns it.
 var (
 	errHelloVersion = errors.New("link: hello of another version")
-	errHelloProfile = errors.New("link: hello asks for shaping")
 	errHelloProof   = errors.New("link: hello proves no identity")
 )
 
@@ -75,9 +74,6 @@ func checkHello(h cell.Hello, network directory.NetworkID, leaf [32]byte, hasLea
 	}
 	if h.Lowest > version || h.Highest < version {
 		return errHelloVersion
-	}
-	if h.Profile != 0 {
-		return errHelloProfile
 	}
 	if Role(h.Role) == RoleClient {
 		if hasLeaf {

@@ -33,6 +33,7 @@ var testNetwork = directory.NetworkID(sha256.Sum256([]byte("link test network"))
 type world struct {
 	t      testing.TB
 	router *simnet.PerfectRouter // nil: loopback sockets
+	drop   func(p simnet.Packet) bool // sees each packet and says whether it is lost; nil: none
 	lab    bool
 	views  *directory.Views
 	epoch  time.Time
@@ -88,7 +89,7 @@ func (w *world) socket(ip string, port uint16) net.PacketConn {
 		w.mu.Unlock()
 	}
 	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), port))
-	l := &simnet.SimulatedLink{Latency: latency, UploadPacket: w.router}
+	l := &simnet.SimulatedLink{Latency: latency, UploadPacket: tapped{w}}
 	c := simnet.NewBlockingSimConn(addr, l)
 	l.Start()
 	w.router.AddNode(addr, l)
@@ -96,6 +97,18 @@ func (w *world) socket(ip string, port uint16) net.PacketConn {
 	w.ends = append(w.ends, func() { _ = c.Close(); _ = l.Close() })
 	w.mu.Unlock()
 	return c
+}
+
+// tapped is the router of a world, which others watch.
+type tapped struct{ w *world }
+
+func (r tapped) AddNode(net.Addr, simnet.PacketReceiver) {}
+
+func (r tapped) SendPacket(p simnet.Packet) error {
+	if r.w.drop != nil && r.w.drop(p) {
+		return nil
+	}
+	return r.w.router.SendPacket(p)
 }
 
 // seeded makes the same key for the same name.
