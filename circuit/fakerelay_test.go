@@ -135,6 +135,7 @@ type fakeRelay struct {
 	mute     atomic.Bool // it reads circuits but sends nothing backward on them
 	noExtend atomic.Bool // it answers EXTEND with EXTEND_FAIL
 	mutiny   atomic.Bool // it resets every CREATE
+	busy     atomic.Bool // it answers ECHO with ECHO_BUSY
 
 	mu   sync.Mutex
 	hops map[*fakeHop]struct{}
@@ -357,6 +358,8 @@ func (h *fakeHop) answer(m cell.Message) error {
 	switch {
 	case m.Command == cell.Ping:
 		return h.reply(cell.Message{Command: cell.Pong, Data: m.Data})
+	case m.Command == cell.Echo && h.r.busy.Load():
+		return h.reply(cell.Message{Command: cell.EchoBusy, Data: []byte{0, 5}})
 	case m.Command == cell.Echo:
 		return h.reply(cell.Message{Command: cell.EchoReply, Data: m.Data})
 	case m.Command == cell.Begin:

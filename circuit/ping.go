@@ -27,10 +27,14 @@ type bucket struct {
 	last          time.Time
 }
 
-// take takes a token, or returns how long to wait for one.
-func (b *bucket) take(now time.Time) (wait time.Duration) {
+func (b *bucket) refill(now time.Time) {
 	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.rate)
 	b.last = now
+}
+
+// take takes a token, or returns how long to wait for one.
+func (b *bucket) take(now time.Time) (wait time.Duration) {
+	b.refill(now)
 	if b.tokens < 1 {
 		return time.Duration((1 - b.tokens) / b.rate * float64(time.Second))
 	}

@@ -66,6 +66,8 @@ type Pool struct {
 	view      *directory.View
 	noPath    string // why none could be chosen last time, or ""
 
+	speed speedLimit
+
 	wg sync.WaitGroup // tasks, watchers of links, goroutines of circuits
 
 	mu     sync.Mutex
@@ -174,7 +176,7 @@ func (secureSource) Uint64() uint64 {
 // Circuits are shared by equal requests; closing one closes it for all.
 func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
 	switch r.Purpose {
-	case Send, Subscribe, Directory:
+	case Send, Subscribe, Directory, Speed:
 	default:
 		return nil, fmt.Errorf("circuit: nobody can ask for a circuit for %q", r.Purpose)
 	}
