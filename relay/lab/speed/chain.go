@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -30,6 +31,7 @@ func chainConfig(stream, conn uint64) *quic.Config {
 		InitialStreamReceiveWindow: stream, MaxStreamReceiveWindow: stream,
 		InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
 		MaxIncomingStreams: 2048, MaxIncomingUniStreams: -1,
+		KeepAlivePeriod: 5 * time.Second, // a chain waits while circuits have their turn
 	}
 }
 

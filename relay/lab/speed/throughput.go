@@ -291,7 +291,7 @@ func (b *bench) roundTrips(p *pair, beside int) error {
 	name := "round trip of 256 bytes, three hops"
 	if beside > 0 {
 		// The last stream echoes and the others are busy.
-		a = echoArgs{Stream: many - 1, Beside: many - 1, BesideBytes: 1e9 / many, Count: 300, Limit: 5 * time.Second}
+		a = echoArgs{Stream: many - 1, Beside: many - 1, Count: 300, Limit: 5 * time.Second}
 		name += fmt.Sprintf(", beside %d bulk circuits", many-1)
 	}
 	var q, plain quantiles

@@ -105,7 +105,40 @@ func transfer(streams []io.ReadWriter, a transferArgs) (transferResult, error) {
 		})
 	}
 	wg.Wait()
-	return transferResult{Rate: m.rate(), Bytes: m.moved.Load()}, errors.Join(errs...)
+	return transferResult{Rate: m.rate(), Bytes: m.moved.Load()}, firstError(errs)
+}
+
+// firstError stands for all: streams of one link fail together.
+func firstError(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// besideBytes is what a busy stream asks for at once.
+const besideBytes = 512 << 10
+
+// keepBusy downloads over all streams until stop is closed.
+func keepBusy(streams []io.ReadWriter, stop <-chan struct{}) error {
+	errs := make([]error, len(streams))
+	var wg sync.WaitGroup
+	for i, s := range streams {
+		wg.Go(func() {
+			for errs[i] == nil {
+				select {
+				case <-stop:
+					return
+				default:
+					errs[i] = download(s, besideBytes, new(meter))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return firstError(errs)
 }
 
 func download(s io.ReadWriter, n int64, m *meter) error {

@@ -24,10 +24,7 @@ type echoArgs struct {
 	Stream int
 	Count  int
 	Limit  time.Duration
-	// Beside is the number of streams, the first ones, that move BesideBytes
-	// each meanwhile.
-	Beside      int
-	BesideBytes int64
+	Beside int // streams, the first ones, that download meanwhile
 }
 
 // quantiles of a measured time.
@@ -49,25 +46,14 @@ func (t *transfers) operations(more operations) operations {
 		return transfer(t.streams[a.First:a.First+a.Count], a.transferArgs)
 	})
 	more["echo"] = operation(func(a echoArgs) (any, error) {
-		beside := make(chan error, 1)
+		stop, busy := make(chan struct{}), make(chan error, 1)
+		go func() { busy <- keepBusy(t.streams[:a.Beside], stop) }()
 		if a.Beside > 0 {
-			go func() {
-				_, err := transfer(t.streams[:a.Beside], transferArgs{Bytes: a.BesideBytes})
-				beside <- err
-			}()
-			time.Sleep(500 * time.Millisecond) // until all streams are busy
-		} else {
-			beside <- nil
+			time.Sleep(500 * time.Millisecond) // until all are busy
 		}
 		took, err := echo(t.streams[a.Stream], a.Count, a.Limit)
-		select {
-		case e := <-beside:
-			if a.Beside > 0 {
-				err = errors.Join(err, e, errors.New("the other streams ended before the echoes"))
-			}
-		default:
-			err = errors.Join(err, <-beside)
-		}
+		close(stop)
+		err = errors.Join(err, <-busy)
 		return quantilesOf(took), err
 	})
 	return more
