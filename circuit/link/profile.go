@@ -20,11 +20,12 @@ const (
 var profiles = [...]struct {
 	name string
 	tick time.Duration
+	day  int // megabytes
 }{
-	Off:    {"off", time.Second},
-	Saver:  {"saver", 5 * time.Second},
-	Normal: {"normal", 2 * time.Second},
-	Fast:   {"fast", time.Second},
+	Off:    {"off", time.Second, 32},
+	Saver:  {"saver", 5 * time.Second, 44},
+	Normal: {"normal", 2 * time.Second, 111},
+	Fast:   {"fast", time.Second, 222},
 }
 
 // Valid reports whether p is one of the four profiles.
@@ -33,6 +34,11 @@ func (p Profile) Valid() bool { return int(p) < len(profiles) }
 // Tick returns the time between two cells. Waits that the design counts in
 // ticks use it; in the profile Off, which has no ticks, one counts as a second.
 func (p Profile) Tick() time.Duration { return profiles[p].tick }
+
+// MegabytesPerDay returns what a link of the profile costs, both ways, in
+// millions of bytes with all headers: exactly that on a shaped link, padding
+// alone on one that is off.
+func (p Profile) MegabytesPerDay() int { return profiles[p].day }
 
 // String returns the name that people choose the profile by.
 func (p Profile) String() string {

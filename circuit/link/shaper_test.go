@@ -20,12 +20,13 @@ type sighting struct {
 	size int           // of the UDP payload
 }
 
-// watch records the packets of a world by direction.
+// watch records the packets of one client's link.
 type watch struct {
 	from time.Time
 	mu   sync.Mutex
 	up   []sighting // from the client's address
-	down []sighting
+	down []sighting // to it
+	cut  bool       // packets are lost
 }
 
 // watchLink records what goes to and from an address of a client.
@@ -41,28 +42,38 @@ func (w *world) watchLink(ip string) *watch {
 		case p.To.(*net.UDPAddr).IP.String():
 			v.down = append(v.down, s)
 		}
-		return false
+		return v.cut
 	}
 	return v
 }
 
-// since returns copies of what was seen from a time on.
-func (v *watch) since(d time.Duration) (up, down []sighting) {
+// now is the time on the clock of the watch.
+func (v *watch) now() time.Duration { return time.Since(v.from) }
+
+// lose says whether packets are lost from now on.
+func (v *watch) lose(yes bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	late := func(s []sighting) (r []sighting) {
+	v.cut = yes
+}
+
+// between returns what was seen from one time to before another.
+func (v *watch) between(from, to time.Duration) (up, down []sighting) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	cut := func(s []sighting) (r []sighting) {
 		for _, x := range s {
-			if x.at >= d {
+			if x.at >= from && x.at < to {
 				r = append(r, x)
 			}
 		}
 		return r
 	}
-	return late(v.up), late(v.down)
+	return cut(v.up), cut(v.down)
 }
 
-// cells returns the packets that are large enough for one.
-func cellsOf(s []sighting) (r []sighting) {
+// withCells returns the packets that are large enough for a cell.
+func withCells(s []sighting) (r []sighting) {
 	for _, x := range s {
 		if x.size >= cell.Size {
 			r = append(r, x)
@@ -71,16 +82,35 @@ func cellsOf(s []sighting) (r []sighting) {
 	return r
 }
 
-// shapedClient starts a client with a profile.
-func (w *world) shapedClient(ip string, p Profile) *node {
-	return w.start("client", ip, RoleClient, func(c *Config) { c.Profile = p })
+// sizes counts packets by size.
+func sizes(s []sighting) map[int]int {
+	m := map[int]int{}
+	for _, x := range s {
+		m[x.size]++
+	}
+	return m
+}
+
+// gaps are the times between packets, in seconds.
+func gaps(s []sighting) (r []float64) {
+	for i := 1; i < len(s); i++ {
+		r = append(r, (s[i].at - s[i-1].at).Seconds())
+	}
+	return r
+}
+
+// shapedLink starts a relay whose circuits serve, a client with a profile, and
+// the link between them, which has been used.
+func (w *world) shapedLink(p Profile, serve Handler) (client, relay *node, l *Link) {
+	relay = w.start("relay", "1.0.0.1", RoleRelay, func(c *Config) { c.Handlers[KindCircuit] = serve })
+	client = w.start("client", "3.0.0.1", RoleClient, func(c *Config) { c.Profile = p })
+	return client, relay, w.link(client, relay)
 }
 
 // cellEcho answers each cell of a circuit stream with the same cell.
 func cellEcho(_ context.Context, _ *Link, s *Stream) {
 	buf := make([]byte, cell.Size)
 	for readTrimmed(s, buf) == nil {
-		buf[3] = 0
 		if _, err := s.Write(buf); err != nil {
 			return
 		}
@@ -96,6 +126,7 @@ func readTrimmed(s *Stream, c []byte) error {
 	if _, err := io.ReadFull(s, rest); err != nil {
 		return err
 	}
+	c[3] = 0
 	for _, b := range rest {
 		if b != 0 {
 			return fmt.Errorf("trim of %x", rest)
@@ -104,65 +135,89 @@ func readTrimmed(s *Stream, c []byte) error {
 	return nil
 }
 
-// relayCell makes a cell of a circuit, numbered.
-func relayCell(n int) []byte {
+// numbered makes a cell of a circuit with a number in it.
+func numbered(n int) []byte {
 	c := make([]byte, cell.Size)
 	cell.Header{Type: cell.Relay}.Put(c)
 	for i := cell.HeaderSize; i < cell.Size; i++ {
-		c[i] = byte(n*31 + i)
+		c[i] = byte(n*31 + i*7)
 	}
-	c[4], c[5] = byte(n>>8), byte(n)
+	c[4], c[5], c[6] = byte(n>>16), byte(n>>8), byte(n)
 	return c
 }
 
-// circuit opens a circuit stream and sends its first fragment, as a relay of
-// these tests takes any cell.
+func numberOf(c []byte) int { return int(c[4])<<16 | int(c[5])<<8 | int(c[6]) }
+
+// circuit opens a circuit stream. Its first cell makes the relay serve it.
 func (w *world) circuit(l *Link) *Stream {
 	w.t.Helper()
-	s, err := l.Open(w.ctx(time.Minute), KindCircuit)
+	s, err := l.Open(w.ctx(time.Hour), KindCircuit)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := relayCell(0)
-	cell.Header{Type: cell.Create, Fragment: cell.FirstOfTwo}.Put(c)
-	if _, err := s.Write(c); err != nil {
+	first := numbered(0)
+	cell.Header{Type: cell.Create, Fragment: cell.SecondOfTwo}.Put(first)
+	if _, err := s.Write(first); err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
 
-func TestShapedLinkSendsOneCellInEachTick(t *testing.T) {
-	simulated(t, func(t *testing.T, w *world) {
-		a := w.relay("a", "1.0.0.1")
-		a.cfg.Handlers[KindCircuit] = cellEcho
-		v := w.watchLink("3.0.0.1")
-		c := w.shapedClient("3.0.0.1", Normal)
-		l := w.link(c, a)
-		began := time.Since(v.from)
-		if !l.Shaped() || l.Profile() != Normal {
-			t.Fatal("the link is not shaped")
-		}
+// talk keeps n circuits busy until the world ends: each sends as fast as it may,
+// and takes what comes back.
+func (w *world) talk(l *Link, n int) {
+	for range n {
 		s := w.circuit(l)
 		go func() {
-			for n := range 1000 {
-				if _, err := s.Write(relayCell(n)); err != nil {
+			c := make([]byte, cell.Size)
+			for readTrimmed(s, c) == nil {
+			}
+		}()
+		go func() {
+			for i := 1; ; i++ {
+				if _, err := s.Write(numbered(i)); err != nil {
 					return
 				}
 			}
 		}()
-		pass(warmFor + 60*time.Second)
-		up, down := v.since(began)
-		for name, s := range map[string][]sighting{"up": cellsOf(up), "down": cellsOf(down)} {
-			t.Log(name, len(s), s[0], s[len(s)-1])
-			sizes := map[int]int{}
-			for _, x := range s {
-				sizes[x.size]++
-			}
-			t.Log(sizes)
-			if n := len(s); n < 190 || n > 192 {
-				t.Errorf("%s: %d cells", name, n)
-			}
+	}
+}
+
+// A shaped link sends one cell each way in each tick and nothing else of that
+// size, whether nobody talks or five circuits would fill it.
+func TestTicksAreOnSchedule(t *testing.T) {
+	const after = 10 // ticks after the warm-up
+	for _, p := range []Profile{Saver, Normal, Fast} {
+		for _, circuits := range []int{0, 5} {
+			t.Run(fmt.Sprint(p, circuits), func(t *testing.T) {
+				simulated(t, func(t *testing.T, w *world) {
+					v := w.watchLink("3.0.0.1")
+					_, _, l := w.shapedLink(p, cellEcho)
+					began := v.now()
+					w.circuit(l) // says nothing
+					w.talk(l, circuits)
+					pass(warmFor + (after+1)*p.Tick())
+					up, down := v.between(began+time.Millisecond, began+warmFor+after*p.Tick()+p.Tick()/2)
+					up, down = withCells(up), withCells(down)[1:] // LINK_HELLO came before
+					for way, s := range map[string][]sighting{"up": up, "down": down} {
+						if len(s) != 160+after {
+							t.Fatalf("%s: %d cells, want %d", way, len(s), 160+after)
+						}
+						for i := 1; i < len(s); i++ {
+							want := warmTick
+							if i >= 160 {
+								want = p.Tick()
+							}
+							if got := s[i].at - s[i-1].at; got != want {
+								t.Errorf("%s: %v between cells %d and %d, want %v", way, got, i-1, i, want)
+							}
+						}
+					}
+					if got := up[0].at - began; got != warmTick {
+						t.Errorf("the first tick of the client came after %v", got)
+					}
+				})
+			})
 		}
-		l.Close()
-	})
+	}
 }

@@ -1,0 +1,174 @@
+package link
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"hearsay/circuit/cell"
+)
+
+// long is how long the tests of this file watch a link of Fast after its
+// warm-up.
+const long = 10 * time.Minute
+
+// traffic is what goes over the circuits of a watched link.
+type traffic func(w *world, l *Link)
+
+func silent(*world, *Link) {}
+
+// full never lets a tick of six circuits go by unused.
+func full(w *world, l *Link) { w.talk(l, 6) }
+
+// chatty sends a few cells now and then, as people do, and has them answered.
+func chatty(w *world, l *Link) {
+	s := w.circuit(l)
+	go func() {
+		c := make([]byte, cell.Size)
+		for readTrimmed(s, c) == nil {
+		}
+	}()
+	go func() {
+		for i := 1; ; i++ {
+			if _, err := s.Write(numbered(i)); err != nil {
+				return
+			}
+			if i%3 != 0 {
+				continue
+			}
+			select {
+			case <-time.After(time.Duration(1+i%17) * time.Second):
+			case <-s.Context().Done():
+				return
+			}
+		}
+	}()
+}
+
+// watched runs a link and returns what was seen of it from the end of its
+// warm-up on, both ways.
+func watched(t *testing.T, p Profile, f traffic) (up, down []sighting) {
+	t.Helper()
+	simulated(t, func(t *testing.T, w *world) {
+		v := w.watchLink("3.0.0.1")
+		_, _, l := w.shapedLink(p, cellEcho)
+		from := v.now() + warmFor + p.Tick()/2
+		w.circuit(l)
+		f(w, l)
+		pass(from + long - v.now())
+		up, down = v.between(from, from+long)
+	})
+	return up, down
+}
+
+func TestSizesAndTimesDoNotTellDataFromPadding(t *testing.T) {
+	idleUp, idleDown := watched(t, Fast, silent)
+	fullUp, fullDown := watched(t, Fast, full)
+	chatUp, chatDown := watched(t, Fast, chatty)
+	for _, c := range []struct {
+		name       string
+		idle, busy []sighting
+	}{
+		{"full, up", idleUp, fullUp},
+		{"full, down", idleDown, fullDown},
+		{"chatty, up", idleUp, chatUp},
+		{"chatty, down", idleDown, chatDown},
+	} {
+		idle, busy := withCells(c.idle), withCells(c.busy)
+		a := balancedAccuracy(sizes(idle), sizes(busy))
+		_, p := kolmogorov(gaps(idle), gaps(busy))
+		all := balancedAccuracy(sizes(c.idle), sizes(c.busy))
+		_, allP := kolmogorov(gaps(c.idle), gaps(c.busy))
+		t.Logf("%-13s cells: %d and %d, sizes %v and %v: accuracy %.3f, times p = %.3f", c.name, len(idle), len(busy), sizes(idle), sizes(busy), a, p)
+		t.Logf("%-13s all packets, an open risk: sizes %v and %v: accuracy %.3f, times p = %.3f", c.name, sizes(c.idle), sizes(c.busy), all, allP)
+		if a > 0.55 {
+			t.Errorf("%s: sizes tell data from padding: %.3f", c.name, a)
+		}
+		if p <= 0.01 {
+			t.Errorf("%s: times tell data from padding: p = %v", c.name, p)
+		}
+		if len(idle) != len(busy) {
+			t.Errorf("%s: %d cells without data, %d with", c.name, len(idle), len(busy))
+		}
+	}
+}
+
+// An unshaped link is what the test above is good for.
+func TestSizesAndTimesTellDataOnAnUnshapedLink(t *testing.T) {
+	idleUp, _ := watched(t, Off, silent)
+	simulated(t, func(t *testing.T, w *world) {
+		v := w.watchLink("3.0.0.1")
+		_, _, l := w.shapedLink(Off, cellEcho)
+		s := w.circuit(l)
+		for range 100 {
+			if _, err := s.Write(numbered(1)); err != nil {
+				t.Fatal(err)
+			}
+			pass(3 * time.Second)
+		}
+		up, _ := v.between(0, time.Hour)
+		if _, p := kolmogorov(gaps(withCells(idleUp)), gaps(withCells(up))); p > 1e-3 {
+			t.Errorf("p = %v", p)
+		}
+	})
+}
+
+func TestBytesPerDay(t *testing.T) {
+	const headers = 28 // of IPv4 and UDP
+	for _, p := range []Profile{Off, Saver, Normal, Fast} {
+		t.Run(p.String(), func(t *testing.T) {
+			up, down := watched(t, p, silent)
+			n := 0
+			for _, x := range append(up, down...) {
+				n += x.size + headers
+			}
+			day := float64(n) / 1e6 * float64(24*time.Hour) / float64(long)
+			t.Logf("%.1f MB a day, stated as %d", day, p.MegabytesPerDay())
+			// Off is random: about 88 cells each way in the time, ± 3 standard errors.
+			within := 0.03
+			if p == Off {
+				within = 0.10
+			}
+			if math.Abs(day/float64(p.MegabytesPerDay())-1) > within {
+				t.Errorf("%.1f MB a day, stated as %d", day, p.MegabytesPerDay())
+			}
+		})
+	}
+}
+
+func TestPaddingOfAnUnshapedLink(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		v := w.watchLink("3.0.0.1")
+		_, _, l := w.shapedLink(Off, cellEcho)
+		w.circuit(l)
+		pass(time.Minute)
+		from := v.now()
+		pass(2 * time.Hour)
+		up, down := v.between(from, v.now())
+		cdf := func(x float64) float64 {
+			f := min(max((x-paddingMin.Seconds())/(paddingMax-paddingMin).Seconds(), 0), 1)
+			return f * f
+		}
+		for name, s := range map[string][]sighting{"up": up, "down": down} {
+			g := gaps(withCells(s))
+			_, p := kolmogorovAgainst(g, cdf)
+			t.Logf("%s: %d cells, p = %.3f", name, len(g)+1, p)
+			if p < 0.001 {
+				t.Errorf("%s: not the larger of two uniform draws: p = %v", name, p)
+			}
+		}
+		// A cell defers the next PAD.
+		s := w.circuit(l)
+		pass(time.Millisecond)
+		from = v.now()
+		for range 100 {
+			if _, err := s.Write(numbered(1)); err != nil {
+				t.Fatal(err)
+			}
+			pass(paddingMin - time.Millisecond)
+		}
+		if up, _ := v.between(from, v.now()); len(withCells(up)) != 100 {
+			t.Errorf("%d cells where 100 were written with no pause", len(withCells(up)))
+		}
+	})
+}
