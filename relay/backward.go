@@ -162,7 +162,7 @@ func (c *circuit) sendReplies(first *localCell) error {
 }
 
 func (c *circuit) sendBack(cells []byte) error {
-	if !c.peer.relay && !pace(len(cells), c.done, c.downLimit, c.peer.down) {
+	if c.paced && !pace(len(cells), c.done, c.downLimit, c.peer.down, c.sw.down) {
 		return errGone
 	}
 	return c.write(c.prev, &c.downSince, cells, ToClientSide)

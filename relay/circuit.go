@@ -93,13 +93,14 @@ type circuit struct {
 	pings    *rate.Limiter
 	drops    *rate.Limiter
 	upLimit  *rate.Limiter
-	echo     *echoer // nil before the first ECHO
 
 	snapshotTaken atomic.Bool // on one of the directory streams
 
 	downLimit *rate.Limiter // backward goroutine
+	paced     bool          // a rate of bytes is limited
 
 	mu        sync.Mutex
+	echo      *echoer                   // nil before the first ECHO, which the forward goroutine takes
 	next      stream                    // set at the end of an extension
 	nextRelay directory.RelayID         // whose stream next is
 	out       *cellReader               // of next; backward goroutine reads it
@@ -131,6 +132,7 @@ func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
 			c.upLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
 			c.downLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
 		}
+		c.paced = !p.relay || sw.up != nil
 	}
 	return c
 }

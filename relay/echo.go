@@ -25,6 +25,15 @@ type echoLimits struct {
 	active map[*circuit]int64 // tick of each circuit's last ECHO
 }
 
+// echoRate returns the bytes that a relay echoes per second in all, where
+// bandwidth is what it has, 0 for not limited.
+func echoRate(bandwidth int64) int64 {
+	if bandwidth <= 0 {
+		return echoMost
+	}
+	return min(max(bandwidth/echoShare, echoLeast), echoMost)
+}
+
 // Seconds after which a client may try again.
 const (
 	busyRate    = 1
@@ -35,11 +44,14 @@ const (
 // takeEcho queues an ECHO; credit bounds the queue.
 func (c *circuit) takeEcho(m cell.Message) error {
 	if c.echo == nil {
-		c.echo = &echoer{left: echoCellsPerCircuit}
-		c.echo.inbox.init()
+		e := &echoer{left: echoCellsPerCircuit}
+		e.inbox.init(&c.sw.clock)
 		if !c.sw.cfg.InsecureNoRateLimits {
-			c.echo.limit = rate.NewLimiter(echoCellRate, echoCellBurst)
+			e.limit = rate.NewLimiter(echoCellRate, echoCellBurst)
 		}
+		c.mu.Lock()
+		c.echo = e // others read it under mu
+		c.mu.Unlock()
 		c.wg.Go(func() {
 			c.serveEcho(c.echo)
 			c.echo.inbox.drain()
@@ -59,11 +71,14 @@ func (c *circuit) serveEcho(e *echoer) {
 		reply := cell.Message{Command: cell.EchoReply, Data: l.m.Data}
 		var after [2]byte
 		if retry := c.busy(e); retry != 0 {
+			c.sw.counts.echoBusy.Add(1)
 			binary.BigEndian.PutUint16(after[:], retry)
 			reply = cell.Message{Command: cell.EchoBusy, Data: after[:]}
 		} else if !c.tx.take(c.done, nil, nil) {
 			localCells.Put(l)
 			return
+		} else {
+			c.sw.counts.echoed.Add(1)
 		}
 		err := c.reply(reply)
 		localCells.Put(l)

@@ -41,6 +41,7 @@ func (c *circuit) extendTo(id directory.RelayID, create []byte) {
 	next, created, code := c.connect(id, create)
 	if code != 0 {
 		if c.become(stateExtending, stateLeaf) {
+			c.sw.counts.notExtended.Add(1)
 			c.reply(cell.Message{Command: cell.ExtendFail, Data: []byte{code}})
 		}
 		return
@@ -51,6 +52,7 @@ func (c *circuit) extendTo(id directory.RelayID, create []byte) {
 	if !c.become(stateExtending, stateOpen) {
 		return // close has reset the stream
 	}
+	c.sw.counts.extended.Add(1)
 	for _, m := range cell.SplitExtended(created) {
 		if c.reply(m) != nil {
 			return

@@ -19,7 +19,7 @@ func (c *circuit) forward() error {
 		if err != nil {
 			return err
 		}
-		if !c.peer.relay && !pace(n, c.done, c.upLimit, c.peer.up) {
+		if c.paced && !pace(n, c.done, c.upLimit, c.peer.up, c.sw.up) {
 			return errGone
 		}
 	}

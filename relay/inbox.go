@@ -11,9 +11,19 @@ type inbox struct {
 	paused bool          // XOFF was sent
 	closed bool          // drained: nobody consumes any more
 	ready  chan struct{} // one token while there may be cells
+	clock  *clock
+	since  int64 // tick since which the first cell waits and none is taken, 0 if there is none
 }
 
-func (b *inbox) init() { b.ready = make(chan struct{}, 1) }
+func (b *inbox) init(k *clock) { b.ready, b.clock = make(chan struct{}, 1), k }
+
+// oldest returns the tick since which cells wait and none is taken, 0 if none
+// waits.
+func (b *inbox) oldest() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.since
+}
 
 // push adds a cell and reports whether the sender must be paused now. taken is
 // false if nobody consumes any more.
@@ -23,6 +33,9 @@ func (b *inbox) push(l *localCell) (pause, taken bool) {
 		b.mu.Unlock()
 		localCells.Put(l)
 		return false, false
+	}
+	if len(b.cells) == 0 {
+		b.since = b.clock.now()
 	}
 	b.cells = append(b.cells, l)
 	pause = len(b.cells) == xoffAt && !b.paused
@@ -45,8 +58,9 @@ func (b *inbox) pop(done, cut, late <-chan struct{}) (l *localCell, resume bool)
 			l = b.cells[0]
 			b.cells[0] = nil
 			b.cells = b.cells[1:]
+			b.since = b.clock.now()
 			if len(b.cells) == 0 {
-				b.cells = nil
+				b.cells, b.since = nil, 0
 			}
 			resume = b.paused && len(b.cells) <= xonAt
 			if resume {
@@ -84,6 +98,6 @@ func (b *inbox) drain() int {
 	for _, l := range b.cells {
 		localCells.Put(l)
 	}
-	b.cells = nil
+	b.cells, b.since = nil, 0
 	return n
 }

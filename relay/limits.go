@@ -35,7 +35,10 @@ const (
 	echoCellRate, echoCellBurst = 1024, 64
 	echoCellsPerCircuit         = 8192
 	echoCircuits                = 8
-	echoBytesPerSecond          = 4 << 20
+	// A quarter of the relay's bandwidth may be echoed, within these bytes per
+	// second.
+	echoShare           = 4
+	echoLeast, echoMost = 512 << 10, 4 << 20
 
 	// streamsPerCircuit bounds the service streams open at once: each may
 	// hold a request in memory.

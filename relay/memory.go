@@ -208,6 +208,12 @@ func (c *circuit) oldest() int64 {
 	at := c.in.ring.oldest()
 	c.mu.Lock()
 	out := c.out
+	if c.echo != nil {
+		at = earlier(at, c.echo.inbox.oldest())
+	}
+	for _, s := range c.streams {
+		at = earlier(at, s.inbox.oldest())
+	}
 	c.mu.Unlock()
 	if out != nil {
 		at = earlier(at, out.ring.oldest())

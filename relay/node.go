@@ -44,6 +44,10 @@ type NodeConfig struct {
 	// Advertise are the addresses that others dial. Nil: the bound one.
 	Advertise []netip.AddrPort
 
+	// Bandwidth and MaxMemory are what the relay may use, see SwitchConfig.
+	Bandwidth int64
+	MaxMemory int64
+
 	Software string // at most 24 bytes, shown in the directory
 
 	// Tests only, see SwitchConfig.
@@ -250,6 +254,8 @@ func (n *Node) prepare() error {
 		Dial:                 func(ctx context.Context, t link.Target) (*link.Link, error) { return n.endpoint.Link(ctx, t) },
 		Service:              mailboxService{n.mailbox},
 		ServeRequest:         serveRequest,
+		Bandwidth:            n.cfg.Bandwidth,
+		MaxMemory:            n.cfg.MaxMemory,
 		InsecureNoRateLimits: n.cfg.InsecureNoRateLimits,
 		InsecureTamper:       n.cfg.InsecureTamper,
 		Trace:                n.cfg.Trace,

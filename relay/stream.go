@@ -39,7 +39,7 @@ func (c *circuit) openStream(id uint16, mailbox bool) (*serviceStream, error) {
 		c.streams = make(map[uint16]*serviceStream)
 	}
 	s := &serviceStream{c: c, id: id, mailbox: mailbox, cut: make(chan struct{})}
-	s.inbox.init()
+	s.inbox.init(&c.sw.clock)
 	c.streams[id] = s
 	return s, nil
 }

@@ -46,6 +46,10 @@ type SwitchConfig struct {
 	// called concurrently and may change cells in place. Nil: an honest relay.
 	InsecureTamper func(way Way, cells []byte) []byte
 
+	// Bandwidth is what the relay has for circuits, each way, in bytes of cells
+	// per second. Zero: no limit.
+	Bandwidth int64
+
 	// MaxMemory is the heap that the switch keeps the process below, in bytes,
 	// by refusing and closing circuits (SPEC.md §5.4). Zero: MemoryLimit().
 	MaxMemory int64
@@ -66,7 +70,9 @@ type Switch struct {
 	echo    echoLimits
 	backoff backoff
 	memory  *memoryWatch
-	counts  counters
+	// up and down limit the bytes of cells of all circuits, nil for no limit.
+	up, down *rate.Limiter
+	counts   counters
 	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
 	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
 
@@ -100,7 +106,12 @@ func NewSwitch(cfg SwitchConfig) *Switch {
 		stalled:    make(map[*peer]bool),
 	}
 	if !cfg.InsecureNoRateLimits {
-		sw.echo.bytes = rate.NewLimiter(echoBytesPerSecond, 2*echoCellBurst*cell.Size)
+		sw.echo.bytes = rate.NewLimiter(rate.Limit(echoRate(cfg.Bandwidth)), 2*echoCellBurst*cell.Size)
+		if cfg.Bandwidth > 0 {
+			burst := max(int(cfg.Bandwidth), batchCells*cell.Size)
+			sw.up = rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst)
+			sw.down = rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst)
+		}
 	}
 	sw.open = sw.openLink
 	return sw

@@ -1,0 +1,280 @@
+package relay
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hearsay/circuit/cell"
+)
+
+// testHeap is a heap whose size a test says.
+type testHeap struct {
+	mu   sync.Mutex
+	size func() uint64
+}
+
+func (h *testHeap) read() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.size()
+}
+
+func (h *testHeap) set(size func() uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.size = size
+}
+
+func (h *testHeap) setBytes(n uint64) { h.set(func() uint64 { return n }) }
+
+const testLimit = 1000
+
+// withHeap runs f with a relay of testLimit bytes of memory.
+func withHeap(t *testing.T, service Service, f func(t *testing.T, m *memNet, h *testHeap)) {
+	t.Helper()
+	h := new(testHeap)
+	h.setBytes(0)
+	bubble(t, 1, func(_ int, cfg *SwitchConfig) {
+		cfg.MaxMemory, cfg.InsecureHeap, cfg.Service = testLimit, h.read, service
+	}, func(t *testing.T, m *memNet) { f(t, m, h) })
+}
+
+func TestMemoryRefusesCreate(t *testing.T) {
+	withHeap(t, nil, func(t *testing.T, m *memNet, h *testHeap) {
+		old := m.client()
+		if err := old.build(m.relays[0]); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []struct {
+			heap   uint64
+			refuse bool
+		}{{750, false}, {751, true}, {920, true}, {750, false}} {
+			h.setBytes(k.heap)
+			advance(2 * janitorEvery)
+			c := m.client()
+			if err := c.create(m.relays[0]); (err != nil) != k.refuse {
+				t.Errorf("heap %d of %d: %v", k.heap, testLimit, err)
+			}
+			reset(c.s)
+		}
+		// Circuits that hold nothing stay, whatever the heap is.
+		old.send(0, cell.Message{Command: cell.Ping, Data: make([]byte, 16)})
+		old.expect(t, 0, cell.Pong)
+		if n := m.sw[0].Counters().Ended[EndFull]; n != 2 {
+			t.Errorf("%d counted as full, want 2", n)
+		}
+	})
+}
+
+// TestMemoryClosesTheOldestQueue lets clients stop reading one after the other:
+// who makes the relay hold a cell for the longest goes first, and no more than
+// needed.
+func TestMemoryClosesTheOldestQueue(t *testing.T) {
+	withHeap(t, talker{}, func(t *testing.T, m *memNet, h *testHeap) {
+		const clients, each = 24, 30
+		var order []*circuit
+		var all []*testClient
+		known := make(map[*circuit]bool)
+		for i := range clients {
+			c := m.client()
+			c.s.(*memStream).r.limit = 4 * cell.Size
+			if err := c.build(m.relays[0]); err != nil {
+				t.Fatal(err)
+			}
+			if i%2 == 0 { // the others are idle
+				c.send(0, cell.Message{Command: cell.MailboxFirst, Stream: 1})
+				advance(2 * janitorEvery)
+				for _, x := range m.sw[0].all(nil) {
+					if x.downSince.Load() != 0 && !known[x] {
+						known[x] = true
+						order = append(order, x)
+					}
+				}
+			}
+			all = append(all, c)
+		}
+		if len(order) != clients/2 {
+			t.Fatalf("%d circuits wait", len(order))
+		}
+		// Each circuit that waits costs something; closing some must suffice.
+		left := func() (n uint64) {
+			for _, x := range order {
+				if state(x.state.Load()) != stateClosed {
+					n++
+				}
+			}
+			return n
+		}
+		base := 851 - each*left()
+		h.set(func() uint64 { return base + each*left() })
+		advance(2 * janitorEvery)
+		var closed []bool
+		for _, x := range order {
+			closed = append(closed, state(x.state.Load()) == stateClosed)
+		}
+		// 851 is over the mark; 4 less are 731, below 750. The rounds close 1, 2
+		// and 4, so 7 at most.
+		gone := slices.Index(closed, false)
+		if gone < 4 || gone > 7 || slices.Contains(closed[gone:], true) {
+			t.Errorf("closed %v, want the oldest four to seven", closed)
+		}
+		if got := m.sw[0].Counters().Ended[EndMemory]; got != uint64(gone) {
+			t.Errorf("counted %d, closed %d", got, gone)
+		}
+		h.setBytes(0)
+		for _, c := range all {
+			reset(c.s)
+		}
+	})
+}
+
+// testDoor is a link's door.
+type testDoor struct {
+	packets atomic.Uint64
+	closed  atomic.Bool
+	close   func()
+}
+
+func (d *testDoor) Offend()          {}
+func (d *testDoor) Refused() bool    { return false }
+func (d *testDoor) Received() uint64 { return d.packets.Load() }
+func (d *testDoor) Close() {
+	d.closed.Store(true)
+	d.close()
+}
+
+// TestMemoryClosesLinks: the link that sends the most packets for each cell goes
+// first, even though others are older or busier.
+func TestMemoryClosesLinks(t *testing.T) {
+	withHeap(t, nil, func(t *testing.T, m *memNet, h *testHeap) {
+		const links = 8
+		var doors []*testDoor
+		var clients []*testClient
+		for i := range links {
+			near, far := memPipe()
+			d := &testDoor{close: func() { reset(near) }}
+			m.wg.Go(func() {
+				m.sw[0].serve(m.ctx, i, func() *peer {
+					p := newPeer(m.relays[0].ID, false, netip.AddrPort{}, m.ctx.Done(), false)
+					p.door = d
+					return p
+				}, far)
+				reset(far)
+			})
+			c := &testClient{network: m.network, s: near}
+			if err := c.build(m.relays[0]); err != nil {
+				t.Fatal(err)
+			}
+			doors, clients = append(doors, d), append(clients, c)
+		}
+		// All were busy before; link 5 spent its packets well then.
+		for i, c := range clients {
+			for range dropBurst {
+				c.send(0, cell.Message{Command: cell.Drop})
+			}
+			doors[i].packets.Add(10)
+		}
+		doors[0].packets.Add(100)
+		advance(25 * time.Second)
+		for i, c := range clients {
+			c.send(0, cell.Message{Command: cell.Drop})
+			doors[i].packets.Add(3)
+		}
+		doors[5].packets.Add(30) // and no cell
+		synctest.Wait()
+		closed := func() (n uint64) {
+			for _, d := range doors {
+				if d.closed.Load() {
+					n++
+				}
+			}
+			return n
+		}
+		h.set(func() uint64 { return 930 - 81*closed() })
+		advance(2 * janitorEvery)
+		for i, d := range doors {
+			if d.closed.Load() != (i == 5) {
+				t.Errorf("link %d closed %v", i, d.closed.Load())
+			}
+		}
+		if n := m.sw[0].Counters().LinksClosed; n != 1 {
+			t.Errorf("%d links counted", n)
+		}
+		m.expectCircuits(links - 1)
+		h.setBytes(0)
+		for _, c := range clients {
+			reset(c.s)
+		}
+	})
+}
+
+// TestGarbageIsNoReason: what a collection frees closes nothing.
+func TestGarbageIsNoReason(t *testing.T) {
+	w := newMemoryWatch(testLimit, nil)
+	garbage, collections := uint64(990), 0
+	w.heap = func() uint64 { return garbage }
+	w.collect = func() { garbage = 100; collections++ }
+	w.watch(nil, nil, time.Now())
+	if w.refusing.Load() || collections != 1 {
+		t.Errorf("refusing %v after %d collections", w.refusing.Load(), collections)
+	}
+}
+
+// TestDoubleCloseUnderMemoryPressure ends one circuit for many reasons at once:
+// it counts once.
+func TestDoubleCloseUnderMemoryPressure(t *testing.T) {
+	withHeap(t, talker{}, func(t *testing.T, m *memNet, h *testHeap) {
+		const circuits = 50
+		for range circuits {
+			c := m.client()
+			c.s.(*memStream).r.limit = 4 * cell.Size
+			if err := c.build(m.relays[0]); err != nil {
+				t.Fatal(err)
+			}
+			c.send(0, cell.Message{Command: cell.MailboxFirst, Stream: 1})
+		}
+		advance(4 * janitorEvery)
+		all := m.sw[0].all(nil)
+		var wg sync.WaitGroup
+		for _, x := range all {
+			wg.Go(func() { m.sw[0].memory.closeCircuits([]*circuit{x}, time.Now()) })
+			wg.Go(x.close)
+			wg.Go(func() { reset(x.prev) })
+			wg.Go(func() { x.end(EndStalled) })
+		}
+		wg.Wait()
+		m.expectCircuits(0)
+		k := m.sw[0].Counters()
+		sum := uint64(0)
+		for _, n := range k.Ended {
+			sum += n
+		}
+		if k.Opened != circuits || sum != circuits {
+			t.Errorf("%d opened, %d ended: %v", k.Opened, sum, k.Ended)
+		}
+	})
+}
+
+// TestHeapObjectsGrow shows that the reading follows what is allocated.
+func TestHeapObjectsGrow(t *testing.T) {
+	heap := heapObjects()
+	before := heap()
+	hold := make([][]byte, 64)
+	for i := range hold {
+		hold[i] = make([]byte, 1<<20)
+	}
+	if after := heap(); after < before+32<<20 {
+		t.Errorf("%d bytes before, %d after 64 MiB more", before, after)
+	}
+	if limit := MemoryLimit(); limit <= 0 || limit > maxMemory {
+		t.Errorf("limit %d", limit)
+	}
+	for i := range hold {
+		hold[i][0] = 1
+	}
+}
