@@ -27,6 +27,7 @@ const (
 	metaEvents  = "events"
 	metaNetwork = "network"
 	metaOrder   = "order"
+	metaSpeed   = "speed"
 )
 
 // book is all durable state in memory, with what can be had again after a

@@ -79,13 +79,13 @@ func (m *Messenger) Status() Status {
 	}
 	due := m.subscriptionsDue(&s)
 	up := m.subscribedOwners()
-	standing := 0
+	s.Due, s.Why = len(due), why
 	for _, owner := range due {
 		if up[owner] {
-			standing++
+			s.Standing++
 		}
 	}
-	s.Ready = open && standing == len(due)
+	s.Ready = open && s.Standing == s.Due
 	if s.Ready {
 		m.finish(stepMailboxes, "")
 	}

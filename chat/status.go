@@ -32,6 +32,9 @@ type Status struct {
 	Epoch       uint64
 	SnapshotAge time.Duration // 0 if none
 	Queued      int           // messages that exist only here
+	Due         int           // subscriptions that contacts and open invites are due
+	Standing    int           // of them, those that stand
+	Why         string        // why no circuit can be built now, in words, or ""
 	Steps       []Step        // start-up, in order
 }
 

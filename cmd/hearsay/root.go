@@ -40,7 +40,7 @@ sealed from end to end. Without a command it opens the terminal interface.`,
 	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the profile")
 	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
 	f.logs.Add(cmd)
-	cmd.AddCommand(rpcCommand(f), demoCommand(f), program.VersionCommand(name))
+	cmd.AddCommand(rpcCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))
 	return cmd
 }
 

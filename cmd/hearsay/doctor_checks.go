@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"hearsay/chat"
+	"hearsay/cmd/program"
+	"hearsay/directory"
+)
+
+// Names of the checks.
+const (
+	checkModes     = "file modes"
+	checkStore     = "store"
+	checkFile      = "network file"
+	checkSnapshot  = "snapshot"
+	checkClock     = "clock"
+	checkGuard     = "guard"
+	checkCircuit   = "circuit"
+	checkMailboxes = "mailboxes"
+	checkTerminal  = "terminal"
+)
+
+// clockLimit is how far a clock may be off before nothing works.
+const clockLimit = 36 * time.Hour
+
+// modes checks that nobody else may read the home or what lies in it.
+func (d *doctor) modes() {
+	c := check{Name: checkModes, Result: checkOK, Detail: "nobody else may read " + d.home}
+	if runtime.GOOS == "windows" {
+		d.skip("Windows has no such modes", checkModes)
+		return
+	}
+	open := 0
+	err := filepath.WalkDir(d.home, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Type()&^fs.ModeDir == 0 && info.Mode().Perm()&0o077 != 0 {
+			if open++; open == 1 {
+				c.Detail = fmt.Sprintf("others may read %s, mode %04o", path, info.Mode().Perm())
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		c.Result, c.Detail, c.Fix = checkFailed, err.Error(), "let this account read the directory and all in it"
+	case open > 0:
+		if open > 1 {
+			c.Detail += fmt.Sprintf(", and %d more", open-1)
+		}
+		c.Result, c.Fix = checkFailed, "chmod -R go= "+d.home+": keys lie there"
+	}
+	d.report(c, program.ExitRefused)
+}
+
+// open checks that the store opens; inspected is what looking at it said. It
+// returns nil without an error if it does not, which is a failed check.
+func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, passphraseFile string) (*profile, error) {
+	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes}
+	err := inspected
+	if err == nil && state.Encrypted {
+		if cfg.Passphrase, err = program.ReadPassphrase(passphraseFile, "passphrase: ", false); err != nil {
+			return nil, err
+		}
+	}
+	var p *profile
+	if err == nil {
+		p, err = openProfile(cfg)
+	}
+	if err == nil {
+		c := check{Name: checkStore, Result: checkOK, Detail: "opens; protected by a passphrase"}
+		if !state.Encrypted {
+			c.Result, c.Detail = checkWarning, "opens; file mode alone protects it"
+			c.Fix = "a new profile with a passphrase is safe if this computer is taken"
+		}
+		d.report(c, 0)
+		return p, nil
+	}
+	// The exit code is that of any other command that cannot open the profile.
+	var e *program.Error
+	c := check{Name: checkStore, Result: checkFailed, Detail: chat.PlainError(err)}
+	code := program.ExitFailure
+	if errors.As(chatError(err), &e) {
+		code, c.Detail, c.Fix = e.Code, chat.PlainError(e.Err), e.Hint
+	}
+	d.report(c, code)
+	d.skip("the store does not open", rest...)
+	d.terminal()
+	return nil, nil
+}
+
+// connected checks the way through the network.
+func (d *doctor) connected(ctx context.Context, p *profile) error {
+	end := time.Now().Add(d.network)
+	left := func() time.Duration { return time.Until(end) }
+	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes}
+	stop := func(c check) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.Result = checkFailed
+		d.report(c, program.ExitNoNetwork)
+		d.skip("the "+c.Name+" is missing", rest[1:]...)
+		d.terminal()
+		return nil
+	}
+
+	st, ok := d.await(ctx, p, left(), func(st chat.Status) bool { return st.Network != "" })
+	if !ok {
+		return stop(check{Name: checkFile, Detail: or(stepDetail(st, checkFile), "no directory of the network answers"), Fix: "look at this computer's connection; UDP must get out"})
+	}
+	d.name, d.lab = st.Network, st.Lab
+	c := check{Name: checkFile, Result: checkOK, Detail: st.Network}
+	if st.Lab {
+		c.Result, c.Detail, c.Fix = checkWarning, st.Network+": LAB, no anonymity", "use another network for what matters"
+	}
+	d.report(c, 0)
+
+	rest = rest[1:]
+	st, ok = d.await(ctx, p, left(), func(st chat.Status) bool { return st.Relays > 0 && st.Health != chat.StaleView })
+	if !ok && st.Relays == 0 {
+		return stop(check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"})
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c = check{Name: checkSnapshot, Result: checkOK, Detail: fmt.Sprintf("epoch %d, %s, %s old", st.Epoch, count(st.Relays, "relay", "relays"), st.SnapshotAge.Round(time.Second))}
+	if !ok {
+		c.Result, c.Fix = checkWarning, "none newer can be had: look at the connection, or ask who runs the network"
+	}
+	d.report(c, 0)
+	d.clock(st, ok)
+
+	rest = rest[2:]
+	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil || stepDone(st, checkGuard) })
+	if !ok {
+		return stop(check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"})
+	}
+	d.report(check{Name: checkGuard, Result: checkOK, Detail: or(stepDetail(st, checkGuard), "answers")}, 0)
+
+	rest = rest[1:]
+	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil })
+	if !ok {
+		return stop(check{Name: checkCircuit, Detail: or(st.Why, "none could be built"), Fix: "wait and run it again: relays on the way may be busy or gone"})
+	}
+	d.reached = true
+	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "you ▸ " + strings.Join(relayNames(openCircuit(st)), " ▸ ")}, 0)
+	return d.mailboxes(ctx, p)
+}
+
+// clock compares the clock with a fresh snapshot.
+func (d *doctor) clock(st chat.Status, fresh bool) {
+	c := check{Name: checkClock, Result: checkOK, Detail: "agrees with the network"}
+	off := st.ClockSkew
+	way := "ahead of"
+	if off < 0 {
+		way = "behind"
+	}
+	switch {
+	case !fresh:
+		d.skip("only a new snapshot tells", checkClock)
+		return
+	case off.Abs() > clockLimit:
+		c.Result = checkFailed
+	case off != 0:
+		c.Result = checkWarning
+	}
+	if off != 0 {
+		c.Detail, c.Fix = fmt.Sprintf("%s %s the network", off.Abs().Round(time.Second), way), "set this computer's clock"
+	}
+	d.report(c, program.ExitFailure)
+}
+
+// mailboxes checks that every subscription stands, and then the terminal.
+func (d *doctor) mailboxes(ctx context.Context, p *profile) error {
+	st, ok := d.await(ctx, p, d.mail, func(st chat.Status) bool { return st.Ready })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c := check{Name: checkMailboxes, Result: checkOK, Detail: fmt.Sprintf("%d of %d stand", st.Standing, st.Due)}
+	switch {
+	case !ok:
+		c.Result, c.Fix = checkFailed, "wait: a mailbox relay may be away, and messages wait at the other one"
+	case st.Due == 0:
+		c.Detail = "no contact or invite has one yet"
+	}
+	d.report(c, program.ExitNoNetwork)
+	d.terminal()
+	return nil
+}
+
+// terminal checks that there is one for the screens.
+func (d *doctor) terminal() {
+	const width, height = 30, 8
+	if !isTerminal() {
+		d.skip("there is none; scripts use `hearsay rpc`", checkTerminal)
+		return
+	}
+	w, h, err := term.GetSize(int(os.Stdout.Fd()))
+	c := check{Name: checkTerminal, Result: checkOK, Detail: fmt.Sprintf("%dx%d", w, h)}
+	switch {
+	case err != nil:
+		c.Result, c.Detail, c.Fix = checkWarning, err.Error(), "use another terminal"
+	case w < width || h < height:
+		c.Result, c.Fix = checkWarning, fmt.Sprintf("make it larger: at least %dx%d", width, height)
+	case os.Getenv("TERM") == "dumb":
+		c.Result, c.Fix = checkWarning, "TERM is dumb: use a terminal that moves its cursor"
+	}
+	d.report(c, 0)
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func stepOf(st chat.Status, name string) chat.Step {
+	for _, s := range st.Steps {
+		if s.Name == name {
+			return s
+		}
+	}
+	return chat.Step{}
+}
+
+func stepDetail(st chat.Status, name string) string { return stepOf(st, name).Detail }
+
+func stepDone(st chat.Status, name string) bool { return stepOf(st, name).State == "done" }
+
+// openCircuit returns the path of an open circuit, or nil.
+func openCircuit(st chat.Status) []directory.RelayID {
+	for _, c := range st.Circuits {
+		if c.State == "open" {
+			return c.Path
+		}
+	}
+	return nil
+}
+
+// relayNames returns the words for relays of one path.
+func relayNames(path []directory.RelayID) []string {
+	names := directory.RelayNames(path)
+	words := make([]string, len(path))
+	for i, id := range path {
+		words[i] = names[id]
+	}
+	return words
+}

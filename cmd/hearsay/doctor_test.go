@@ -1,0 +1,243 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hearsay/chat"
+	"hearsay/cmd/program"
+)
+
+// doctorLine is a line of `doctor --json`.
+type doctorLine struct {
+	V                          int
+	Type, Name, Result, Detail string
+	Fix                        *string
+	Stage                      string
+	Path                       []string
+	Hops                       []struct {
+		Relay   string
+		Answers int
+		Min     *float64 `json:"min_ms"`
+		Median  *float64 `json:"median_ms"`
+		Added   *float64 `json:"added_ms"`
+	}
+	Rate     *float64
+	EchoHop  *int    `json:"echo_hop"`
+	NoRate   *string `json:"no_rate"`
+	Failed   int
+	Warnings int
+	Lab      bool
+	Network  *string
+}
+
+// doctorLines reads the lines of a doctor that has ended.
+func doctorLines(t *testing.T, p *process) []doctorLine {
+	t.Helper()
+	var all []doctorLine
+	for l := range p.lines {
+		var d doctorLine
+		dec := json.NewDecoder(strings.NewReader(l))
+		if err := dec.Decode(&d); err != nil || d.V != 1 {
+			t.Fatalf("%q: %v", l, err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+var allChecks = []string{
+	checkModes, checkStore, checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes, checkTerminal,
+}
+
+// checkResults returns the results of all checks, which must come in order.
+func checkResults(t *testing.T, lines []doctorLine) map[string]string {
+	t.Helper()
+	results := map[string]string{}
+	var names []string
+	for _, l := range lines {
+		if l.Type == "check" {
+			names = append(names, l.Name)
+			results[l.Name] = l.Result
+			if (l.Result == checkFailed || l.Result == checkWarning) != (l.Fix != nil) {
+				t.Errorf("%s is %s with the fix %v", l.Name, l.Result, l.Fix)
+			}
+		}
+	}
+	if !slices.Equal(names, allChecks) {
+		t.Errorf("checks %q", names)
+	}
+	return results
+}
+
+// TestDoctor checks a profile in a network of processes, measures, and then
+// spoils one thing after the other.
+func TestDoctor(t *testing.T) {
+	w := startNetwork(t, 6)
+	home := filepath.Join(w.dir, "alice")
+	alice := startScript(t, "hearsay", "rpc", "--home", home, "--network", w.link, "--log-level", "warn")
+	alice.untilReady(40 * time.Second)
+	alice.must(nil, "invite.create", map[string]any{"name": "bob"})
+
+	// A profile that is in use is left alone.
+	busy := start(t, "hearsay", "doctor", "--home", home, "--json")
+	if code := busy.wait(20 * time.Second); code != program.ExitHomeInUse {
+		t.Errorf("exit code %d while another process has the home open: %s", code, busy.errors())
+	}
+	if r := checkResults(t, doctorLines(t, busy)); r[checkModes] != checkOK || r[checkStore] != checkFailed || r[checkGuard] != checkSkipped {
+		t.Errorf("results %v", r)
+	}
+	alice.shutdown()
+
+	d := start(t, "hearsay", "doctor", "--home", home, "--json", "--speed")
+	if code := d.wait(2 * time.Minute); code != 0 {
+		t.Fatalf("exit code %d: %s", code, d.errors())
+	}
+	lines := doctorLines(t, d)
+	for name, r := range checkResults(t, lines) {
+		want := checkOK
+		switch name {
+		case checkStore, checkFile: // no passphrase; a lab network
+			want = checkWarning
+		case checkTerminal:
+			want = checkSkipped
+		}
+		if r != want {
+			t.Errorf("%s is %s, want %s", name, r, want)
+		}
+	}
+	mail := lines[slices.Index(allChecks, checkMailboxes)]
+	if mail.Detail != "1 of 1 stand" {
+		t.Errorf("mailboxes: %q", mail.Detail)
+	}
+	end := lines[len(lines)-1]
+	if end.Type != "summary" || end.Failed != 0 || end.Warnings != 2 || !end.Lab || end.Network == nil || *end.Network != "harbour" {
+		t.Errorf("summary %+v", end)
+	}
+	checkSpeed(t, w, lines)
+
+	// Each test loads four relays, so that the next one has to wait.
+	again := start(t, "hearsay", "doctor", "--home", home, "--speed")
+	if code := again.wait(2 * time.Minute); code != program.ExitFailure || !strings.Contains(again.errors(), "hint: try again in") {
+		t.Errorf("second speed test: exit code %d: %s", code, again.errors())
+	}
+
+	if err := os.Chmod(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	open := start(t, "hearsay", "doctor", "--home", home, "--json")
+	if code := open.wait(20 * time.Second); code != program.ExitRefused {
+		t.Errorf("exit code %d for a home that others may read: %s", code, open.errors())
+	}
+	if r := checkResults(t, doctorLines(t, open)); r[checkModes] != checkFailed || r[checkStore] != checkFailed {
+		t.Errorf("results %v", r)
+	}
+	if err := os.Chmod(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+
+	// An interrupted doctor ends soon and in its own way.
+	w.directory.kill()
+	for _, r := range w.relays {
+		r.kill()
+	}
+	alone := start(t, "hearsay", "doctor", "--home", home)
+	for !strings.HasPrefix(alone.line(20*time.Second), "ok       snapshot") {
+		continue
+	}
+	alone.cmd.Process.Signal(syscall.SIGINT)
+	if code := alone.wait(10 * time.Second); code != program.ExitInterrupted {
+		t.Errorf("exit code %d after SIGINT: %s", code, alone.errors())
+	}
+}
+
+// checkSpeed looks at the result of a speed test and at its progress.
+func checkSpeed(t *testing.T, w *network, lines []doctorLine) {
+	t.Helper()
+	var stages []string
+	var s doctorLine
+	for _, l := range lines {
+		if l.Type == "progress" && (len(stages) == 0 || stages[len(stages)-1] != l.Stage) {
+			stages = append(stages, l.Stage)
+		}
+		if l.Type == "speed" {
+			s = l
+		}
+	}
+	if want := []string{"building", "round_trips", "rate", "done"}; !slices.Equal(stages, want) {
+		t.Errorf("stages %q, want %q", stages, want)
+	}
+	if s.Type == "" || s.Stage != "done" || len(s.Path) != 3 || len(s.Hops) != 3 {
+		t.Fatalf("speed %+v", s)
+	}
+	for i, h := range s.Hops {
+		if w.relays[h.Relay] == nil || h.Relay != s.Path[i] {
+			t.Errorf("hop %d is %s", i+1, h.Relay)
+		}
+		if h.Answers == 0 || h.Min == nil || h.Median == nil || h.Added == nil || *h.Min <= 0 || *h.Median < *h.Min {
+			t.Errorf("hop %d: %+v", i+1, h)
+		}
+	}
+	// Relays return at most 1024 cells a second, after a burst of 64.
+	if s.Rate == nil || *s.Rate <= 0 || *s.Rate > 1100*1072 || s.EchoHop == nil || s.NoRate != nil {
+		t.Errorf("rate %+v", s)
+	}
+}
+
+// TestDoctorWithoutNetwork reports what is missing, and skips what needs it.
+func TestDoctorWithoutNetwork(t *testing.T) {
+	dir := t.TempDir()
+	founded := start(t, "hearsay-directory", "init", "--home", filepath.Join(dir, "d"), "--lab", "--join", "open", "--name", "dead", "--listen", freePort(t), "--json")
+	var made struct{ Link string }
+	unmarshal(t, founded.line(20*time.Second), &made)
+	p, err := openProfile(chat.Config{Home: filepath.Join(dir, "home"), Network: made.Link})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	var out strings.Builder
+	d := &doctor{out: doctorPrinter(&out, true), network: 10 * time.Millisecond}
+	if err := d.connected(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	d.out.summary(d)
+	if d.failed != 1 || d.code != program.ExitNoNetwork || d.reached {
+		t.Errorf("%d failed, code %d, reached %v", d.failed, d.code, d.reached)
+	}
+	for _, want := range []string{
+		`"name":"network file","result":"failed"`, `"name":"snapshot","result":"skipped"`,
+		`"name":"mailboxes","result":"skipped"`, `"failed":1,"warnings":0,"network":null,"lab":false`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s is not in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestDoctorClock tells a small deviation from one with which nothing works.
+func TestDoctorClock(t *testing.T) {
+	for _, c := range []struct {
+		off    time.Duration
+		fresh  bool
+		result string
+		text   string
+	}{
+		{0, true, checkOK, "agrees"},
+		{-3 * time.Hour, true, checkWarning, "3h0m0s behind the network"},
+		{37 * time.Hour, true, checkFailed, "37h0m0s ahead of the network"},
+		{48 * time.Hour, false, checkSkipped, "only a new snapshot tells"},
+	} {
+		var out strings.Builder
+		d := &doctor{out: doctorPrinter(&out, false)}
+		d.clock(chat.Status{ClockSkew: c.off}, c.fresh)
+		if !strings.HasPrefix(out.String(), c.result) || !strings.Contains(out.String(), c.text) {
+			t.Errorf("clock off by %v: %q", c.off, out.String())
+		}
+	}
+}
