@@ -31,10 +31,11 @@ type shaper struct {
 	// The schedule. next is the time of the coming tick, last that of the one
 	// before; ticks before warm are warmTick apart.
 	next, last, warm time.Time
-	// mark is BytesSent of the connection when the last cell was handed over.
-	mark   uint64
-	marked bool
-	stuck  bool // the last tick was lost, since that cell had not left
+	// The cell of the last tick: what the connection had sent before, its size,
+	// and its stream unless that is the control stream.
+	mark, handed uint64
+	of           *Stream
+	stuck        bool // the last tick was lost, since that cell had not left
 
 	// Netflow padding: the last cell, and how long after it a PAD is due.
 	sent time.Time
@@ -90,7 +91,7 @@ func (h *shaper) end() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
-	h.queue, h.closing, h.bulks, h.adjacent = nil, nil, nil, nil
+	h.queue, h.closing, h.bulks, h.adjacent, h.of = nil, nil, nil, nil, nil
 }
 
 // armLocked sets the timer for what comes next.
@@ -166,7 +167,7 @@ func (h *shaper) applyLocked(p Profile, now time.Time) {
 			s.queued = false
 			s.wakeLocked()
 		}
-		h.queue, h.adjacent, h.marked, h.stuck = nil, nil, false, false
+		h.queue, h.adjacent, h.of, h.handed, h.stuck = nil, nil, nil, 0, false
 		for _, s := range h.bulks {
 			s.bulk = false
 		}

@@ -27,19 +27,18 @@ func (h *shaper) enqueueLocked(s *Stream) {
 // on the network alone, as PAD and data are lost alike.
 func (h *shaper) sendLocked(now time.Time) {
 	sent := h.link.conn.ConnectionStats().BytesSent
-	h.stuck = h.marked && sent-h.mark < cell.Size
+	gone := h.of != nil && h.of.Context().Err() != nil // QUIC has dropped it
+	h.stuck = !gone && sent-h.mark < h.handed
 	if h.stuck {
 		return
 	}
-	h.mark, h.marked = sent, true
+	h.mark, h.handed, h.of = sent, 0, nil
 	if h.sendOrderLocked(now) || h.sendDataLocked() {
 		return
 	}
 	clear(h.scratch[:])
 	cell.Header{Type: cell.Pad}.Put(h.scratch[:])
-	if !h.putControlLocked(h.scratch[:cell.Size]) {
-		h.marked = false
-	}
+	h.putControlLocked(h.scratch[:cell.Size])
 }
 
 // sendOrderLocked sends the oldest waiting control cell.
@@ -71,6 +70,7 @@ func (h *shaper) putControlLocked(c []byte) bool {
 		return false
 	}
 	h.offset += uint64(len(c))
+	h.handed = uint64(len(c))
 	return true
 }
 
@@ -113,6 +113,7 @@ func (h *shaper) putLocked(s *Stream) bool {
 	}
 	s.blocked = false
 	s.offset += uint64(len(c))
+	h.handed, h.of = uint64(len(c)), s
 	s.pending, s.rest = s.pending[n:], 0
 	if n == cell.Size && c[2] == cell.FirstOfTwo && len(s.pending) > 0 {
 		h.adjacent = s
