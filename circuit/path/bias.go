@@ -11,6 +11,7 @@ const (
 	biasCircuits = 150 // circuits from which a guard is judged
 	biasScale    = 300 // circuits at which both counts are halved
 	biasWarn     = 70  // percent completed, below which people are warned
+	biasWell     = 80  // percent completed, from which a warning may come again
 	biasDisable  = 30  // percent completed, below which the guard is not used
 )
 
@@ -67,10 +68,11 @@ func (s *Selector) judge(g *Guard) {
 		return
 	}
 	switch {
-	case percent >= biasWarn:
+	case percent >= biasWell:
 		delete(s.warned, g.ID)
+	case percent >= biasWarn:
 	case percent >= biasDisable:
-		if s.warned[g.ID] < biasWarn {
+		if s.warned[g.ID] == 0 {
 			s.warned[g.ID] = biasWarn
 			s.notice(Notice{Guard: g.ID, Text: fmt.Sprintf(
 				"only %d %% of the circuits over a guard are completed: it, or a relay beside it, may choose which", percent)})
@@ -78,6 +80,7 @@ func (s *Selector) judge(g *Guard) {
 	case s.otherGuard(g.ID):
 		g.Disabled = true
 		s.dirty = true
+		s.arrange()
 		s.notice(Notice{Guard: g.ID, Disabled: true, Text: fmt.Sprintf(
 			"only %d %% of the circuits over a guard are completed: it is not used any more", percent)})
 	case s.warned[g.ID] != biasDisable:
@@ -89,10 +92,7 @@ func (s *Selector) judge(g *Guard) {
 
 // otherGuard tells whether a guard besides one could be used.
 func (s *Selector) otherGuard(id directory.RelayID) bool {
-	if s.view == nil {
-		return false
-	}
-	for _, r := range s.guardRelays() {
+	for _, r := range s.order {
 		if r.ID != id {
 			return true
 		}

@@ -7,17 +7,13 @@ import (
 	"hearsay/directory"
 )
 
-// Specification constants of guards (SPEC.md §2).
+// Specification constants of failing guards (SPEC.md §2.3).
 const (
-	primaries         = 3
-	day               = 24 * time.Hour
-	guardLifetime     = 120 * day // drawn, never used
-	confirmedLifetime = 60 * day  // from the first circuit that worked
-	unlistedLifetime  = 20 * day
-	retryGuard        = 10 * time.Minute // a failed primary, in its first hours
-	retryGuardLate    = 90 * time.Minute
-	retryLateAfter    = 6 * time.Hour
-	retryOfflineMax   = 15 * time.Second // when no primary answers
+	retryGuard      = 10 * time.Minute // a failed primary, in its first hours
+	retryGuardLate  = 90 * time.Minute
+	retryLateAfter  = 6 * time.Hour
+	retryOfflineMax = 15 * time.Second // when no primary answers
+	retryWantedMax  = time.Minute      // when a circuit waits for this guard
 )
 
 // sameFailure is the time within which several attempts that end count as one
@@ -30,153 +26,140 @@ type guardFault struct {
 	last     time.Time
 	failures int
 	retry    time.Time // tried beside the guard in use
-	offline  time.Time // tried if no primary is up
+	wanted   time.Time // the same, if a circuit waits for this guard
+	offline  time.Time // tried if no guard is up
 }
 
-// keepGuards removes guards whose time is over and draws new ones, so that
-// three are listed if the network has them (SPEC.md §2.1).
-func (s *Selector) keepGuards(now time.Time) {
-	listed := 0
-	for i := range s.state.Guards {
-		g := &s.state.Guards[i]
-		switch isListed := s.guardRelay(g.ID) != nil; {
-		case isListed && !g.Unlisted.IsZero():
-			g.Unlisted, s.dirty = time.Time{}, true
-		case !isListed && g.Unlisted.IsZero():
-			g.Unlisted, s.dirty = now.Truncate(time.Second), true
-		}
-	}
-	if !s.mayDraw() {
-		return
-	}
-	before := len(s.state.Guards)
-	s.state.Guards = slices.DeleteFunc(s.state.Guards, func(g Guard) bool { return guardIsOver(g, now) })
-	s.dirty = s.dirty || len(s.state.Guards) != before
-	for _, g := range s.state.Guards {
-		if s.guardRelay(g.ID) != nil {
-			listed++
-		}
-	}
-	for ; listed < primaries; listed++ {
-		r := s.drawDiverse(s.guardWheel, s.guardRelays(), func(r *directory.Relay) bool {
-			return s.state.guard(r.ID) < 0
-		})
-		if r == nil {
-			return
-		}
-		if len(s.state.Guards) == maxGuards && !s.forgetUnlisted() {
-			return
-		}
-		s.state.Guards = append(s.state.Guards, Guard{ID: r.ID, Added: s.past(now, guardLifetime/10)})
-		s.dirty = true
-	}
+// isPrimary tells whether a guard is one of the primaries.
+func (s *Selector) isPrimary(id directory.RelayID) bool {
+	return slices.ContainsFunc(s.primaries, func(r *directory.Relay) bool { return r.ID == id })
 }
 
-func guardIsOver(g Guard, now time.Time) bool {
-	switch {
-	case !g.Unlisted.IsZero() && now.Sub(g.Unlisted) > unlistedLifetime:
-		return true
-	case !g.Confirmed.IsZero():
-		return now.Sub(g.Confirmed) > confirmedLifetime
-	}
-	return now.Sub(g.Added) > guardLifetime
+// primaryUp tells whether a primary has not failed since it last answered.
+func (s *Selector) primaryUp() bool {
+	return slices.ContainsFunc(s.primaries, func(r *directory.Relay) bool { return s.GuardIsUp(r.ID) })
 }
 
-// forgetUnlisted drops the guard that has been unlisted for longest.
-func (s *Selector) forgetUnlisted() bool {
-	oldest := -1
-	for i, g := range s.state.Guards {
-		if g.Unlisted.IsZero() {
-			continue
-		}
-		if oldest < 0 || g.Unlisted.Before(s.state.Guards[oldest].Unlisted) {
-			oldest = i
-		}
-	}
-	if oldest < 0 {
-		return false
-	}
-	s.state.Guards = slices.Delete(s.state.Guards, oldest, oldest+1)
-	return true
-}
+// inUse tells whether any guard serves.
+func (s *Selector) inUse() bool { return len(s.answered) > 0 || s.primaryUp() }
 
-// past returns now less a random time of at most the given length, so that a
-// stolen state does not tell when the user started or was online.
-func (s *Selector) past(now time.Time, most time.Duration) time.Time {
-	return now.Add(-time.Duration(s.rnd.Int64N(int64(most)))).Truncate(time.Second)
-}
-
-// guardRelay returns the relay of a guard if it is listed as one.
-func (s *Selector) guardRelay(id directory.RelayID) *directory.Relay {
-	r, ok := s.view.Relay(id)
-	if !ok || !eligibleGuard(r) {
-		return nil
-	}
-	return r
-}
-
-func (s *Selector) guardRelays() []*directory.Relay {
-	var out []*directory.Relay
-	for _, g := range s.state.Guards {
-		if r := s.guardRelay(g.ID); r != nil && !g.Disabled {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// primary returns the first three listed guards, in order of preference.
-func (s *Selector) primary() []*directory.Relay {
-	list := s.guardRelays()
-	return list[:min(len(list), primaries)]
-}
-
-// up tells whether a guard may be used: it has not failed, or none of the
-// primaries answers and this one's turn has come.
-func (s *Selector) up(id directory.RelayID, now time.Time) bool {
-	f, failed := s.down[id]
-	return !failed || !s.anyUp() && !now.Before(f.offline)
-}
-
-// pickGuard chooses the guard of a circuit to x (SPEC.md §2.2): the first
-// primary that is up and is not x. If x had to be skipped, only the first two
-// primaries serve, so that a contact who names x costs at most one more guard.
+// pickGuard chooses the guard of a circuit to x (SPEC.md §2.2): the one that
+// serves all circuits, or, if that is x, the other of the first two.
 func (s *Selector) pickGuard(now time.Time, x directory.RelayID) (*directory.Relay, error) {
-	list := s.primary()
-	if len(list) == 0 {
-		return nil, &Error{Why: "no relay of this network may serve as guard"}
+	if len(s.primaries) == 0 {
+		return nil, &Error{Why: s.noGuards()}
 	}
-	skipped := false
-	var retry time.Time
-	for i, r := range list {
+	g, retry := s.first(now)
+	if g == nil {
+		return nil, &Error{Why: s.noAnswer(now), Retry: retry}
+	}
+	if g.ID != x {
+		return g, nil
+	}
+	retry = time.Time{}
+	serving := s.inUse()
+	pair := s.firstTwo(now)
+	for _, r := range pair {
 		if r.ID == x {
-			skipped = true
 			continue
 		}
-		if skipped && i > 1 {
-			break
-		}
-		if s.up(r.ID, now) {
+		f, failed := s.down[r.ID]
+		switch {
+		case !failed, !serving && !now.Before(f.offline):
 			return r, nil
-		}
-		f := s.down[r.ID]
-		if now.Before(f.offline) {
+		case !serving:
 			retry = earlier(retry, f.offline)
-		} else { // another primary, which is no choice here, is up
-			retry = earlier(retry, f.retry)
+			continue
+		}
+		// Somebody waits for this guard alone, so it is tried again soon: it
+		// learns nothing from that, since it is our guard anyway.
+		f.retry = earlier(f.retry, f.wanted)
+		s.down[r.ID] = f
+		retry = earlier(retry, f.retry)
+	}
+	if len(s.order) == 1 {
+		return nil, &Error{Why: "the mailbox relay is the only guard of this network that serves you"}
+	}
+	return nil, &Error{
+		Why: "the mailbox relay is your guard, and the guard beside it does not answer; " +
+			"a further one would serve only if that lasts for six hours",
+		Retry: retry,
+	}
+}
+
+// first returns the guard of circuits whose destination does not matter, or
+// nil and the time when there may be one.
+func (s *Selector) first(now time.Time) (g *directory.Relay, retry time.Time) {
+	for _, r := range s.primaries {
+		if s.GuardIsUp(r.ID) {
+			s.allDown = time.Time{}
+			return r, time.Time{}
 		}
 	}
-	if skipped {
-		return nil, &Error{Why: "the mailbox relay is your guard and the second guard does not answer", Retry: retry}
+	if s.allDown.IsZero() {
+		s.allDown = now
 	}
-	return nil, &Error{Why: "no guard answers", Retry: retry}
+	g, retry = s.further(now)
+	if g != nil {
+		return g, time.Time{}
+	}
+	for _, r := range s.primaries {
+		f := s.down[r.ID]
+		if !now.Before(f.offline) {
+			return r, time.Time{}
+		}
+		retry = earlier(retry, f.offline)
+	}
+	return nil, retry
+}
+
+// firstTwo returns the only guards that a destination can make us use: the
+// first two that we met. Those that have failed for hours come last, since
+// nobody would wait that long for them.
+func (s *Selector) firstTwo(now time.Time) []*directory.Relay {
+	pair := make([]*directory.Relay, 0, 2)
+	for _, late := range []bool{false, true} {
+		for i, r := range s.order {
+			f, failed := s.down[r.ID]
+			met := i < len(s.primaries) || s.answered[r.ID] || s.isConfirmed(r.ID)
+			if isLate := failed && now.Sub(f.since) >= retryLateAfter/s.divide; met && isLate == late && len(pair) < 2 {
+				pair = append(pair, r)
+			}
+		}
+	}
+	return pair
+}
+
+func (s *Selector) isConfirmed(id directory.RelayID) bool {
+	i := s.state.guard(id)
+	return i >= 0 && !s.state.Guards[i].Confirmed.IsZero()
+}
+
+// noGuards says why there is no guard at all.
+func (s *Selector) noGuards() string {
+	for i := range s.state.Guards {
+		if g := &s.state.Guards[i]; g.Disabled && s.guardRelay(g.ID) != nil {
+			return "every guard of this network that you may use was disabled, because most circuits over it failed"
+		}
+	}
+	if s.guards > 0 && !s.mayDraw() {
+		return "the snapshot is too old to choose guards, and none of those chosen earlier is listed"
+	}
+	return "no relay of this network may serve as guard"
+}
+
+func (s *Selector) noAnswer(now time.Time) string {
+	if now.Sub(s.offlineAt) < likelyDown || now.Sub(s.allDown) >= likelyDown {
+		return "no guard answers: this computer may be offline"
+	}
+	return "no guard answers"
 }
 
 // GuardFailed notes that a guard did not answer or was lost. The next primary
 // takes its place until the guard answers a retry.
 func (s *Selector) GuardFailed(id directory.RelayID, now time.Time) {
 	f, failed := s.down[id]
-	if failed && now.Sub(f.last) < sameFailure {
+	if s.state.guard(id) < 0 || failed && now.Sub(f.last) < sameFailure {
 		return
 	}
 	if !failed {
@@ -185,31 +168,32 @@ func (s *Selector) GuardFailed(id directory.RelayID, now time.Time) {
 	f.last = now
 	f.failures = min(f.failures+1, 16)
 	wait := retryGuard
-	if now.Sub(f.since) >= retryLateAfter {
+	if now.Sub(f.since) >= retryLateAfter/s.divide {
 		wait = retryGuardLate
 	}
 	f.retry = now.Add(wait / s.divide)
-	longest := min(retryOfflineMax, backoffMin<<f.failures)
-	f.offline = now.Add(time.Duration(s.rnd.Int64N(int64(longest)) + 1))
+	f.offline = now.Add(s.jitter(min(retryOfflineMax, backoffMin<<f.failures)))
+	f.wanted = now.Add(s.jitter(min(retryWantedMax, backoffMin<<f.failures)))
 	s.down[id] = f
+	delete(s.answered, id)
+}
+
+// jitter draws uniformly from above zero to most.
+func (s *Selector) jitter(most time.Duration) time.Duration {
+	return time.Duration(s.rnd.Int64N(int64(most)) + 1)
 }
 
 // GuardAnswers notes that a guard was reached again. If no primary had been
 // up, the fault was most likely the client's own network, and all are forgiven.
 func (s *Selector) GuardAnswers(id directory.RelayID) {
-	if s.view != nil && !s.anyUp() {
+	if s.view == nil || !s.isPrimary(id) {
+		return // those beyond the primaries must build a circuit first
+	}
+	if !s.primaryUp() {
 		clear(s.down)
 	}
 	delete(s.down, id)
-}
-
-func (s *Selector) anyUp() bool {
-	for _, r := range s.primary() {
-		if _, failed := s.down[r.ID]; !failed {
-			return true
-		}
-	}
-	return false
+	s.allDown = time.Time{}
 }
 
 // GuardConfirmed notes that a circuit was built through a guard and asks
@@ -217,23 +201,19 @@ func (s *Selector) anyUp() bool {
 // circuit is kept and GuardConfirmed called again at the time ask, or the
 // circuit is closed if that is zero.
 func (s *Selector) GuardConfirmed(id directory.RelayID, now time.Time) (use bool, ask time.Time) {
-	s.GuardAnswers(id)
-	if i := s.state.guard(id); i >= 0 && s.state.Guards[i].Confirmed.IsZero() {
-		s.state.Guards[i].Confirmed = s.past(now, confirmedLifetime/10)
-		s.dirty = true
+	i := s.state.guard(id)
+	switch {
+	case i < 0 || s.view == nil || s.guardRelay(id) == nil || s.state.Guards[i].Disabled:
+		return false, time.Time{}
+	case s.isPrimary(id):
+		s.GuardAnswers(id)
+	default:
+		if use, ask = s.furtherAnswers(id, now); !use {
+			return false, ask
+		}
 	}
+	s.confirm(i, now)
 	return true, time.Time{}
-}
-
-// LikelyOffline notes a sign that this computer has no network: no address, no
-// route. For ten minutes no guard beyond the primaries is tried.
-func (s *Selector) LikelyOffline(now time.Time) { s.offlineAt = now }
-
-// Online notes that the network of this computer is back or another one: what
-// failed before says nothing about guards, and the first is tried first.
-func (s *Selector) Online() {
-	s.offlineAt = time.Time{}
-	clear(s.down)
 }
 
 // GuardIsUp reports whether a guard has not failed since it last answered.
@@ -252,18 +232,15 @@ func (s *Selector) Guard(now time.Time, x directory.RelayID) (*directory.Relay, 
 }
 
 // Retry returns the failed primary that should be tried next beside the guard
-// in use, and when. ok is false if none failed, or if none is up: Path itself
-// then offers them in turn.
+// in use, and when. ok is false if none failed, or if no guard is up: Path
+// itself then offers them in turn.
 func (s *Selector) Retry() (r *directory.Relay, at time.Time, ok bool) {
-	if s.view == nil {
-		return nil, time.Time{}, false
-	}
-	for _, p := range s.primary() {
+	for _, p := range s.primaries {
 		if f, failed := s.down[p.ID]; failed && (r == nil || f.retry.Before(at)) {
 			r, at = p, f.retry
 		}
 	}
-	return r, at, r != nil && s.anyUp()
+	return r, at, r != nil && s.inUse()
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -21,50 +21,40 @@ func (s *Selector) keepLayer2(now time.Time) {
 	if !s.mayDraw() {
 		return
 	}
-	var first *directory.Relay
-	if list := s.primary(); len(list) > 0 {
-		first = list[0]
-	}
 	before := len(s.state.Layer2)
 	s.state.Layer2 = slices.DeleteFunc(s.state.Layer2, func(l Layer2) bool {
-		_, listed := s.view.Relay(l.ID)
-		return !listed || now.After(l.Until)
+		r, listed := s.view.Relay(l.ID)
+		return !listed || !reachable(r) || now.After(l.Until)
 	})
 	s.dirty = s.dirty || len(s.state.Layer2) != before
-	want := min(layer2Count, len(s.view.Relays())-1)
+	s.arrange()
+	kin := newKin(s.layer2)
+	var first directory.RelayID
+	if len(s.primaries) > 0 {
+		first = s.primaries[0].ID
+		kin.add(s.primaries[0])
+	}
 	have := 0
 	for _, l := range s.state.Layer2 {
-		if first == nil || l.ID != first.ID {
+		if l.ID != first {
 			have++
 		}
 	}
+	want := min(layer2Count, s.reachable-1)
 	for ; have < want && len(s.state.Layer2) < maxLayer2; have++ {
-		apart := s.layer2Relays()
-		if first != nil {
-			apart = append(apart, first)
-		}
-		r := s.drawDiverse(s.innerWheel, apart, func(r *directory.Relay) bool {
-			return !s.state.hasLayer2(r.ID) && (first == nil || r.ID != first.ID)
+		r := s.drawDiverse(s.innerWheel, kin, true, func(r *directory.Relay) bool {
+			return r.ID != first && !s.state.hasLayer2(r.ID)
 		})
 		if r == nil {
 			return
 		}
 		age := max(s.layer2Age(), s.layer2Age())
 		s.state.Layer2 = append(s.state.Layer2, Layer2{ID: r.ID, Until: now.Add(age).Truncate(time.Second)})
+		kin.add(r)
 		s.dirty = true
 	}
 }
 
 func (s *Selector) layer2Age() time.Duration {
 	return layer2MinAge + time.Duration(s.rnd.Int64N(int64(layer2MaxAge-layer2MinAge)+1))
-}
-
-func (s *Selector) layer2Relays() []*directory.Relay {
-	var out []*directory.Relay
-	for _, l := range s.state.Layer2 {
-		if r, ok := s.view.Relay(l.ID); ok {
-			out = append(out, r)
-		}
-	}
-	return out
 }

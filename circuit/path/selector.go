@@ -12,14 +12,11 @@ import (
 // hops and a destination, all different.
 const minRelays = 4
 
-// smallNetwork is the number of relays up to which diversity may be relaxed.
-const smallNetwork = 20
+// labDivide shortens the waits for relays in lab networks.
+const labDivide = 10
 
 // manyLittle is how many small changes are kept together.
 const manyLittle = 16
-
-// labDivide shortens the waits for relays in lab networks.
-const labDivide = 10
 
 // Path are the three hops of a circuit, as the view lists them.
 type Path struct {
@@ -47,24 +44,35 @@ type Selector struct {
 	rnd    *rand.Rand
 	lab    bool
 	divide time.Duration
-	state  State
+	state  State // without Times, which are in times
+	kept   State // what State returned last
 	dirty  bool
+	little int // changes that need not be kept at once
 
 	view       *directory.View
 	fresh      directory.Freshness
 	consent    bool
+	reachable  int // relays with an address
+	guards     int // relays eligible as guards
 	guardWheel wheel
 	innerWheel wheel
 
+	// Chosen from state and view by arrange.
+	order     []*directory.Relay // usable guards, best first
+	primaries []*directory.Relay // the first of order
+	layer2    []*directory.Relay
+
 	down      map[directory.RelayID]guardFault
-	offlineAt time.Time // the last sign that the client has no network
+	answered  map[directory.RelayID]bool // guards beyond the primaries that serve
+	allDown   time.Time                  // since when no primary is up; zero: one is
+	chance    time.Time                  // until when the primaries go first
+	offlineAt time.Time                  // the last sign that the client has no network
 	backoff   backoff
 
 	building map[directory.RelayID]int // circuits past their first hop, by guard
 	warned   map[directory.RelayID]int // the threshold of path bias that was told
 	notices  []Notice
 	times    [profiles]buildTimes
-	little   int // changes that need not be kept at once
 }
 
 // New makes a Selector for a network. rnd must be unpredictable in earnest: it
@@ -72,10 +80,14 @@ type Selector struct {
 func New(network directory.NetworkID, lab bool, rnd *rand.Rand) *Selector {
 	s := &Selector{
 		rnd: rnd, lab: lab, divide: 1,
-		state: State{Network: network},
-		fresh: directory.Expired,
-		down:  map[directory.RelayID]guardFault{}, backoff: backoff{},
-		building: map[directory.RelayID]int{}, warned: map[directory.RelayID]int{},
+		state:    State{Network: network},
+		kept:     State{Network: network},
+		fresh:    directory.Expired,
+		down:     map[directory.RelayID]guardFault{},
+		answered: map[directory.RelayID]bool{},
+		backoff:  backoff{},
+		building: map[directory.RelayID]int{},
+		warned:   map[directory.RelayID]int{},
 	}
 	if lab {
 		s.divide = labDivide
@@ -89,21 +101,38 @@ func (s *Selector) Restore(st State) error {
 	if st.Network != s.state.Network {
 		return malformed("another network")
 	}
-	s.state = st
+	s.kept = st
+	s.state = st.clone()
+	for i := range s.times {
+		s.times[i].restore(st.Times[i], s.rnd)
+	}
+	s.state.Times = [profiles]Times{}
 	return nil
 }
 
-// State returns a copy of what must be kept, and whether it changed since the
-// last call.
+// State returns what must be kept, and whether it changed since the last call.
+// What it points to must not be changed.
 func (s *Selector) State() (st State, changed bool) {
-	st = s.state
-	st.Guards = append([]Guard(nil), s.state.Guards...)
-	st.Layer2 = append([]Layer2(nil), s.state.Layer2...)
-	changed, s.dirty = s.dirty, false
-	if changed {
-		s.little = 0
+	if !s.dirty {
+		return s.kept, false
 	}
-	return st, changed
+	s.dirty, s.little = false, 0
+	s.kept = s.state.clone()
+	for i := range s.times {
+		s.kept.Times[i] = s.times[i].history()
+	}
+	return s.kept, true
+}
+
+// Settle makes the next State report the counts and times of the last circuits
+// as a change, too. It is called once at the end of a run.
+func (s *Selector) Settle() { s.dirty = s.dirty || s.little > 0 }
+
+// changedALittle counts changes that are worth keeping only in numbers, so that
+// the state is not written for each circuit.
+func (s *Selector) changedALittle() {
+	s.little++
+	s.dirty = s.dirty || s.little >= manyLittle
 }
 
 // Update takes the current view and its freshness and lets guards and layer-2
@@ -116,22 +145,59 @@ func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now t
 	s.fresh = fresh
 	s.consent = s.consent && fresh == directory.Emergency
 	if s.view != view {
-		s.view = view
-		s.guardWheel = newWheel(view, eligibleGuard, func(r *directory.Relay) uint64 { return r.Guard })
-		s.innerWheel = newWheel(view, reachable, func(r *directory.Relay) uint64 { return r.Inner })
-		for id := range s.backoff {
-			if _, listed := view.Relay(id); !listed {
-				delete(s.backoff, id)
-			}
-		}
+		s.setView(view)
 	}
-	for id := range s.down {
-		if s.state.guard(id) < 0 {
-			delete(s.down, id)
-		}
+	if at := view.ValidAfter(); now.Before(at) {
+		now = at // a clock that is behind must not date guards
 	}
 	s.keepGuards(now)
+	s.arrange()
 	s.keepLayer2(now)
+	s.arrange()
+}
+
+func (s *Selector) setView(view *directory.View) {
+	s.view = view
+	s.guardWheel = newWheel(view, eligibleGuard, func(r *directory.Relay) uint64 { return r.Guard })
+	s.innerWheel = newWheel(view, reachable, func(r *directory.Relay) uint64 { return r.Inner })
+	s.reachable, s.guards = 0, 0
+	all := view.Relays()
+	for i := range all {
+		if !single(view, &all[i]) {
+			continue
+		}
+		if reachable(&all[i]) {
+			s.reachable++
+		}
+		if eligibleGuard(&all[i]) {
+			s.guards++
+		}
+	}
+	for id := range s.backoff {
+		if _, listed := view.Relay(id); !listed {
+			delete(s.backoff, id)
+		}
+	}
+}
+
+// arrange looks up what the state names in the view.
+func (s *Selector) arrange() {
+	s.order, s.layer2 = s.order[:0], s.layer2[:0]
+	for i := range s.state.Guards {
+		g := &s.state.Guards[i]
+		if r := s.guardRelay(g.ID); r != nil && !g.Disabled {
+			s.order = append(s.order, r)
+		}
+	}
+	s.primaries = s.order[:min(len(s.order), primaries)]
+	for _, r := range s.primaries {
+		delete(s.answered, r.ID) // it speaks for itself now
+	}
+	for _, l := range s.state.Layer2 {
+		if r, ok := s.view.Relay(l.ID); ok && reachable(r) {
+			s.layer2 = append(s.layer2, r)
+		}
+	}
 }
 
 // Consent gives or takes back the user's consent to build circuits from a
@@ -140,19 +206,6 @@ func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now t
 func (s *Selector) Consent(given bool) {
 	s.consent = given && s.fresh == directory.Emergency
 }
-
-// changedALittle counts changes that are worth keeping only in numbers, so that
-// the state is not written for each circuit.
-func (s *Selector) changedALittle() {
-	s.little++
-	if s.little >= manyLittle {
-		s.dirty = true
-	}
-}
-
-// Settle makes the next State report the counts and times of the last circuits
-// as a change, too. It is called once at the end of a run.
-func (s *Selector) Settle() { s.dirty = s.dirty || s.little > 0 }
 
 // Path draws the hops of a circuit. x is the destination that the circuit will
 // be extended to, zero if there is none or it is not known yet; it is never
@@ -175,7 +228,7 @@ func (s *Selector) Path(now time.Time, x directory.RelayID) (Path, error) {
 		p, retry = s.inner(now, g, x, false)
 	}
 	if p.Guard == nil {
-		return Path{}, &Error{Why: "too few relays answer for three different hops", Retry: retry}
+		return Path{}, &Error{Why: s.noInner(retry), Retry: retry}
 	}
 	return p, nil
 }
@@ -195,7 +248,8 @@ func (s *Selector) inner(now time.Time, g *directory.Relay, x directory.RelayID,
 	}
 	// Uniform over the set: the order is random, and the first layer-2 guard
 	// that leaves a middle is taken.
-	set := s.layer2Relays()
+	var buf [maxLayer2]*directory.Relay
+	set := buf[:copy(buf[:], s.layer2)]
 	s.rnd.Shuffle(len(set), func(i, j int) { set[i], set[j] = set[j], set[i] })
 	for _, l := range set {
 		if !serves(l) {
@@ -209,9 +263,29 @@ func (s *Selector) inner(now time.Time, g *directory.Relay, x directory.RelayID,
 	return Path{}, retry
 }
 
+// noInner says why there is no layer-2 guard or no middle.
+func (s *Selector) noInner(retry time.Time) string {
+	switch {
+	case !retry.IsZero() && s.reachable == minRelays:
+		return "a relay of this network does not answer, and with four relays there is no spare"
+	case !retry.IsZero():
+		return "too few relays answer for three different hops"
+	case len(s.layer2) == 0 && !s.mayDraw():
+		return "the snapshot is too old to choose new relays, and none of those chosen earlier is listed"
+	case len(s.layer2) == 0:
+		return "all relays of this network are related to the guard"
+	}
+	return "too few relays are left over for three different hops"
+}
+
 // Failed notes that a relay could not be reached as a hop; it is left alone
 // for a while.
 func (s *Selector) Failed(id directory.RelayID, now time.Time) {
+	if s.view != nil {
+		if _, listed := s.view.Relay(id); !listed {
+			return
+		}
+	}
 	s.backoff.fail(s.rnd, id, now, s.divide)
 }
 
@@ -231,43 +305,14 @@ func (s *Selector) usable() error {
 		return &Error{Why: "the snapshot of the network is more than 7 days old"}
 	case s.fresh >= directory.Emergency && !s.consent:
 		return &Error{Why: "the snapshot of the network is more than 3 days old; using it needs your consent", Consent: true}
-	}
-	n := 0
-	all := s.view.Relays()
-	for i := range all {
-		if reachable(&all[i]) {
-			n++
-		}
-	}
-	if n < minRelays {
-		return &Error{Why: fmt.Sprintf("the network has %d usable relays; four different ones are needed", n)}
+	case s.reachable < minRelays:
+		return &Error{Why: fmt.Sprintf("the network has %d usable relays; four different ones are needed", s.reachable)}
 	}
 	return nil
 }
 
 // mayDraw tells whether new guards and layer-2 guards may be drawn.
 func (s *Selector) mayDraw() bool { return s.fresh <= directory.Valid }
-
-// drawDiverse draws a relay that is not related to any of apart. Small and lab
-// networks may have none; then any relay serves.
-func (s *Selector) drawDiverse(w wheel, apart []*directory.Relay, ok func(*directory.Relay) bool) *directory.Relay {
-	small := s.lab || len(s.view.Relays()) <= smallNetwork
-	r := w.draw(s.rnd, func(r *directory.Relay) bool {
-		if !ok(r) {
-			return false
-		}
-		for _, a := range apart {
-			if related(r, a, small) {
-				return false
-			}
-		}
-		return true
-	})
-	if r == nil && small {
-		r = w.draw(s.rnd, ok)
-	}
-	return r
-}
 
 func reachable(r *directory.Relay) bool { return len(r.Addrs) > 0 }
 

@@ -207,8 +207,29 @@ func mode(sorted []uint16) float64 {
 	return sum / float64(count)
 }
 
-// shuffle forgets the order of a history that was read back, so that none of
-// its samples goes first.
-func (b *buildTimes) shuffle(rnd *rand.Rand) {
+// history returns what is kept of the times.
+func (b *buildTimes) history() Times {
+	t := Times{Doubled: uint8(b.doubled)}
+	sorted := slices.Clone(b.bins)
+	slices.Sort(sorted)
+	for i, at := range sorted {
+		if i > 0 && sorted[i-1] == at {
+			t.Bins[len(t.Bins)-1].Count++
+		} else {
+			t.Bins = append(t.Bins, Bin{at, 1})
+		}
+	}
+	return t
+}
+
+// restore takes what was kept. Its order is lost; it is shuffled, so that the
+// history forgets short and long builds alike.
+func (b *buildTimes) restore(t Times, rnd *rand.Rand) {
+	*b = buildTimes{doubled: int(t.Doubled)}
+	for _, bin := range t.Bins {
+		for range bin.Count {
+			b.bins = append(b.bins, bin.At)
+		}
+	}
 	rnd.Shuffle(len(b.bins), func(i, j int) { b.bins[i], b.bins[j] = b.bins[j], b.bins[i] })
 }

@@ -11,7 +11,11 @@ import (
 type wheel struct {
 	relays  []*directory.Relay
 	weights []uint64 // sum below 2^41
+	sums    []uint64 // of the weights up to and including each
 }
+
+// drawTries is how often a draw is repeated before all relays are looked at.
+const drawTries = 32
 
 // newWheel takes the relays with a weight. If the snapshot gives no relay of
 // the position a weight, all of them count alike.
@@ -28,7 +32,7 @@ func newWheel(view *directory.View, eligible func(*directory.Relay) bool, weight
 	}
 	for i := range all {
 		r := &all[i]
-		if !eligible(r) || weighted && weight(r) == 0 {
+		if !eligible(r) || weighted && weight(r) == 0 || !single(view, r) {
 			continue
 		}
 		w.relays = append(w.relays, r)
@@ -39,7 +43,20 @@ func newWheel(view *directory.View, eligible func(*directory.Relay) bool, weight
 		}
 	}
 	w.weights = clip(raw)
+	w.sums = make([]uint64, len(w.weights))
+	sum := uint64(0)
+	for i, weight := range w.weights {
+		sum += weight
+		w.sums[i] = sum
+	}
 	return w
+}
+
+// single tells whether an entry is the one that its identity finds. A snapshot
+// that lists a relay twice gains it nothing.
+func single(view *directory.View, r *directory.Relay) bool {
+	found, ok := view.Relay(r.ID)
+	return ok && found == r
 }
 
 // clip turns weights into shares of 2^40 so that no relay has more than
@@ -85,11 +102,39 @@ func clip(raw []float64) []uint64 {
 	return out
 }
 
-// draw picks a relay by weight among those that ok accepts, or nil.
+// share returns the part of all draws that falls to the relay of an index.
+func (w wheel) share(i int) float64 {
+	return float64(w.weights[i]) / float64(w.sums[len(w.sums)-1])
+}
+
+// draw picks a relay by weight among those that ok accepts, or nil. ok is asked
+// of every relay before nil is returned.
 func (w wheel) draw(rnd *rand.Rand, ok func(*directory.Relay) bool) *directory.Relay {
+	if len(w.relays) == 0 {
+		return nil
+	}
+	// Drawing again until one is accepted gives each its share, and nearly all
+	// are: the relays left out are a handful.
+	for range drawTries {
+		at := rnd.Uint64N(w.sums[len(w.sums)-1])
+		i, found := slices.BinarySearch(w.sums, at)
+		if found { // sums are exclusive upper ends
+			i++
+		}
+		if ok(w.relays[i]) {
+			return w.relays[i]
+		}
+	}
+	return w.drawExact(rnd, ok)
+}
+
+// drawExact does the same, asking ok of every relay once.
+func (w wheel) drawExact(rnd *rand.Rand, ok func(*directory.Relay) bool) *directory.Relay {
+	var accepted []int
 	var sum uint64
 	for i, r := range w.relays {
 		if ok(r) {
+			accepted = append(accepted, i)
 			sum += w.weights[i]
 		}
 	}
@@ -97,41 +142,11 @@ func (w wheel) draw(rnd *rand.Rand, ok func(*directory.Relay) bool) *directory.R
 		return nil
 	}
 	at := rnd.Uint64N(sum)
-	for i, r := range w.relays {
-		if !ok(r) {
-			continue
-		}
+	for _, i := range accepted {
 		if at < w.weights[i] {
-			return r
+			return w.relays[i]
 		}
 		at -= w.weights[i]
 	}
 	return nil
-}
-
-// related reports whether two relays may belong to one operator: the same
-// family, IPv4 /16 or IPv6 /32, and the same AS unless the network is small.
-func related(a, b *directory.Relay, small bool) bool {
-	if a.Family != 0 && a.Family == b.Family {
-		return true
-	}
-	if !small && a.AS != 0 && a.AS == b.AS {
-		return true
-	}
-	for _, x := range a.Addrs {
-		for _, y := range b.Addrs {
-			xa, ya := x.Addr().Unmap(), y.Addr().Unmap()
-			bits := 16
-			if xa.Is6() {
-				bits = 32
-			}
-			if xa.Is4() != ya.Is4() {
-				continue
-			}
-			if p, err := xa.Prefix(bits); err == nil && p.Contains(ya) {
-				return true
-			}
-		}
-	}
-	return false
 }
