@@ -30,6 +30,10 @@ type Request struct {
 	// Fresh asks for a circuit that was never handed out, although one with the
 	// same isolation may be open (hedged sends).
 	Fresh bool
+	// Patient lets other requests go first while builds are scarce (polls).
+	Patient bool
+	// Front has the circuit asked by PING before others: its user is looking.
+	Front bool
 }
 
 // Info describes a circuit to people.
@@ -58,6 +62,7 @@ const (
 	EventBuilt EventType = iota
 	EventClosed
 	EventGuardChanged
+	EventWarning // something about guards that people should know
 )
 
 // State persists what must survive a restart: guards and the layer-2 set. The

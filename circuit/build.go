@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"hearsay/circuit/cell"
@@ -15,7 +16,8 @@ import (
 	"hearsay/directory"
 )
 
-// task builds or extends one circuit in a goroutine of its own.
+// task builds or extends one circuit in a goroutine of its own. Run owns all
+// fields but those that perform sets; it reads these when the task has ended.
 type task struct {
 	key    key     // zero for a spare
 	waiter *waiter // of a Fresh request, else nil
@@ -23,7 +25,21 @@ type task struct {
 	dest   *directory.Relay // nil if none
 	c      *Circuit         // the spare that is extended, or what was built
 	spare  bool             // c was a spare
-	redial bool             // the link to the guard was just lost
+	lost   bool             // the link to the guard was just lost
+	test   bool             // built to learn how long it takes
+
+	begun   time.Time
+	profile byte          // of the link when it began
+	give    time.Duration // after CREATE: not waited for any more
+	close   time.Duration // after CREATE: given up
+	moves   int64         // Pool.moves when it began
+
+	created time.Time // when CREATE went out; zero: not yet
+	past    bool      // it got past its first hop
+	three   bool      // it has its three hops
+	late    bool      // it took longer than give
+
+	at atomic.Pointer[Circuit] // what is being built
 }
 
 // fault says what failed in a task.
@@ -31,10 +47,12 @@ type fault struct {
 	guard   bool              // the guard cannot be dialed
 	create  bool              // the guard did not answer, or refused, CREATE
 	silent  bool              // of create: there was no answer at all
+	gone    bool              // of create: the link ended
 	relay   directory.RelayID // the hop that could not be added, else zero
 	by      directory.RelayID // the hop before it, which was to extend
 	blame   bool              // one of them is to blame; nobody knows which
 	isDest  bool
+	timeout bool // the time for three hops was over
 	err     error
 	started time.Time
 }
@@ -58,37 +76,111 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 		}
 		t.dest = r
 	}
-	if e := p.takeSpare(now, dest); e != nil {
-		t.c, t.path, t.spare = e.c, e.path, true
-	} else {
-		pa, why, at := p.pickPath(now, dest)
-		if why != "" {
+	if p.inUse() >= maxUsed {
+		return "there are too many circuits in use", time.Time{}
+	}
+	avoid := p.doubtful(w, now)
+	e, sure := p.spareFor(now, dest, avoid)
+	if e == nil || !sure && p.profile() == link.Off {
+		// A relay that seems dead costs more than a build, unless ticks are short.
+		pa, why, at := p.pickPath(now, dest, avoid, p.share(w))
+		switch {
+		case why == "":
+			t.path, e = pa, nil
+		case e == nil:
 			return why, at
 		}
-		t.path = pa
+	}
+	if e != nil {
+		delete(p.entries, e.c)
+		p.taken = append(p.taken, now)
+		t.c, t.path, t.spare = e.c, e.path, true
 	}
 	if w.req.Fresh {
-		t.waiter, w.task = w, t
+		t.waiter = w
 	}
 	p.start(t, now)
 	return "", time.Time{}
 }
 
-// pickPath draws a path if a build may begin now.
-func (p *Pool) pickPath(now time.Time, dest directory.RelayID) (pa path.Path, why string, at time.Time) {
-	if at := p.mayBuild(now); at.After(now) {
+// share is how much of the ticks for builds a request may use up, in percent.
+func (p *Pool) share(w *waiter) int {
+	if w.req.Patient {
+		return patientShare
+	}
+	return 100
+}
+
+// doubtful returns what tells whether a relay is better not on the next circuit
+// for a waiter: those that seemed dead, and those of its circuits and tasks that
+// did not answer yet. Tasks that are stuck say which relay they are stuck at.
+func (p *Pool) doubtful(w *waiter, now time.Time) func(directory.RelayID) bool {
+	unsure := p.unsure(w.key, now)
+	for t := range p.tasks {
+		if t.key != w.key || t.waiter != nil && t.waiter != w {
+			continue
+		}
+		unsure[t.path.Layer2.ID], unsure[t.path.Middle.ID] = true, true
+		if c := t.at.Load(); c != nil {
+			if id, stuck := c.stuckAt(); stuck && id != w.req.Destination {
+				p.suspectRelay(id, now)
+			}
+		}
+	}
+	return func(id directory.RelayID) bool { return unsure[id] || p.isSuspect(id, now) }
+}
+
+// stuckAt returns the relay that a circuit is being extended to.
+func (c *Circuit) stuckAt() (directory.RelayID, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.extending == nil {
+		return directory.RelayID{}, false
+	}
+	return c.extending.relay.ID, true
+}
+
+// inUse counts circuits with a purpose that need not be replaced, those being
+// built included.
+func (p *Pool) inUse() int {
+	n := 0
+	for c, e := range p.entries {
+		if e.key != (key{}) && !c.isRetired() {
+			n++
+		}
+	}
+	for t := range p.tasks {
+		if t.key != (key{}) && !t.late {
+			n++
+		}
+	}
+	return n
+}
+
+// pickPath draws a path if a build may begin now; relays to be avoided are on
+// it only if a few draws found no other.
+func (p *Pool) pickPath(now time.Time, dest directory.RelayID, avoid func(directory.RelayID) bool, share int) (pa path.Path, why string, at time.Time) {
+	if at := p.mayBuild(now, share); at.After(now) {
 		return pa, "circuits are built one after the other", at
 	}
-	pa, err := p.selector.Path(now, dest)
-	if err != nil {
-		p.noPath = pathWhy(err)
-		var no *path.Error
-		if errors.As(err, &no) {
-			at = no.Retry
+	for range pathDraws {
+		var err error
+		pa, err = p.selector.Path(now, dest)
+		if err != nil {
+			p.noPath = pathWhy(err)
+			var no *path.Error
+			if errors.As(err, &no) {
+				at = no.Retry
+				p.setConsent(no.Consent)
+			}
+			return pa, p.noPath, at
 		}
-		return pa, p.noPath, at
+		if !avoid(pa.Layer2.ID) && !avoid(pa.Middle.ID) {
+			break
+		}
 	}
 	p.noPath = ""
+	p.setConsent(false)
 	if p.onLink(pa.Guard.ID) >= maxCircuits {
 		return pa, "there are too many circuits on the link to the guard", time.Time{}
 	}
@@ -97,63 +189,78 @@ func (p *Pool) pickPath(now time.Time, dest directory.RelayID) (pa path.Path, wh
 
 // mayBuild returns when the next build may begin: builds are frequent only
 // while a link is new, so that failures and hostile contacts cannot make us
-// build without end.
-func (p *Pool) mayBuild(now time.Time) time.Time {
+// build without end. share is that of the ticks for builds, in percent.
+func (p *Pool) mayBuild(now time.Time, share int) time.Time {
 	n := 0
 	for t := range p.tasks {
-		if !t.spare {
+		if !t.spare && !t.late {
 			n++
 		}
 	}
 	switch {
-	case n >= maxPending:
+	case n >= maxPending || len(p.tasks) >= maxTasks:
 		return now.Add(interval)
 	case now.Before(p.warmUntil) && p.warmLeft > 0:
 		return now
+	case !p.budget.mayBuild(now, p.profile(), share):
+		return now.Add(interval)
 	}
 	return p.nextBuild
 }
 
-// takeSpare returns a clean circuit that can serve a destination, and takes it
-// from the store.
-func (p *Pool) takeSpare(now time.Time, dest directory.RelayID) *entry {
+// spareFor returns the oldest clean circuit that can serve a destination. sure
+// says that none of its relays is to be avoided; such a one is preferred.
+func (p *Pool) spareFor(now time.Time, dest directory.RelayID, avoid func(directory.RelayID) bool) (best *entry, sure bool) {
 	g, err := p.selector.Guard(now, dest)
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	var best *entry
 	for _, e := range p.entries {
 		if e.key != (key{}) || e.path.Guard.ID != g.ID || e.path.Has(dest) || !e.c.alive() || p.links[g.ID].unfit() {
 			continue
 		}
-		if best == nil || e.c.born.Before(best.c.born) {
-			best = e
+		good := !avoid(e.path.Layer2.ID) && !avoid(e.path.Middle.ID) && p.traces[e.c] == nil
+		if best == nil || good && !sure || good == sure && e.c.born.Before(best.c.born) {
+			best, sure = e, good
 		}
 	}
-	if best != nil {
-		delete(p.entries, best.c)
-	}
-	return best
+	return best, sure
 }
 
 // start runs a task.
 func (p *Pool) start(t *task, now time.Time) {
 	p.tasks[t] = struct{}{}
+	t.begun, t.profile, t.moves = now, byte(p.profile()), p.moves.Load()
+	hops := 1
 	if t.spare {
 		t.c.setUse(t.key)
+		t.at.Store(t.c)
+		t.three = true
 	} else {
 		if p.warmUntil.IsZero() {
 			p.warm(now)
 		}
-		if now.Before(p.warmUntil) && p.warmLeft > 0 {
-			p.warmLeft--
-		} else {
+		t.give, t.close = p.selector.BuildTimeout(t.profile, 3)
+		t.lost = p.justLost(t.path.Guard.ID, now)
+		hops = 3
+		if t.dest != nil {
+			hops++
+		}
+	}
+	warm := now.Before(p.warmUntil) && p.warmLeft > 0
+	switch {
+	case !warm:
+		p.budget.build(now, hops)
+		if !t.spare {
 			p.nextBuild = now.Add(buildEvery)
 		}
-		t.redial = p.justLost(t.path.Guard.ID, now)
+	case !t.spare:
+		p.warmLeft--
 	}
+	slack := p.ticks(4)
+	drops := p.drops()
 	p.wg.Go(func() {
-		f := p.perform(t)
+		f := p.perform(t, slack, drops)
 		p.post(func() { p.finish(t, f) })
 	})
 }
@@ -178,18 +285,38 @@ func (p *Pool) warm(now time.Time) {
 	}
 }
 
-// perform does the work of a task; it returns nil if t.c is open.
-func (p *Pool) perform(t *task) *fault {
+// checkTasks notes builds that take longer than four of five did, and returns
+// when to look again. Such a build goes on, to be measured, but nobody waits
+// for it alone (SPEC.md §2.4).
+func (p *Pool) checkTasks(now time.Time) time.Time {
+	next := now.Add(interval)
+	for t := range p.tasks {
+		if t.late || t.three || t.created.IsZero() {
+			continue
+		}
+		if at := t.created.Add(t.give); now.Before(at) {
+			next = sooner(next, at)
+			continue
+		}
+		t.late = true
+		p.selector.BuildTimedOut(t.profile, 3)
+	}
+	return next
+}
+
+// perform does the work of a task; it returns nil if t.c is open. slack is
+// added to waits on a shaped link.
+func (p *Pool) perform(t *task, slack time.Duration, drops int) *fault {
 	if t.c == nil {
-		if f := p.build(t); f != nil {
+		if f := p.build(t, slack); f != nil {
 			return f
 		}
 	}
 	if t.dest == nil {
-		t.c.sendDrops(p.drops())
+		t.c.sendDrops(drops)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, extendTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, extendTimeout+slack)
 	defer cancel()
 	if err := t.c.extend(ctx, t.dest); err != nil {
 		t.c.destroy("the destination could not be reached: " + err.Error())
@@ -198,15 +325,15 @@ func (p *Pool) perform(t *task) *fault {
 		// A spare that fell silent says nothing about the destination.
 		return &fault{relay: t.dest.ID, by: t.path.Middle.ID, isDest: true, blame: told || !t.spare, err: err}
 	}
-	t.c.sendDrops(p.drops())
+	t.c.sendDrops(drops)
 	return nil
 }
 
 // build makes a three-hop circuit.
-func (p *Pool) build(t *task) *fault {
+func (p *Pool) build(t *task, slack time.Duration) *fault {
 	timeout := dialTimeout
-	if t.redial {
-		timeout = redialTimeout
+	if t.lost {
+		timeout = lostTimeout
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	l, err := p.cfg.Dial(ctx, target(t.path.Guard))
@@ -214,30 +341,48 @@ func (p *Pool) build(t *task) *fault {
 	if err != nil {
 		return &fault{guard: true, err: err}
 	}
-	ctx, cancel = context.WithTimeout(p.ctx, buildTimeout)
+	ctx, cancel = context.WithTimeout(p.ctx, t.close)
 	defer cancel()
 	g := p.useLink(t.path.Guard.ID, l)
 	started := time.Now()
-	c, err := p.create(ctx, l, g, t)
+	p.post(func() { t.created = started })
+	c, err := p.create(ctx, l, g, t, slack)
 	if err != nil {
-		return &fault{create: true, silent: errors.Is(err, context.DeadlineExceeded), err: err, started: started}
+		gone := false
+		select {
+		case <-l.Done():
+			gone = true
+		default:
+		}
+		return &fault{create: true, silent: errors.Is(err, context.DeadlineExceeded), gone: gone, err: err, started: started}
 	}
+	guard := t.path.Guard.ID
+	p.post(func() {
+		t.past = true
+		p.selector.CircuitBegan(guard)
+	})
 	by := t.path.Guard
 	for _, r := range []*directory.Relay{t.path.Layer2, t.path.Middle} {
 		if err := c.extend(ctx, r); err != nil {
 			c.destroy("a hop could not be added: " + err.Error())
-			return &fault{relay: r.ID, by: by.ID, blame: true, err: err}
+			return &fault{relay: r.ID, by: by.ID, blame: true, timeout: ctx.Err() != nil, err: err}
 		}
 		by = r
 	}
+	took := time.Since(started)
+	p.post(func() {
+		t.three = true
+		p.selector.CircuitWorked(guard)
+		p.selector.BuildTook(t.profile, 3, took)
+	})
 	t.c = c
 	return nil
 }
 
 // create makes the first hop. The error is context.DeadlineExceeded if the
 // guard did not answer.
-func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task) (*Circuit, error) {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task, slack time.Duration) (*Circuit, error) {
+	ctx, cancel := context.WithTimeout(ctx, createTimeout+slack)
 	defer cancel()
 	s, err := l.Open(ctx, link.KindCircuit)
 	if err != nil {
@@ -245,6 +390,7 @@ func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task) 
 	}
 	c := newCircuit(p.newID(), p.cfg.Network, s, g, time.Now(), p.closedCircuit)
 	c.setUse(t.key)
+	c.slack = slack
 	if !p.track(c) {
 		c.Close()
 		return nil, ErrClosed
@@ -259,6 +405,7 @@ func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task) 
 		c.onion.Erase()
 		return nil, err
 	}
+	t.at.Store(c)
 	c.start(&p.wg)
 	return c, nil
 }
@@ -276,7 +423,7 @@ func (c *Circuit) first(s *link.Stream, guard *directory.Relay) error {
 	}
 	a := cell.Assembler{Type: cell.Created}
 	for {
-		if err := readFull(s, b[:cell.Size]); err != nil {
+		if err := readCell(s, b[:]); err != nil {
 			return err
 		}
 		created, done, err := a.Add(b[:cell.Size])
@@ -293,6 +440,28 @@ func (c *Circuit) first(s *link.Stream, guard *directory.Relay) error {
 		c.hear(time.Now())
 		return c.addHop(guard.ID, layer, o)
 	}
+}
+
+// readCell reads a cell into the beginning of b, and takes off the zero bytes
+// that follow it on a shaped link.
+func readCell(s *link.Stream, b []byte) error {
+	if err := readFull(s, b[:cell.Size]); err != nil {
+		return err
+	}
+	h, err := cell.ParseHeader(b[:cell.Size])
+	if err != nil {
+		return err
+	}
+	trim := b[cell.Size : cell.Size+int(h.Trim)]
+	if err := readFull(s, trim); err != nil {
+		return err
+	}
+	for _, z := range trim {
+		if z != 0 {
+			return errTrim
+		}
+	}
+	return nil
 }
 
 func readFull(s *link.Stream, b []byte) error {
@@ -321,32 +490,77 @@ func (c *Circuit) sendDrops(n int) {
 func (p *Pool) finish(t *task, f *fault) {
 	now := time.Now()
 	delete(p.tasks, t)
-	if t.waiter != nil {
-		t.waiter.task = nil
+	guard := t.path.Guard.ID
+	if t.past && !t.three {
+		if p.ctx.Err() != nil || t.moves != p.moves.Load() {
+			p.selector.CircuitVoid(guard) // it was this side
+		} else {
+			p.selector.CircuitFailed(guard)
+		}
+		if f != nil && f.timeout {
+			p.selector.BuildAbandoned(t.profile, 3)
+		}
 	}
 	if f != nil {
 		p.failed(t, f, now)
 		return
 	}
-	guard := t.path.Guard.ID
-	p.selector.GuardConfirmed(guard, now)
 	delete(p.lost, guard)
 	delete(p.refusals, guard)
-	p.selector.Answers(t.path.Layer2.ID)
-	p.selector.Answers(t.path.Middle.ID)
-	if t.dest != nil {
-		p.selector.Answers(t.dest.ID)
+	for _, r := range []*directory.Relay{t.path.Layer2, t.path.Middle, t.dest} {
+		if r != nil {
+			p.selector.Answers(r.ID)
+			delete(p.suspects, r.ID)
+		}
 	}
-	if !t.c.alive() {
+	p.complete(t, now)
+}
+
+// heldTask is a finished build over a guard that is not the best one.
+type heldTask struct {
+	t   *task
+	ask time.Time // when the selector is asked again
+}
+
+// complete hands a circuit over, unless a better guard has its chance first.
+func (p *Pool) complete(t *task, now time.Time) {
+	use, ask := p.selector.GuardConfirmed(t.path.Guard.ID, now)
+	switch {
+	case !t.c.alive():
 		return // closed in between; nobody was told of it
+	case !use && ask.IsZero():
+		t.c.destroy("a better guard answers")
+		return
+	case !use:
+		p.held = append(p.held, heldTask{t, ask})
+		return
+	case t.waiter != nil && t.waiter.gone, t.key != (key{}) && t.waiter == nil && p.reusable(t.key) != nil:
+		t.c.destroy("another one was built sooner")
+		return
 	}
 	e := &entry{c: t.c, path: t.path, key: t.key}
 	p.entries[t.c] = e
 	p.setLife(e, now)
 	p.tell(Event{Type: EventBuilt, Circuit: t.c.Info()})
-	if t.waiter != nil && !t.waiter.gone {
+	if t.waiter != nil {
+		e.front = t.waiter.req.Front
 		p.answer(t.waiter, result{c: t.c})
 	}
+}
+
+// checkHeld asks again for circuits over other guards, and returns when next.
+func (p *Pool) checkHeld(now time.Time) (next time.Time) {
+	due := p.held
+	p.held = nil
+	for _, h := range due {
+		if now.Before(h.ask) && h.t.c.alive() {
+			p.held = append(p.held, h)
+			next = sooner(h.ask, next)
+			continue
+		}
+		p.complete(h.t, now)
+	}
+	return next
 }
 
 // failed draws the consequences of a failed task.
@@ -363,7 +577,9 @@ func (p *Pool) failed(t *task, f *fault, now time.Time) {
 		p.guardFailed(guard, now)
 	case f.create:
 		why = "the guard did not accept a circuit"
-		p.refusals[guard]++
+		if !f.gone {
+			p.refusals[guard]++
+		}
 		switch pl := p.links[guard]; {
 		case f.silent && pl != nil && time.Unix(0, pl.heard.Load()).Before(f.started):
 			p.suspect(pl, now)
@@ -374,6 +590,7 @@ func (p *Pool) failed(t *task, f *fault, now time.Time) {
 	default:
 		why = "a relay could not be reached as hop"
 		if f.blame {
+			p.suspectRelay(f.relay, now)
 			p.selector.Failed(f.relay, now)
 			if f.by != guard {
 				p.selector.Failed(f.by, now)

@@ -76,6 +76,8 @@ type Circuit struct {
 	heard     time.Time // when the last cell came
 	probed    bool      // the guard was asked since asked
 	pinged    time.Time // when the pool last asked for a PING
+
+	slack time.Duration // added to waits for hops on a shaped link; set before the circuit is used
 }
 
 // guardLink is what circuits over one link have in common.
@@ -312,7 +314,7 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 
 	// A hop that says nothing at all is given up sooner than one that answers
 	// PING while it dials.
-	probe := time.NewTimer(probeAfter)
+	probe := time.NewTimer(probeAfter + c.slack)
 	defer probe.Stop()
 	probed := false
 	for {
@@ -337,7 +339,7 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 			}
 			probed = true
 			_, _ = c.sendPing(hop, nil)
-			probe.Reset(silentAfter - probeAfter)
+			probe.Reset(silentAfter - probeAfter + c.slack)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 
 	"hearsay/circuit/link"
@@ -20,9 +21,15 @@ type ClientConfig struct {
 	// ListenPacket makes the fresh socket of each connection. Nil: a UDP socket
 	// on any port.
 	ListenPacket func() (net.PacketConn, error)
-	State        State        // of the Pool
-	Log          *slog.Logger // nil: discard
-	Events       func(Event)  // of the Pool
+	// Source returns the address of this computer from which packets to a relay
+	// leave now, zero if there is none. Nil: the system is asked, or nobody if
+	// ListenPacket is set.
+	Source func(to netip.AddrPort) netip.Addr
+	// Profile shapes the links from the beginning.
+	Profile link.Profile
+	State   State        // of the Pool
+	Log     *slog.Logger // nil: discard
+	Events  func(Event)  // of the Pool
 }
 
 // Client is the network side of a messenger: its links, its circuits, and the
@@ -36,6 +43,9 @@ type Client struct {
 // NewClient makes a client. It opens no socket yet.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.ListenPacket == nil {
+		if cfg.Source == nil {
+			cfg.Source = sourceAddress
+		}
 		cfg.ListenPacket = func() (net.PacketConn, error) { return net.ListenUDP("udp", nil) }
 	}
 	if cfg.Views == nil {
@@ -43,13 +53,14 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	e, err := link.New(link.Config{
 		Role: link.RoleClient, Network: cfg.Network, Lab: cfg.Lab, Views: cfg.Views,
-		ListenPacket: cfg.ListenPacket, Log: cfg.Log,
+		ListenPacket: cfg.ListenPacket, Profile: cfg.Profile, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	p, err := NewPool(Config{
-		Network: cfg.Network, Views: cfg.Views, Dial: e.Link,
+		Network: cfg.Network, Views: cfg.Views, Dial: e.Link, Redial: e.Redial,
+		Profile: e.Profile, Source: cfg.Source,
 		State: cfg.State, Lab: cfg.Lab, Log: cfg.Log, Events: cfg.Events,
 	})
 	if err != nil {
@@ -77,6 +88,12 @@ func (c *Client) Pool() *Pool { return c.pool }
 
 // Dialer returns the dialer for directory requests. It works while Run runs.
 func (c *Client) Dialer() gossip.Dialer { return c.dialer }
+
+// SetProfile changes how the links are shaped, from now on and for good.
+func (c *Client) SetProfile(f link.Profile) { c.endpoint.SetProfile(f) }
+
+// Profile returns how the links are to be shaped.
+func (c *Client) Profile() link.Profile { return c.endpoint.Profile() }
 
 // Guard returns the guard in use, from which directory documents are fetched,
 // or false while there is none.

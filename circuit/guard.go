@@ -3,6 +3,7 @@ package circuit
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"hearsay/circuit/link"
@@ -18,6 +19,8 @@ type poolLink struct {
 	suspect  bool // it fell silent
 	draining bool // the guard announced its end
 	used     time.Time
+	since    time.Time // of suspect
+	watch    watched
 }
 
 // unfit tells whether no new use should be made of a link; a nil link is gone.
@@ -77,7 +80,7 @@ func (p *Pool) linkLost(pl *poolLink) {
 
 // linkDrains moves away from a guard that is about to stop.
 func (p *Pool) linkDrains(pl *poolLink) {
-	if pl.draining || p.links[pl.id] != pl {
+	if pl.draining || p.links[pl.id] != pl || pl.watch.redialing {
 		return
 	}
 	pl.draining = true
@@ -100,7 +103,7 @@ func (p *Pool) suspect(pl *poolLink, now time.Time) {
 	if pl.suspect {
 		return
 	}
-	pl.suspect = true
+	pl.suspect, pl.since = true, now
 	p.guardFailed(pl.id, now)
 	p.mu.Lock()
 	var list []*Circuit
@@ -122,9 +125,15 @@ func (p *Pool) guardFailed(id directory.RelayID, now time.Time) {
 
 // checkGuard notices that another guard is preferred now, and why none is.
 func (p *Pool) checkGuard(now time.Time) {
+	for _, n := range p.selector.Notices() {
+		p.log.Warn("guards", slog.String(keyReason, n.Text))
+		p.tell(Event{Type: EventWarning, Detail: n.Text})
+	}
 	g, err := p.selector.Guard(now, directory.RelayID{})
 	if err != nil {
 		p.noPath = pathWhy(err)
+		var no *path.Error
+		p.setConsent(errors.As(err, &no) && no.Consent)
 		return
 	}
 	p.setGuard(g)
@@ -177,15 +186,21 @@ func (p *Pool) retryGuard(now time.Time) {
 // closeIdleLinks closes links to guards that are not in use any more.
 func (p *Pool) closeIdleLinks(now time.Time) {
 	for id, pl := range p.links {
-		if id == p.guard || pl.link.Streams() > 0 {
+		switch {
+		case pl.suspect:
+			if now.Sub(pl.since) > suspectLink {
+				pl.link.Close()
+			}
+		case id == p.guard || pl.link.Streams() > 0:
 			pl.used = now
-		} else if !pl.suspect && now.Sub(pl.used) > idleLink {
+		case now.Sub(pl.used) > idleLink:
 			pl.link.Close()
 		}
 	}
 }
 
-// onLink counts the circuits over a guard, those being built included.
+// onLink counts the circuits over a guard, those being built included, and
+// those that are closed but wait for a tick to say so.
 func (p *Pool) onLink(id directory.RelayID) int {
 	n := 0
 	for t := range p.tasks {
@@ -197,6 +212,9 @@ func (p *Pool) onLink(id directory.RelayID) int {
 		if c.guard.id == id {
 			n++
 		}
+	}
+	if pl := p.links[id]; pl != nil {
+		n = max(n, pl.link.Streams())
 	}
 	return n
 }
@@ -213,19 +231,20 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 		}
 	}
 	for t := range p.tasks {
-		if t.key == (key{}) {
+		if t.key == (key{}) && !t.late {
 			have++
 		}
 	}
 	if len(p.entries) == 0 {
 		p.nextSpare = time.Time{} // after a start or a loss, all at once
 	}
-	for ; have < spares; have++ {
+	avoid := func(id directory.RelayID) bool { return p.isSuspect(id, now) }
+	for want := p.wantSpares(now); have < want; have++ {
 		filling := now.Before(p.warmUntil) && p.warmLeft > 0 || p.warmUntil.IsZero()
 		if !filling && now.Before(p.nextSpare) {
 			return p.nextSpare
 		}
-		pa, why, at := p.pickPath(now, directory.RelayID{})
+		pa, why, at := p.pickPath(now, directory.RelayID{}, avoid, spareShare)
 		if why != "" {
 			return at
 		}
@@ -233,6 +252,15 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 		p.start(&task{path: pa}, now)
 	}
 	return time.Time{}
+}
+
+// wantSpares is how many clean circuits are kept: more where many were taken
+// in the last minutes.
+func (p *Pool) wantSpares(now time.Time) int {
+	for len(p.taken) > 0 && now.Sub(p.taken[0]) > spareMin {
+		p.taken = p.taken[1:]
+	}
+	return min(max(spares, len(p.taken)/2), sparesMost)
 }
 
 // setGuard tells other goroutines which guard is in use.

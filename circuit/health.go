@@ -2,8 +2,6 @@ package circuit
 
 import (
 	"time"
-
-	"hearsay/circuit/cell"
 )
 
 // setLife draws how long a circuit lives (SPEC.md §6).
@@ -40,53 +38,68 @@ func (p *Pool) checkAges(now time.Time) {
 	}
 }
 
-// checkHealth asks circuits whether they live, and closes those that do not.
-func (p *Pool) checkHealth(now time.Time) {
+// checkHealth asks circuits whether they live, and closes those that do not. It
+// returns when to look again.
+func (p *Pool) checkHealth(now time.Time) time.Time {
 	p.mu.Lock()
 	list := make([]*Circuit, 0, len(p.live))
 	for c := range p.live {
 		list = append(list, c)
 	}
 	p.mu.Unlock()
-	for _, c := range list {
-		switch c.diagnose(now) {
-		case askGuard:
-			if wait, err := c.sendPing(0, nil); err == nil && wait == 0 {
-				c.setProbed()
-			}
-		case silentCircuit:
-			pl := p.links[c.guard.id]
-			if pl != nil && pl.guardLink == c.guard && time.Unix(0, pl.heard.Load()).Before(now.Add(-deadAfter)) {
-				p.suspect(pl, now)
-			} else {
-				c.destroy("it did not answer PING")
-			}
-		}
-	}
+	next := p.checkTraces(list, now)
 	p.pingOne(now)
+	return next
 }
 
-// pingOne sends one PING to the end of the circuit that was silent longest.
+// pingOne sends one PING to the end of the circuit that needs it most
+// (SPEC.md §7.1).
 func (p *Pool) pingOne(now time.Time) {
 	if now.Before(p.nextPing) {
 		return
 	}
-	p.nextPing = now.Add(p.between(pingEvery, pingEvery*12/10))
+	tick := p.profile().Tick()
+	every := pingTicks * tick
+	p.nextPing = now.Add(p.between(every, every*12/10))
 	var best *Circuit
-	oldest := now.Add(-pingMinQuiet)
-	for c := range p.entries {
-		if at := c.lastSign(); !at.After(oldest) {
-			best, oldest = c, at
+	most := 1.0 // how often its own pause has passed
+	for c, e := range p.entries {
+		quiet := now.Sub(c.lastSign())
+		if quiet < pingMinQuiet {
+			continue
+		}
+		if need := float64(quiet) / float64(e.pause()); need >= most {
+			best, most = c, need
 		}
 	}
-	if best == nil {
+	if best == nil || !p.budget.mayPing(now, p.profile(), 1) {
 		return
 	}
-	best.mu.Lock()
-	best.pinged = now
-	last := len(best.relays) - 1
-	best.mu.Unlock()
-	best.sendPing(last, nil)
+	p.pingEnd(best, now)
+}
+
+// pause is the silence after which a circuit is asked, if it is its turn.
+func (e *entry) pause() time.Duration {
+	switch {
+	case e.front:
+		return pingMinQuiet
+	case e.key.purpose == Subscribe:
+		return pingMinQuiet * 4 / 3
+	case e.key != (key{}):
+		return pingMinQuiet * 4
+	}
+	return pingMaxQuiet / 3 // clean: nobody depends on it
+}
+
+// pingEnd asks the last hop of a circuit.
+func (p *Pool) pingEnd(c *Circuit, now time.Time) {
+	c.mu.Lock()
+	c.pinged = now
+	last := len(c.relays) - 1
+	c.mu.Unlock()
+	if wait, err := c.sendPing(last, nil); wait == 0 && err == nil {
+		p.budget.ping(now, 1)
+	}
 }
 
 // lastSign is when a circuit was last asked or heard.
@@ -97,42 +110,4 @@ func (c *Circuit) lastSign() time.Time {
 		return c.pinged
 	}
 	return c.heard
-}
-
-// diagnosis is what the pool should do about a circuit.
-type diagnosis int
-
-const (
-	healthy diagnosis = iota
-	askGuard
-	silentCircuit
-)
-
-// diagnose looks for silence after something that should be answered.
-func (c *Circuit) diagnose(now time.Time) diagnosis {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || len(c.relays) == 0 {
-		return healthy
-	}
-	for hop := range cell.Slots {
-		if len(c.pings[hop]) > 0 && now.Sub(c.pings[hop][0].sent) >= deadAfter {
-			return silentCircuit
-		}
-	}
-	switch {
-	case c.asked.IsZero():
-	case now.Sub(c.asked) >= deadAfter && c.probed:
-		return silentCircuit
-	case now.Sub(c.asked) >= probeAfter && !c.probed:
-		return askGuard
-	}
-	return healthy
-}
-
-// setProbed notes that the guard was asked.
-func (c *Circuit) setProbed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.probed = true
 }

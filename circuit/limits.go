@@ -5,6 +5,7 @@ import "time"
 // Specification constants (SPEC.md §1, §2, §6 and §7).
 const (
 	spares     = 3                // clean three-hop circuits kept ready
+	sparesMost = 6                // when many are used
 	spareEvery = 30 * time.Second // between two that are built ahead
 	spareMin   = 10 * time.Minute // life of a clean circuit
 	spareMax   = 20 * time.Minute
@@ -15,24 +16,57 @@ const (
 	subscribeMax  = 75 * time.Minute // relays end any circuit at 80 min
 	subscribeRest = 4 * time.Minute  // from Retire to the end
 
-	buildTimeout  = 10 * time.Second // of three hops, on a link that stands
-	extendTimeout = 10 * time.Second // of the hop to the destination
-	createTimeout = 7 * time.Second
+	// Ticks are added on a shaped link.
+	extendTimeout = 10 * time.Second // of the hop to the destination, and 4 ticks
+	createTimeout = 7 * time.Second  // and 4 ticks
 	dialTimeout   = 5 * time.Second
-	redialTimeout = 1500 * time.Millisecond // of a guard that was just lost
+	lostTimeout   = 1500 * time.Millisecond // dialing a guard whose link was just lost
 
 	maxPending  = 8 // builds at once
+	maxTasks    = 16
 	warmPeriod  = 20 * time.Second
 	warmBuilds  = 24 // free builds in the warm period of a link
 	buildEvery  = time.Second
 	maxCircuits = 31 // on one link, of the 32 that a relay takes
+	maxUsed     = 24 // with a purpose
 
-	probeAfter  = 2 * time.Second // silence after which the guard is asked
-	silentAfter = 5 * time.Second // silence in which an extending hop is given up
-	deadAfter   = 7 * time.Second // a PING without PONG: 3 s + 4 ticks
+	// Another build beside one that is slow, within a bucket of its own.
+	hedgeBase  = time.Second
+	hedgeMost  = 2 // tasks for one caller at once
+	hedgeBurst = 4
+	hedgeEvery = 20 * time.Second
 
-	pingEvery    = 10 * time.Second // one PING to the end of a circuit, in total
+	testEvery = 10 * time.Second // between circuits built to learn their time
+
+	probeAfter  = 2 * time.Second        // silence after which all hops are asked
+	traceWait   = 500 * time.Millisecond // a hop behind one that answered may take longer by that
+	suspectFor  = 30 * time.Second       // a relay is avoided after it seemed dead
+	silentAfter = 5 * time.Second        // silence in which an extending hop is given up
+
+	deadBase  = 3 * time.Second // an answer that is missing so long, and 4 ticks
+	deadTicks = 4
+
+	guardSilent      = 12 * time.Second // a link that brings nothing so long, or 6 ticks
+	guardSilentTicks = 6
+	pingWait         = 2 * time.Second // and this much after something was sent
+
+	unheardPackets = 4               // sent without an answer, for silence to mean anything
+	redialProbes   = 7               // 3 probe timeouts with their back-off: 1 + 2 + 4
+	redialMin      = time.Second     // silence after which a guard is dialed beside its link
+	redialTimeout  = 3 * time.Second // of that
+	redialEvery    = 10 * time.Second
+	addressEvery   = 2 * time.Second  // looks at the own address
+	sleepAtLeast   = 30 * time.Second // of the computer, to dial anew after it
+
+	pingTicks    = 10               // between two PINGs to ends of circuits, in total
 	pingMinQuiet = 15 * time.Second // of one circuit between two
+	pingMaxQuiet = 15 * time.Minute
+
+	budgetMinutes = 10 // of ticks, of which builds and PINGs have shares in percent
+	buildShare    = 30
+	pingShare     = 10
+	patientShare  = 66 // of the ticks for builds, for requests that can wait
+	spareShare    = 50 // and for clean circuits
 
 	dropMax = 4 // DROPs after a build, at most
 
@@ -40,8 +74,16 @@ const (
 	destinationTries   = 5 // circuits over which it is tried, if fewer middles serve
 	guardRefusals      = 3 // CREATEs refused in a row after which a guard has failed
 
-	idleLink = time.Minute // a link to a guard out of use is closed
+	idleLink    = time.Minute // a link to a guard out of use is closed
+	suspectLink = time.Minute // and one to a guard that fell silent
 )
+
+// pathDraws is how often a path is drawn to find one without relays that seem
+// dead.
+const pathDraws = 8
+
+// traceEvery is how often Run looks for the answers of a trace.
+const traceEvery = 100 * time.Millisecond
 
 // refreshEvery is how often the selector looks at a view that did not change.
 const refreshEvery = time.Minute

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hearsay/circuit/link"
@@ -23,6 +25,15 @@ type Config struct {
 	Views   *directory.Views // must not be nil; may hold no view yet
 	// Dial returns the live link to a relay, or a new one.
 	Dial func(context.Context, link.Target) (*link.Link, error)
+	// Redial makes a new link although there is one, unless wanted says no when
+	// it stands. Nil: a silent link is kept until it ends.
+	Redial func(ctx context.Context, t link.Target, wanted func() bool) (*link.Link, error)
+	// Profile tells how links are shaped, which stretches all waits. Nil: not.
+	Profile func() link.Profile
+	// Source returns the address of this computer from which packets to a relay
+	// leave now, zero if there is none. A change has all links dialed anew. Nil:
+	// only silence tells of it.
+	Source func(to netip.AddrPort) netip.Addr
 	// State keeps guards and layer-2 guards over restarts. Nil: they are drawn
 	// anew at each start, which gives anonymity away in the long run.
 	State State
@@ -58,6 +69,17 @@ type Pool struct {
 	guard     directory.RelayID               // preferred at the last step
 	warmUntil time.Time
 	warmLeft  int
+	traces    map[*Circuit]*trace
+	suspects  map[directory.RelayID]time.Time // relays better avoided, and until when
+	budget    budget
+	hedges    tokens
+	held      []heldTask  // circuits that wait for a better guard to have its chance
+	taken     []time.Time // when clean circuits were taken, the last ten minutes
+	nextTest  time.Time
+	lastStep  time.Time
+	lastWall  time.Time
+	wall      func() time.Time // the wall clock
+	moves     atomic.Int64     // how often this side moved to another link
 	nextBuild time.Time
 	nextSpare time.Time
 	nextPing  time.Time
@@ -70,12 +92,13 @@ type Pool struct {
 
 	wg sync.WaitGroup // tasks, watchers of links, goroutines of circuits
 
-	mu     sync.Mutex
-	closed bool
-	inbox  []func() // for Run; bounded by callers that wait and by circuits
-	live   map[*Circuit]struct{}
-	lastID uint64
-	why    string
+	mu           sync.Mutex
+	closed       bool
+	inbox        []func() // for Run; bounded by callers that wait and by circuits
+	live         map[*Circuit]struct{}
+	lastID       uint64
+	why          string
+	needsConsent bool
 	// guardNow is the guard in use, nil before the first.
 	guardNow *directory.Relay
 }
@@ -85,6 +108,7 @@ type entry struct {
 	c        *Circuit
 	path     path.Path
 	key      key       // of a circuit in use; zero for a spare
+	front    bool      // asked for by PING before others
 	retireAt time.Time // of a spare: closed then
 	closeAt  time.Time
 }
@@ -101,7 +125,6 @@ type waiter struct {
 	req      Request
 	key      key
 	result   chan result         // capacity 1
-	task     *task               // of a Fresh request
 	failures int                 // of the destination
 	tried    []directory.RelayID // middles that could not reach it
 	gone     bool                // answered or given up
@@ -133,6 +156,10 @@ func NewPool(cfg Config) (*Pool, error) {
 		lost:     map[directory.RelayID]time.Time{},
 		refusals: map[directory.RelayID]int{},
 		live:     map[*Circuit]struct{}{},
+		traces:   map[*Circuit]*trace{},
+		suspects: map[directory.RelayID]time.Time{},
+		hedges:   tokens{burst: hedgeBurst, every: hedgeEvery},
+		wall:     time.Now,
 		why:      "there is no snapshot of the network yet",
 	}
 	if p.log == nil {
@@ -251,6 +278,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.ctx = ctx
+	if p.cfg.Source != nil {
+		p.wg.Go(func() { p.watchAddress(ctx) })
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -277,6 +307,8 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // end closes everything.
 func (p *Pool) end() {
+	p.selector.Settle()
+	p.save(time.Now())
 	p.mu.Lock()
 	p.closed = true
 	p.inbox = nil
@@ -303,9 +335,13 @@ const minStep = 20 * time.Millisecond
 func (p *Pool) step(now time.Time) time.Time {
 	next := now.Add(interval)
 	p.refresh(now)
+	p.checkSleep(now)
 	p.checkAges(now)
-	p.checkHealth(now)
+	next = sooner(next, p.checkHealth(now))
+	next = sooner(next, p.checkLinks(now))
 	p.checkGuard(now)
+	next = sooner(next, p.checkTasks(now))
+	next = sooner(next, p.checkHeld(now))
 	next = sooner(next, p.serve(now))
 	next = sooner(next, p.buildSpares(now))
 	p.retryGuard(now)
@@ -349,28 +385,12 @@ func (p *Pool) save(now time.Time) {
 // serve gives circuits to those who wait, and starts what they need.
 func (p *Pool) serve(now time.Time) time.Time {
 	next := now.Add(interval)
-	for _, w := range p.waiters {
-		if w.gone {
-			continue
-		}
-		if !w.req.Fresh {
-			if c := p.reusable(w.key); c != nil {
-				p.answer(w, result{c: c})
-				continue
+	for _, patient := range []bool{false, true} {
+		for _, w := range p.waiters {
+			if w.req.Patient == patient {
+				next = sooner(next, p.serveOne(w, now))
 			}
-			if p.building(w.key) {
-				continue
-			}
-		} else if w.task != nil {
-			continue
 		}
-		why, at := p.begin(w, now)
-		p.mu.Lock()
-		if why != "" {
-			w.why = why
-		}
-		p.mu.Unlock()
-		next = sooner(next, at)
 	}
 	kept := p.waiters[:0]
 	for _, w := range p.waiters {
@@ -381,6 +401,55 @@ func (p *Pool) serve(now time.Time) time.Time {
 	clear(p.waiters[len(kept):])
 	p.waiters = kept
 	return next
+}
+
+// serveOne does for one waiter what can be done now, and returns when to look
+// again.
+func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
+	if w.gone {
+		return time.Time{}
+	}
+	if !w.req.Fresh {
+		if c := p.reusable(w.key); c != nil {
+			p.answer(w, result{c: c})
+			return time.Time{}
+		}
+	}
+	// A task that takes too long is not waited for alone.
+	running, hedgeAt := p.working(w)
+	if running > 0 {
+		if now.Before(hedgeAt) {
+			return hedgeAt
+		}
+		if running >= hedgeMost {
+			return time.Time{} // their end wakes Run
+		}
+		if !p.budget.mayBuild(now, p.profile(), 100) || !p.hedges.take(now) {
+			return now.Add(interval)
+		}
+	}
+	why, at := p.begin(w, now)
+	p.mu.Lock()
+	if why != "" {
+		w.why = why
+	}
+	p.mu.Unlock()
+	return at
+}
+
+// working counts the tasks for a waiter that are in time, and returns when
+// another one should be begun beside them.
+func (p *Pool) working(w *waiter) (n int, hedgeAt time.Time) {
+	for t := range p.tasks {
+		if t.late || t.key != w.key || t.waiter != nil && t.waiter != w || t.waiter == nil && w.req.Fresh {
+			continue
+		}
+		n++
+		if at := t.begun.Add(p.hedgeAfter(t)); at.After(hedgeAt) {
+			hedgeAt = at
+		}
+	}
+	return n, hedgeAt
 }
 
 func (p *Pool) answer(w *waiter, r result) {
@@ -401,15 +470,6 @@ func (p *Pool) reusable(k key) *Circuit {
 		return nil
 	}
 	return best.c
-}
-
-func (p *Pool) building(k key) bool {
-	for t := range p.tasks {
-		if t.waiter == nil && t.key == k {
-			return true
-		}
-	}
-	return false
 }
 
 // newID returns the id of the next circuit.
@@ -443,6 +503,7 @@ func (p *Pool) closedCircuit(c *Circuit) {
 			return // it never opened
 		}
 		delete(p.entries, c)
+		delete(p.traces, c)
 		i := c.Info()
 		p.log.Debug("circuit closed", slog.String(keyReason, i.Reason))
 		p.tell(Event{Type: EventClosed, Circuit: i, Detail: i.Reason})

@@ -1,0 +1,200 @@
+package circuit
+
+import (
+	"time"
+
+	"hearsay/circuit/cell"
+	"hearsay/directory"
+)
+
+// trace asks all hops of a circuit that fell silent how far it still works
+// (SPEC.md §7.2). Run owns it.
+type trace struct {
+	began  time.Time
+	pongs  []chan time.Duration // by hop, capacity 1
+	near   int                  // last hop that answered, -1: none
+	rtt    time.Duration        // of that hop
+	judged bool                 // the relay behind it is suspected
+}
+
+// signs is what the silence of a circuit looks like.
+type signs struct {
+	silent time.Duration // how long what waits longest for an answer waits; 0: nothing does
+	hops   int
+}
+
+// signs looks for silence after something that should be answered. Cells that
+// only wait for their tick were not sent yet: they say nothing.
+func (c *Circuit) signs(now time.Time) signs {
+	w, _ := c.conn.(interface{ Waiting() bool })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.relays) == 0 {
+		return signs{}
+	}
+	if w != nil && w.Waiting() {
+		if !c.asked.IsZero() {
+			c.asked = now
+		}
+		return signs{hops: len(c.relays)}
+	}
+	s := signs{hops: len(c.relays)}
+	if !c.asked.IsZero() {
+		s.silent = now.Sub(c.asked)
+	}
+	for hop := range cell.Slots {
+		if len(c.pings[hop]) > 0 {
+			s.silent = max(s.silent, now.Sub(c.pings[hop][0].sent))
+		}
+	}
+	return s
+}
+
+// startTrace asks every hop.
+func (p *Pool) startTrace(c *Circuit, hops int, now time.Time) {
+	tr := &trace{began: now, near: -1}
+	p.traces[c] = tr
+	if !p.budget.mayPing(now, p.profile(), hops) {
+		return // the circuit is judged by its silence alone
+	}
+	for hop := range hops {
+		pong := make(chan time.Duration, 1)
+		tr.pongs = append(tr.pongs, pong)
+		if wait, err := c.sendPing(hop, pong); wait > 0 || err != nil {
+			return
+		}
+		p.budget.ping(now, 1)
+	}
+}
+
+// followTrace collects answers. It returns true when the last hop has answered:
+// the circuit works.
+func (tr *trace) collect() (works bool) {
+	for hop, pong := range tr.pongs {
+		select {
+		case d := <-pong:
+			if hop > tr.near {
+				tr.near, tr.rtt = hop, d
+			}
+		default:
+		}
+	}
+	return len(tr.pongs) > 0 && tr.near == len(tr.pongs)-1
+}
+
+// conclusive tells whether a trace shows where a circuit ends: a hop answered,
+// the next one has had much more time and did not.
+func (tr *trace) conclusive(now time.Time, slack time.Duration) bool {
+	return tr.near >= 0 && now.Sub(tr.began) >= max(traceWait, 4*tr.rtt)+slack
+}
+
+// checkTraces looks at all silent circuits and returns when to look again.
+func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
+	next := now.Add(interval)
+	for c := range p.traces {
+		if !c.alive() {
+			delete(p.traces, c)
+		}
+	}
+	for _, c := range list {
+		s := c.signs(now)
+		tr := p.traces[c]
+		if tr != nil && (tr.collect() || s.silent == 0) {
+			delete(p.traces, c)
+			tr = nil
+		}
+		if s.silent == 0 {
+			continue
+		}
+		if s.silent >= p.dead() {
+			p.giveUp(c, tr, now)
+			continue
+		}
+		e := p.entries[c]
+		switch {
+		case e == nil: // being built: its task watches it
+		case tr == nil && s.silent < p.probe():
+			next = sooner(next, now.Add(p.probe()-s.silent))
+		case tr == nil:
+			p.startTrace(c, s.hops, now)
+			next = sooner(next, now.Add(traceEvery))
+		case tr.judged:
+		case tr.conclusive(now, p.ticks(4)):
+			tr.judged = true
+			p.suspectHop(c, tr, now)
+			if e.key != (key{}) {
+				c.setRetired() // a replacement is built before it is given up
+			}
+		default:
+			next = sooner(next, now.Add(traceEvery))
+		}
+	}
+	return next
+}
+
+// giveUp closes a circuit that did not answer in time, or gives up its guard
+// if nothing else comes over the link either.
+func (p *Pool) giveUp(c *Circuit, tr *trace, now time.Time) {
+	pl := p.links[c.guard.id]
+	if pl != nil && pl.guardLink == c.guard && time.Unix(0, pl.heard.Load()).Before(now.Add(-p.dead())) {
+		p.suspect(pl, now)
+		return
+	}
+	if tr != nil && !tr.judged && tr.near >= 0 {
+		p.suspectHop(c, tr, now)
+	}
+	c.destroy("it did not answer PING")
+}
+
+// suspectHop notes the relay at which a circuit seems to end, and the one
+// before it: nobody can tell which of the two is at fault. Both are avoided for
+// a while, and other circuits over the first are asked at once.
+func (p *Pool) suspectHop(c *Circuit, tr *trace, now time.Time) {
+	c.mu.Lock()
+	relays := append([]directory.RelayID(nil), c.relays...)
+	c.mu.Unlock()
+	if tr.near+1 >= len(relays) {
+		return
+	}
+	hop, by := relays[tr.near+1], relays[tr.near]
+	p.suspectRelay(hop, now)
+	p.selector.Failed(hop, now)
+	if tr.near > 0 {
+		p.selector.Failed(by, now)
+	}
+	for other, e := range p.entries {
+		if other == c || !e.path.Has(hop) && e.key.dest != hop || now.Sub(other.lastSign()) < time.Second {
+			continue
+		}
+		if p.budget.mayPing(now, p.profile(), 1) {
+			p.pingEnd(other, now)
+		}
+	}
+}
+
+// suspectRelay has a relay avoided where another will do.
+func (p *Pool) suspectRelay(id directory.RelayID, now time.Time) {
+	p.suspects[id] = now.Add(suspectFor)
+}
+
+// isSuspect tells whether a relay is better avoided.
+func (p *Pool) isSuspect(id directory.RelayID, now time.Time) bool {
+	until, ok := p.suspects[id]
+	if ok && !now.Before(until) {
+		delete(p.suspects, id)
+		ok = false
+	}
+	return ok
+}
+
+// unsure returns the relays of the circuits of a key that have something
+// unanswered: who asks for another circuit now wants one without them.
+func (p *Pool) unsure(k key, now time.Time) map[directory.RelayID]bool {
+	relays := map[directory.RelayID]bool{}
+	for c, e := range p.entries {
+		if e.key == k && c.signs(now).silent > 0 {
+			relays[e.path.Layer2.ID], relays[e.path.Middle.ID] = true, true
+		}
+	}
+	return relays
+}
