@@ -503,7 +503,7 @@ func TestCreateFloodOfOneLink(t *testing.T) {
 		p := newPeer(m.relays[0].ID, false, netip.AddrPort{}, m.ctx.Done(), false)
 		for range clientCreateBurst + 10 {
 			near, far := memPipe()
-			m.wg.Go(func() { m.sw[0].serve(m.ctx, "one link", func() *peer { return p }, far); reset(far) })
+			m.wg.Go(func() { m.sw[0].serve("one link", func() *peer { return p }, far); reset(far) })
 			c := &testClient{network: m.network, s: near}
 			if c.create(m.relays[0]) != nil {
 				refused++

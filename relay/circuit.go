@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"os"
 	"sync"
@@ -57,11 +56,9 @@ type circuit struct {
 	// takes it over; whoever finds the circuit closed takes it out and erases it.
 	answered atomic.Pointer[onion.Layer]
 
-	state  atomic.Int32
-	ctx    context.Context // ends with the circuit
-	cancel context.CancelFunc
-	done   <-chan struct{} // of ctx
-	wg     sync.WaitGroup  // all goroutines but the forward one
+	state atomic.Int32
+	done  chan struct{}  // closed at the end
+	wg    sync.WaitGroup // all goroutines but the forward one
 
 	// replies are this hop's own messages on their way to the client. When it
 	// is full, whoever has a reply waits, and so reads no more.
@@ -108,15 +105,12 @@ type circuit struct {
 	ended     map[uint16]struct{}       // ids used up; late messages are dropped
 }
 
-func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
-	ctx, cancel := context.WithCancel(ctx)
+func (sw *Switch) newCircuit(p *peer, s stream) *circuit {
 	c := &circuit{
 		sw:      sw,
 		peer:    p,
 		prev:    s,
-		ctx:     ctx,
-		cancel:  cancel,
-		done:    ctx.Done(),
+		done:    make(chan struct{}),
 		replies: make(chan *localCell, batchCells),
 		attach:  make(chan stream, 1),
 		extend:  cell.MessageAssembler{Command: cell.Extend},
@@ -126,8 +120,6 @@ func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
 	c.active.Store(c.born)
 	c.down.set(s, urgencyFirst)
 	if !sw.cfg.InsecureNoRateLimits {
-		c.pings = rate.NewLimiter(pingRate, pingBurst)
-		c.drops = rate.NewLimiter(dropRate, dropBurst)
 		if !p.relay {
 			c.upLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
 			c.downLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
@@ -139,8 +131,6 @@ func (sw *Switch) newCircuit(ctx context.Context, p *peer, s stream) *circuit {
 
 // run serves the circuit until it is closed. It is the forward goroutine.
 func (c *circuit) run() error {
-	stop := context.AfterFunc(c.ctx, c.close)
-	defer stop()
 	err := c.handshake()
 	if err == nil {
 		c.wg.Go(c.backward)
@@ -176,7 +166,7 @@ func (c *circuit) end(why End) {
 		return
 	}
 	c.sw.counts.ended[why].Add(1)
-	c.cancel()
+	close(c.done)
 	reset(c.prev)
 	c.mu.Lock()
 	next := c.next

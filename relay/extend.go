@@ -31,6 +31,7 @@ func (c *circuit) takeExtend(m cell.Message) error {
 		return errGone
 	}
 	next, create := directory.RelayID(data[:32]), data[32:]
+	c.extend = cell.MessageAssembler{} // it held the message
 	c.wg.Go(func() { c.extendTo(next, create) })
 	return nil
 }
@@ -79,7 +80,7 @@ func (c *circuit) connect(id directory.RelayID, create []byte) (stream, []byte, 
 	if c.sw.backoff.refuses(id, time.Now()) {
 		return nil, nil, cell.FailUnreachable
 	}
-	next, code := c.sw.open(c.ctx, r)
+	next, code := c.sw.open(lifetime(c.done), r)
 	if code != 0 {
 		return nil, nil, code
 	}

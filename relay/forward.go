@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"golang.org/x/time/rate"
+
 	"hearsay/circuit/cell"
 	"hearsay/circuit/credit"
 )
@@ -93,12 +95,12 @@ func (c *circuit) command(payload []byte) error {
 	case m.Command == cell.SendMe:
 		return c.tx.sendMe(m.Data)
 	case m.Command == cell.Ping:
-		if c.pings != nil && !c.pings.Allow() {
+		if !c.allow(&c.pings, pingRate, pingBurst) {
 			return errTooMuch
 		}
 		return c.reply(cell.Message{Command: cell.Pong, Data: m.Data})
 	case m.Command == cell.Drop:
-		if c.drops != nil && !c.drops.Allow() {
+		if !c.allow(&c.drops, dropRate, dropBurst) {
 			return errTooMuch
 		}
 		return nil
@@ -112,6 +114,17 @@ func (c *circuit) command(payload []byte) error {
 		return c.streamMessage(m)
 	}
 	return errProtocol // a command that only relays send
+}
+
+// allow takes a token of a limiter, which is made when it is first needed.
+func (c *circuit) allow(l **rate.Limiter, r rate.Limit, burst int) bool {
+	if c.sw.cfg.InsecureNoRateLimits {
+		return true
+	}
+	if *l == nil {
+		*l = rate.NewLimiter(r, burst)
+	}
+	return (*l).Allow()
 }
 
 // consumed notes that n credited cells are used up, and acknowledges. It may be

@@ -80,7 +80,7 @@ func (m *memNet) dial(i, j int) stream {
 	}
 	key := any(near)
 	m.wg.Go(func() {
-		m.sw[j].serve(m.ctx, key, func() *peer {
+		m.sw[j].serve(key, func() *peer {
 			return newPeer(id, i >= 0, netip.AddrPort{}, m.ctx.Done(), m.sw[j].cfg.InsecureNoRateLimits)
 		}, far)
 		reset(far)

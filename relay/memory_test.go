@@ -159,7 +159,7 @@ func TestMemoryClosesLinks(t *testing.T) {
 			near, far := memPipe()
 			d := &testDoor{close: func() { reset(near) }}
 			m.wg.Go(func() {
-				m.sw[0].serve(m.ctx, i, func() *peer {
+				m.sw[0].serve(i, func() *peer {
 					p := newPeer(m.relays[0].ID, false, netip.AddrPort{}, m.ctx.Done(), false)
 					p.door = d
 					return p

@@ -28,6 +28,11 @@ type batch [batchCells * cell.Size]byte
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
+// begun holds the bytes of a cell that has begun.
+type begun [cell.Size + cell.MaxTrim]byte
+
+var begunCells = sync.Pool{New: func() any { return new(begun) }}
+
 // errTrim says that the zero bytes after a cell are not zero, or too many.
 var errTrim = errors.New("relay: malformed trim")
 
@@ -38,8 +43,8 @@ type cellReader struct {
 	s     stream
 	clock *clock
 	one   [1]byte
-	carry [cell.Size + cell.MaxTrim]byte // the cell that has begun
-	have  int                            // bytes in carry
+	carry *begun // the cell that has begun, nil if none has
+	have  int    // bytes in carry
 	// began is the tick at which the cell in carry began, 0 if there is none;
 	// the janitor ends the circuit if it stays.
 	began atomic.Int64
@@ -83,7 +88,7 @@ func (r *cellReader) take() (*batch, int, error) {
 		return nil, 0, err
 	}
 	buf := batches.Get().(*batch)
-	n := copy(buf[:], r.carry[:r.have])
+	n := r.copyCarry(buf)
 	m, err := r.s.Read(buf[n:])
 	if err != nil && m == 0 {
 		batches.Put(buf)
@@ -117,7 +122,7 @@ func (r *cellReader) cut(buf *batch, n int) (int, error) {
 		dst += cell.Size
 		src = end
 	}
-	r.have = copy(r.carry[:], buf[src:n])
+	r.keep(buf[src:n])
 	switch {
 	case r.have == 0:
 		r.began.Store(0)
@@ -125,6 +130,30 @@ func (r *cellReader) cut(buf *batch, n int) (int, error) {
 		r.began.Store(r.clock.now())
 	}
 	return dst / cell.Size, nil
+}
+
+// keep keeps the last part of a batch, which is no whole cell, for later.
+func (r *cellReader) keep(rest []byte) {
+	r.have = len(rest)
+	switch {
+	case r.have == 0 && r.carry != nil:
+		begunCells.Put(r.carry)
+		r.carry = nil
+	case r.have > 0:
+		if r.carry == nil {
+			r.carry = begunCells.Get().(*begun)
+		}
+		copy(r.carry[:], rest)
+	}
+}
+
+// copyCarry puts the cell that has begun at the beginning of buf, and returns
+// its length.
+func (r *cellReader) copyCarry(buf *batch) int {
+	if r.have == 0 {
+		return 0
+	}
+	return copy(buf[:], r.carry[:r.have])
 }
 
 // partial reports whether a cell that has begun stays incomplete. While the

@@ -38,7 +38,7 @@ func (r *requestStream) Read(p []byte) (int, error) {
 		}
 		if r.rest, r.at = r.s.next(r.read.wait()), 0; r.rest == nil {
 			switch {
-			case r.s.c.ctx.Err() != nil:
+			case state(r.s.c.state.Load()) == stateClosed:
 				return 0, errGone
 			case r.read.passed():
 				return 0, os.ErrDeadlineExceeded

@@ -132,7 +132,7 @@ func (r *cellReader) ahead(err error) bool {
 	}
 	if g.buf == nil {
 		g.buf = batches.Get().(*batch)
-		g.n = copy(g.buf[:], r.carry[:r.have])
+		g.n = r.copyCarry(g.buf)
 		g.since = r.clock.now()
 	}
 	m, err := r.s.Read(g.buf[g.n:])

@@ -77,7 +77,7 @@ func (c *circuit) begin(m cell.Message) error {
 	}
 	c.wg.Go(func() {
 		r := newRequestStream(s)
-		serve(c.ctx, r)
+		serve(lifetime(c.done), r)
 		r.finish()
 		c.forget(s)
 	})

@@ -145,8 +145,8 @@ func (sw *Switch) Run(ctx context.Context) error {
 
 // ServeCircuit serves a circuit stream that a peer opened, until it ends. It
 // is the link.Handler for circuit streams.
-func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *link.Stream) {
-	sw.serve(ctx, l, func() *peer {
+func (sw *Switch) ServeCircuit(_ context.Context, l *link.Link, s *link.Stream) {
+	sw.serve(l, func() *peer {
 		id, role, proven := l.Peer()
 		if !proven {
 			id = directory.RelayID{}
@@ -164,7 +164,7 @@ func (sw *Switch) ServeCircuit(ctx context.Context, l *link.Link, s *link.Stream
 }
 
 // serve serves one circuit of the link that key stands for.
-func (sw *Switch) serve(ctx context.Context, key any, newPeer func() *peer, s stream) {
+func (sw *Switch) serve(key any, newPeer func() *peer, s stream) {
 	sw.mu.Lock()
 	if sw.draining || sw.closed {
 		sw.mu.Unlock()
@@ -176,7 +176,7 @@ func (sw *Switch) serve(ctx context.Context, key any, newPeer func() *peer, s st
 		p = newPeer()
 		sw.peers[key] = p
 	}
-	c := sw.newCircuit(ctx, p, s)
+	c := sw.newCircuit(p, s)
 	sw.count++
 	sw.counts.opened.Add(1)
 	c.num = sw.count

@@ -248,9 +248,7 @@ func respond(rnd io.Reader, network, identity [32]byte, keys []OnionKey, create 
 		return fail()
 	}
 	// Noise returns the states in initiator→responder order on both sides.
-	l := split(asked.Slot, forward, backward)
-	l.seedTails()
-	return l, asked, created, nil
+	return split(asked.Slot, forward, backward), asked, created, nil
 }
 
 // split copies the keys out of the Noise states into a layer.

@@ -305,7 +305,6 @@ func FuzzLayers(f *testing.F) {
 				t.Fatal(err)
 			}
 			r := newLayer(i, &fk, &bk)
-			r.seedTails()
 			relays = append(relays, r)
 		}
 		body := make([]byte, cell.BodySize)

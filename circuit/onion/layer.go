@@ -2,7 +2,6 @@ package onion
 
 import (
 	"crypto/cipher"
-	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -38,6 +37,7 @@ type direction struct {
 	count uint64
 	nonce [chacha20poly1305.NonceSize]byte
 	tag   Tag
+	next  [32 + chacha20poly1305.Overhead]byte // scratch of a change of keys, else zero
 }
 
 func (d *direction) init(key *[32]byte) {
@@ -60,12 +60,11 @@ func (d *direction) advance() {
 	if d.count%RekeyInterval != 0 {
 		return
 	}
-	var nonce [chacha20poly1305.NonceSize]byte
-	binary.LittleEndian.PutUint64(nonce[4:], math.MaxUint64)
-	var next [32 + chacha20poly1305.Overhead]byte
-	d.aead.Seal(next[:0], nonce[:], next[:32], nil)
-	copy(d.key[:], next[:32])
-	clear(next[:])
+	binary.LittleEndian.PutUint64(d.nonce[4:], math.MaxUint64)
+	d.aead.Seal(d.next[:0], d.nonce[:], d.next[:32], nil)
+	binary.LittleEndian.PutUint64(d.nonce[4:], d.count)
+	copy(d.key[:], d.next[:32])
+	clear(d.next[:])
 	d.setKey()
 }
 
@@ -103,8 +102,6 @@ type Layer struct {
 	slot     int
 	forward  direction
 	backward direction
-	fwdTail  *rand.ChaCha8 // relay only: fills the tail that the layer freed
-	bwdTail  *rand.ChaCha8
 }
 
 func newLayer(slot int, forward, backward *[32]byte) *Layer {
@@ -114,15 +111,17 @@ func newLayer(slot int, forward, backward *[32]byte) *Layer {
 	return l
 }
 
-// seedTails prepares a relay's layer for filling tails. The bytes need not be
-// secret for long, only unpredictable to the neighbours: they must not become
-// a channel across an honest hop (SPEC.md §3.2).
-func (l *Layer) seedTails() {
-	var seed [32]byte
-	crand.Read(seed[:]) // never fails
-	l.fwdTail = rand.NewChaCha8(seed)
-	crand.Read(seed[:])
-	l.bwdTail = rand.NewChaCha8(seed)
+// fillTail fills the tail that a layer freed. The bytes need not be secret for
+// long, only unpredictable to the neighbours: they must not become a channel
+// across an honest hop (SPEC.md §3.2). The generator is the runtime's: ChaCha8,
+// one per thread, seeded by the system, which erases its key as it goes and
+// costs a circuit no memory.
+func fillTail(b []byte) {
+	var x [cell.Slots*cell.Stride + 7]byte
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(x[i:], rand.Uint64())
+	}
+	copy(b, x[:])
 }
 
 // Slot returns the hop index of the layer, 0 to 3.
@@ -145,7 +144,7 @@ func (l *Layer) OpenForward(body []byte) (payload []byte, mine bool, err error) 
 		return body[1 : 1+p : 1+p], true, nil
 	case flagRelayed:
 		copy(body, body[1:1+p])
-		l.fwdTail.Read(body[p:])
+		fillTail(body[p:])
 		return nil, false, nil
 	}
 	return nil, false, ErrLayer
@@ -175,7 +174,7 @@ func (l *Layer) SealBackwardOwn(body []byte, m cell.Message) error {
 func (l *Layer) sealBackward(body []byte, flag byte) {
 	body[0] = flag
 	l.backward.seal(body, 1+cell.PayloadSize(l.slot))
-	l.bwdTail.Read(body[cell.CipherSize(l.slot):])
+	fillTail(body[cell.CipherSize(l.slot):])
 }
 
 // ForwardTag returns the tag of the last cell opened by OpenForward.

@@ -151,7 +151,6 @@ func mustLayer(slot int) *Layer {
 	var f, b [32]byte
 	f[0], b[0] = 1, 2
 	l := newLayer(slot, &f, &b)
-	l.seedTails()
 	return l
 }
 
