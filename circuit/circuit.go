@@ -77,6 +77,7 @@ type Circuit struct {
 	probed    bool      // the guard was asked since asked
 	pinged    time.Time // when the pool last asked for a PING
 
+	idle  chan struct{} // for the next outbound.written, or nil
 	slack time.Duration // added to waits for hops on a shaped link; set before the circuit is used
 }
 

@@ -24,7 +24,6 @@ type outbound struct {
 var (
 	batches  = sync.Pool{New: func() any { return new([batchCells * cell.Size]byte) }}
 	dataPool = sync.Pool{New: func() any { return new([cell.DataSize]byte) }}
-	written  = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 )
 
 // enqueueLocked hands a message to the writer. The caller holds c.mu and has
@@ -79,7 +78,11 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 		o.m.Data = o.data[:copy(o.data[:], m.Data)]
 	}
 	if wait {
-		o.written = written.Get().(chan struct{})
+		// Kept by the circuit, not in a pool: a channel belongs to one bubble of
+		// virtual time.
+		if o.written, c.idle = c.idle, nil; o.written == nil {
+			o.written = make(chan struct{}, 1)
+		}
 	}
 	c.enqueueLocked(o)
 	if queued != nil {
@@ -91,7 +94,9 @@ func (c *Circuit) send(ctx context.Context, hop int, m cell.Message, wait bool, 
 	}
 	select {
 	case <-o.written:
-		written.Put(o.written) // elsewhere the writer may still send to it
+		c.mu.Lock()
+		c.idle = o.written // elsewhere the writer may still send to it
+		c.mu.Unlock()
 		return nil
 	case <-c.done:
 		return c.closedError()
