@@ -18,8 +18,12 @@ race:
 fuzz TIME="60s":
     go test ./... -list '^Fuzz' -json | bash .ci/fuzz {{TIME}}
 
-# benchmarks, circuits first
-bench:
+# the performance table: circuits beside a plain QUIC chain, one process per node
+bench *ARGS:
+    go run ./relay/lab/speed {{ARGS}}
+
+# benchmarks of single parts, circuits first
+microbench:
     go test -run '^$' -bench . ./circuit/... ./directory/... ./relay/... ./chat/... ./tui/...
 
 # formatting, vet, staticcheck, and the rules between packages

@@ -47,6 +47,8 @@ func builderNode() operations {
 		}),
 		"build": operation(b.build),
 		"keep":  operation(b.keep),
+
+		"handshakes": operation(handshakes),
 	}
 }
 
@@ -169,6 +171,43 @@ func (b *builder) fill(guard *directory.Relay, next []*directory.Relay, n, count
 		}
 	}
 	return e, nil
+}
+
+// handshakes answers so many CREATE messages as a relay does, and returns the
+// CPU time of one.
+func handshakes(count int) (any, error) {
+	var private, network, identity [32]byte
+	rand.Read(private[:])
+	key, err := onion.NewOnionKey(private, 1)
+	if err != nil {
+		return nil, err
+	}
+	creates := make([][]byte, count)
+	for i := range creates {
+		_, creates[i], err = onion.NewClientHandshake(rand.Reader, onion.Params{
+			Network: network, Identity: identity, OnionKey: key.Public(), OnionEpoch: key.NotBefore(),
+			Options: cell.Options{HasSlot: true, HasCredit: true, Initial: cell.CreditInitial, Max: cell.CreditMax},
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	before, err := cpuTime()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range creates {
+		l, _, _, err := onion.Respond(rand.Reader, network, identity, []onion.OnionKey{key}, c, func(o cell.Options) cell.Options {
+			o.HasSlot = false
+			return o
+		})
+		if err != nil {
+			return nil, err
+		}
+		l.Erase()
+	}
+	after, err := cpuTime()
+	return (after - before) / time.Duration(count), err
 }
 
 // handCircuit is a circuit built by hand.
