@@ -11,9 +11,10 @@ import (
 
 // Specification constants of streams (SPEC.md §5.1).
 const (
-	maxStreams = 16  // open at once on a circuit
-	xoffAt     = 256 // cells buffered on a stream
-	xonAt      = 64
+	maxStreams  = 16  // open at once on a circuit
+	lifeStreams = 512 // of a circuit, in all: a relay takes no more
+	xoffAt      = 256 // cells buffered on a stream
+	xonAt       = 64
 )
 
 // stream is what a circuit knows about one stream of its last hop. Circuit.mu
@@ -53,13 +54,20 @@ func (c *Circuit) newStream(mailbox bool) (*stream, error) {
 	if c.closed {
 		return nil, c.closedErrorLocked()
 	}
+	if c.lastID == lifeStreams {
+		if !c.retired {
+			c.retired = true
+			close(c.retire)
+		}
+		return nil, errors.New("circuit: this circuit has served its number of streams")
+	}
 	open := 0
 	for _, s := range c.streams {
 		if !s.closed {
 			open++
 		}
 	}
-	if open >= maxStreams || c.lastID == 1<<16-1 {
+	if open >= maxStreams {
 		return nil, errors.New("circuit: too many streams on this circuit")
 	}
 	c.lastID++
