@@ -367,3 +367,41 @@ func TestHello(t *testing.T) {
 		body[at] = 0
 	}
 }
+
+func TestShaping(t *testing.T) {
+	for _, c := range []struct {
+		body []byte
+		want Shaping
+		ok   bool
+	}{
+		{[]byte{0, 0, 0, 0}, Shaping{}, true},
+		{[]byte{3, 0, 0, 0}, Shaping{Profile: 3}, true},
+		{[]byte{2, 1, 0, 0}, Shaping{Profile: 2, Op: ShapeBurst}, true},
+		{[]byte{2, 1, 0x02, 0x58}, Shaping{Profile: 2, Op: ShapeBurst, Seconds: 600}, true},
+		{[]byte{1, 2, 0, 0}, Shaping{Profile: 1, Op: ShapeWarmUp}, true},
+		{[]byte{4, 0, 0, 0}, Shaping{}, false},
+		{[]byte{2, 3, 0, 0}, Shaping{}, false},
+		{[]byte{2, 1, 0x02, 0x59}, Shaping{}, false},
+		{[]byte{2, 0, 0, 1}, Shaping{}, false},
+		{[]byte{2, 2, 1, 0}, Shaping{}, false},
+		{[]byte{0, 1, 0, 9}, Shaping{}, false},
+		{[]byte{0, 2, 0, 0}, Shaping{}, false},
+		{[]byte{0, 0, 0, 0, 1}, Shaping{}, false},
+	} {
+		body := make([]byte, BodySize)
+		copy(body, c.body)
+		got, err := ParseShaping(body)
+		if (err == nil) != c.ok || got != c.want || err != nil && !errors.Is(err, ErrFormat) {
+			t.Errorf("%x: %+v, %v", c.body, got, err)
+			continue
+		}
+		if again := bytes.Repeat([]byte{0xff}, BodySize); c.ok {
+			if got.Put(again); !bytes.Equal(again, body) {
+				t.Errorf("%+v is not encoded as %x", got, c.body)
+			}
+		}
+	}
+	if _, err := ParseShaping(make([]byte, BodySize-1)); !errors.Is(err, ErrFormat) {
+		t.Error("a short body is accepted")
+	}
+}

@@ -77,6 +77,26 @@ func FuzzParseHello(f *testing.F) {
 	})
 }
 
+func FuzzParseShaping(f *testing.F) {
+	b := make([]byte, BodySize)
+	Shaping{Profile: 2, Op: ShapeBurst, Seconds: MaxBurst}.Put(b)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseShaping(b)
+		if err != nil {
+			return
+		}
+		out := make([]byte, BodySize)
+		s.Put(out)
+		if !bytes.Equal(out, b) {
+			t.Fatal("not re-encoded as it was")
+		}
+		if s.Profile > 3 || s.Seconds > MaxBurst || s.Op != ShapeBurst && s.Seconds > 0 {
+			t.Fatalf("accepted %+v", s)
+		}
+	})
+}
+
 // FuzzAssemble gives a sequence of fragments in any order and shape.
 func FuzzAssemble(f *testing.F) {
 	f.Add([]byte{0, 1}, []byte("x"))

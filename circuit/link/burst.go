@@ -25,7 +25,7 @@ func (e *Endpoint) Burst(ctx context.Context, relay directory.RelayID, d time.Du
 	e.mu.Lock()
 	l := e.byID[relay.Prefix()]
 	e.mu.Unlock()
-	if l == nil {
+	if l == nil || !l.usable() {
 		return ErrClosed
 	}
 	h := l.shaper.Load()

@@ -165,7 +165,9 @@ func TestLabelIsOurs(t *testing.T) {
 // FuzzControl feeds cells to a control stream and to the judge of its hello.
 // Four bytes of input make one cell: which one, where to flip bits, and which.
 // Whatever is accepted re-encodes to the same bytes, the hello comes first and
-// once, and only a node with a certificate has an identity.
+// once, SHAPE and trim come on the links of clients alone, the trim is that of
+// the place, and only a node with a certificate has an identity. The highest bit
+// of the second byte gives a cell the trim of its place.
 func FuzzControl(f *testing.F) {
 	node, client := makeFuzzHello(), clientHello()
 	shape := make([]byte, cell.Size)
@@ -175,12 +177,18 @@ func FuzzControl(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0})
 	f.Add([]byte{0, 0, 90, 1, 1, 0, 8, 255})
 	f.Add([]byte{4, 0, 0, 0, 5, 0, 0, 4})
+	f.Add([]byte{1, 0, 0, 0, 2, 0x80, 0, 0, 4, 0x80, 0, 0, 4, 0, 4, 1})
 	leaf := publicOf(seeded("fuzz link"))
 	now := time.Unix(1_800_000_000, 0)
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		var s control
+		s := control{client: len(ops)%8 >= 4}
+		var taken uint64
 		for n := 0; len(ops) >= 4; n++ {
 			c := bytes.Clone(bases[int(ops[0])%len(bases)])
+			if ops[1]&0x80 != 0 && len(c) > 0 {
+				c[3] = byte(trim(0, taken))
+				c = append(c, make([]byte, c[3])...)
+			}
 			if pos := int(ops[1])<<8 | int(ops[2]); len(c) > 0 {
 				c[pos%len(c)] ^= ops[3]
 				if ops[0]&0x80 != 0 {
@@ -188,9 +196,16 @@ func FuzzControl(f *testing.F) {
 				}
 			}
 			ops = ops[4:]
-			h, _, err := s.take(c)
+			h, shape, err := s.take(c)
 			if err != nil {
 				return
+			}
+			if m := len(c) - cell.Size; m != int(c[3]) || m != 0 && (!s.client || n == 0 || m != trim(0, taken)) {
+				t.Fatalf("a trim of %d at %d", m, taken)
+			}
+			taken += uint64(len(c))
+			if shape != nil && (!s.client || !bytes.Equal(shapeCell(*shape)[cell.HeaderSize:], c[cell.HeaderSize:cell.Size])) {
+				t.Fatal("SHAPE of no client, or one that encodes differently")
 			}
 			if (n == 0) != (h != nil) {
 				t.Fatal("the hello is not the first cell, or not the only one")

@@ -32,7 +32,7 @@ var testNetwork = directory.NetworkID(sha256.Sum256([]byte("link test network"))
 // world is a small network, simulated inside a synctest bubble or on loopback.
 type world struct {
 	t      testing.TB
-	router *simnet.PerfectRouter // nil: loopback sockets
+	router *simnet.PerfectRouter      // nil: loopback sockets
 	drop   func(p simnet.Packet) bool // sees each packet and says whether it is lost; nil: none
 	lab    bool
 	views  *directory.Views
