@@ -186,8 +186,14 @@ func (s *Selector) jitter(most time.Duration) time.Duration {
 // GuardAnswers notes that a guard was reached again. If no primary had been
 // up, the fault was most likely the client's own network, and all are forgiven.
 func (s *Selector) GuardAnswers(id directory.RelayID) {
-	if s.view == nil || !s.isPrimary(id) {
-		return // those beyond the primaries must build a circuit first
+	switch {
+	case s.view == nil:
+		return
+	case !s.isPrimary(id):
+		if s.isConfirmed(id) { // others wait for their turn all the same
+			delete(s.down, id)
+		}
+		return
 	}
 	if !s.primaryUp() {
 		clear(s.down)

@@ -55,9 +55,16 @@ func update(s *Selector, list []directory.Relay, now time.Time) {
 	s.Update(view(list), directory.Fresh, now)
 }
 
+// failer is a test, or one run of a model.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // checkPath fails unless four different relays are used, all listed, and the
 // layer-2 guard is one of the set.
-func checkPath(t testing.TB, s *Selector, p Path, x directory.RelayID) {
+func checkPath(t failer, s *Selector, p Path, x directory.RelayID) {
 	t.Helper()
 	if p.Guard.ID == p.Layer2.ID || p.Guard.ID == p.Middle.ID || p.Layer2.ID == p.Middle.ID || p.Has(x) {
 		t.Fatalf("hops and destination are not four different relays: %v", p)
