@@ -45,5 +45,9 @@ vectors:
 demo:
     go run ./cmd/hearsay demo
 
+# attack a relay in a process of its own, and print figures beside targets
+abuse:
+    HEARSAY_ABUSE=full go test -count=1 -timeout 30m -v ./relay/lab/abuse
+
 # what the server runs
 ci: lint specs test race vectors
