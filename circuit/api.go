@@ -30,6 +30,9 @@ type Request struct {
 	// Fresh asks for a circuit that was never handed out, although one with the
 	// same isolation may be open (hedged sends).
 	Fresh bool
+	// Bulk circuits give way to all others and, while a burst runs on a shaped
+	// link, pass its ticks. The end of the burst is theirs too.
+	Bulk bool
 	// Patient lets other requests go first while builds are scarce (polls).
 	Patient bool
 	// Front has the circuit asked by PING before others: its user is looking.

@@ -81,6 +81,9 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	}
 	avoid := p.doubtful(w, now)
 	e, sure := p.spareFor(now, dest, avoid)
+	if w.key.bulk {
+		e = nil // a circuit passes the ticks from its first cell or never
+	}
 	if e == nil || !sure && p.profile() == link.Off {
 		// A relay that seems dead costs more than a build, unless ticks are short.
 		pa, why, at := p.pickPath(now, dest, avoid, p.share(w))
@@ -391,6 +394,7 @@ func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task, 
 	c := newCircuit(p.newID(), p.cfg.Network, s, g, time.Now(), p.closedCircuit)
 	c.setUse(t.key)
 	c.slack = slack
+	c.rank.bulk = t.key.bulk && s.SetBulk() == nil // or no burst runs: then it is one like others
 	if !p.track(c) {
 		c.Close()
 		return nil, ErrClosed

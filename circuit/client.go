@@ -60,7 +60,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	p, err := NewPool(Config{
 		Network: cfg.Network, Views: cfg.Views, Dial: e.Link, Redial: e.Redial,
-		Profile: e.Profile, Source: cfg.Source,
+		Profile: e.Profile, Burst: e.Burst, Source: cfg.Source,
 		State: cfg.State, Lab: cfg.Lab, Log: cfg.Log, Events: cfg.Events,
 	})
 	if err != nil {

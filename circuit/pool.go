@@ -28,6 +28,9 @@ type Config struct {
 	// Redial makes a new link although there is one, unless wanted says no when
 	// it stands. Nil: a silent link is kept until it ends.
 	Redial func(ctx context.Context, t link.Target, wanted func() bool) (*link.Link, error)
+	// Burst asks the relay of a live link to let bulk circuits pass the ticks for
+	// a while. Nil: none ever does.
+	Burst func(ctx context.Context, relay directory.RelayID, d time.Duration) error
 	// Profile tells how links are shaped, which stretches all waits. Nil: not.
 	Profile func() link.Profile
 	// Source returns the address of this computer from which packets to a relay
@@ -118,6 +121,7 @@ type key struct {
 	purpose   Purpose
 	isolation string
 	dest      directory.RelayID
+	bulk      bool
 }
 
 // waiter is a caller of Get.
@@ -208,7 +212,7 @@ func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
 		return nil, fmt.Errorf("circuit: nobody can ask for a circuit for %q", r.Purpose)
 	}
 	w := &waiter{
-		req: r, key: key{r.Purpose, r.Isolation, r.Destination},
+		req: r, key: key{r.Purpose, r.Isolation, r.Destination, r.Bulk},
 		result: make(chan result, 1), why: "no circuit is built yet",
 	}
 	p.post(func() { p.waiters = append(p.waiters, w) })

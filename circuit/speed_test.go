@@ -3,12 +3,14 @@ package circuit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"hearsay/circuit"
 	"hearsay/circuit/cell"
+	"hearsay/circuit/link"
 	"hearsay/relay/lab"
 )
 
@@ -120,29 +122,44 @@ func TestSpeedTestThatEnds(t *testing.T) {
 	})
 }
 
+// TestSpeedTestOnShapedLinks measures round trips in ticks, and the rate only
+// if the user accepts a burst.
+func TestSpeedTestOnShapedLinks(t *testing.T) {
+	for _, burst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("burst %v", burst), func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				c, n, stop := labClient(t, dir, link.Fast)
+				defer stop()
+				start := time.Now()
+				r, err := c.Pool().SpeedTest(t.Context(), circuit.SpeedRequest{
+					Destination: n.Relays()[4].Node().ID(), Burst: burst,
+				})
+				if err != nil {
+					t.Fatalf("after %v: %+v %v", time.Since(start), r, err)
+				}
+				last := r.Hops[len(r.Hops)-1]
+				switch {
+				case len(r.Hops) != 4 || last.Answers != 10:
+					t.Errorf("%+v", r)
+				case burst && (r.Shaped || r.Rate < 400<<10 || last.Median > time.Second/2):
+					t.Errorf("%+v", r)
+				case !burst && (!r.Shaped || r.Rate != 0 || r.NoRate == "" || last.Min > 3*time.Second):
+					t.Errorf("%+v", r)
+				}
+			})
+		})
+	}
+}
+
 // TestSpeedTestOfRelays runs against relays with all their limits: none of
 // them ends the circuit.
 func TestSpeedTestOfRelays(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		sim := lab.NewSimNet(lab.SimConfig{})
-		defer sim.Close()
-		n, err := lab.Start(t.Context(), lab.Config{Dir: dir, Relays: 5, Lab: true, Sim: sim})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer n.Close()
-		c, err := circuit.NewClient(circuit.ClientConfig{
-			Network: n.Link().ID, Lab: true, Views: n.Relays()[0].Node().Views(), ListenPacket: n.ListenPacket,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = c.Run(ctx) }()
-		defer func() { cancel(); <-done }()
-		r, err := c.Pool().SpeedTest(ctx, circuit.SpeedRequest{Destination: n.Relays()[4].Node().ID()})
+		c, n, stop := labClient(t, dir, link.Off)
+		defer stop()
+		r, err := c.Pool().SpeedTest(t.Context(), circuit.SpeedRequest{Destination: n.Relays()[4].Node().ID()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,4 +167,36 @@ func TestSpeedTestOfRelays(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// labClient starts a network of relays as they are, in virtual time, and a
+// client of it that has a guard.
+func labClient(t *testing.T, dir string, f link.Profile) (*circuit.Client, *lab.Network, func()) {
+	t.Helper()
+	sim := lab.NewSimNet(lab.SimConfig{})
+	n, err := lab.Start(t.Context(), lab.Config{Dir: dir, Relays: 5, Lab: true, Sim: sim})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := circuit.NewClient(circuit.ClientConfig{
+		Network: n.Link().ID, Lab: true, Views: n.Relays()[0].Node().Views(), ListenPacket: n.ListenPacket, Profile: f,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Run(ctx) }()
+	for range 1000 {
+		if _, ok := c.Guard(); ok {
+			break
+		}
+		pass(100 * time.Millisecond)
+	}
+	return c, n, func() {
+		cancel()
+		<-done
+		n.Close()
+		sim.Close()
+	}
 }

@@ -121,7 +121,7 @@ func (c *Circuit) wakeSendersLocked() {
 func (c *Circuit) write() {
 	var list [batchCells]outbound
 	for {
-		shaped := c.guard.isShaped()
+		shaped := c.guard.isShaped() && !c.rank.bulk
 		most := batchCells
 		if shaped {
 			most = 1
