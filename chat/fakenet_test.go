@@ -253,6 +253,7 @@ type fakeRoute struct {
 
 func (r *fakeRoute) Mailbox(context.Context) (circuit.Stream, error) { return fakeStream{r}, nil }
 func (r *fakeRoute) Retire() <-chan struct{}                         { return r.retire }
+func (r *fakeRoute) Tick() time.Duration                             { return 0 }
 func (r *fakeRoute) Info() circuit.Info                              { return r.info }
 func (r *fakeRoute) Done() <-chan struct{}                           { return r.done }
 

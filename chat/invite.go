@@ -209,7 +209,7 @@ func (l *linker) Run(ctx context.Context) {
 }
 
 func (l *linker) store(ctx context.Context, q queueRecord, lid mailbox.LID, blob *[mailbox.LinkSize]byte) error {
-	p, err := l.m.openPost(ctx, q.Relay, circuit.Subscribe, fmt.Sprintf("link/%s/%d", l.invite, l.number))
+	p, err := l.m.openPost(ctx, circuit.Request{Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: fmt.Sprintf("link/%s/%d", l.invite, l.number)})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"hearsay/circuit"
-	"hearsay/directory"
 )
 
 // network is how the messenger reaches mailbox relays. The circuits of package
@@ -27,6 +26,8 @@ type mailRoute interface {
 	Mailbox(ctx context.Context) (circuit.Stream, error)
 	// Retire is closed when a replacement should be built.
 	Retire() <-chan struct{}
+	// Tick is the time between two cells on a shaped link, else zero.
+	Tick() time.Duration
 	Info() circuit.Info
 	Close()
 }
@@ -44,17 +45,18 @@ func (p *post) Close() {
 	p.route.Close()
 }
 
-// patience is how long to wait for an answer: at least the given time, and
-// three round trips.
+// patience is how long to wait for an answer after the question has left: at
+// least the given time and two ticks, and three round trips.
 func (p *post) patience(least time.Duration) time.Duration {
-	return max(least, 3*p.route.Info().RTT)
+	return max(least+2*p.route.Tick(), 3*p.route.Info().RTT)
 }
 
 // openPost reaches a mailbox relay over a circuit that nobody else uses.
-func (m *Messenger) openPost(ctx context.Context, relay directory.RelayID, purpose circuit.Purpose, isolation string) (*post, error) {
+func (m *Messenger) openPost(ctx context.Context, r circuit.Request) (*post, error) {
+	r.Fresh = true
 	ctx, cancel := context.WithTimeout(ctx, m.timing().openMail)
 	defer cancel()
-	route, err := m.net.Circuit(ctx, circuit.Request{Isolation: isolation, Purpose: purpose, Destination: relay, Fresh: true})
+	route, err := m.net.Circuit(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func (m *Messenger) openPost(ctx context.Context, relay directory.RelayID, purpo
 		return nil, err
 	}
 	client, err := openMailbox(ctx, stream, mailboxConfig{
-		Network: m.link.ID, Relay: relay, Lab: m.isLab(),
+		Network: m.link.ID, Relay: r.Destination, Lab: m.isLab(),
 		Now: func() time.Time { return m.snapshotTime(time.Now()) },
 	})
 	if err != nil {

@@ -118,6 +118,7 @@ func (b *inbox) Run(ctx context.Context, number int) {
 		case !s.queue.Made || !b.m.listed(s.queue.Relay):
 		case b.standing.Load() && (number == 0 || b.firstDown()):
 			var stood bool
+			began := time.Now()
 			stood, err = b.push(ctx, number, s.queue)
 			b.note(number, false, err != nil)
 			if stood {
@@ -126,6 +127,10 @@ func (b *inbox) Run(ctx context.Context, number int) {
 			if err == nil {
 				nextPoll = time.Time{}
 				continue
+			}
+			if stood && time.Since(began) >= tm.retryMin && ctx.Err() == nil {
+				b.failed(ctx, number, err)
+				continue // a circuit that stood and broke is replaced at once
 			}
 		default:
 			next := nextPoll
@@ -185,19 +190,20 @@ func (b *inbox) failed(ctx context.Context, number int, err error) {
 	}
 }
 
-func (b *inbox) open(ctx context.Context, number int, relay directory.RelayID) (*post, error) {
+// open reaches one of the queues; polls let others go first.
+func (b *inbox) open(ctx context.Context, number int, relay directory.RelayID, poll bool) (*post, error) {
 	name := "in/" + b.key.owner + "/" + strconv.Itoa(number)
 	if b.key.old {
 		name += "/old"
 	}
-	return b.m.openPost(ctx, relay, circuit.Subscribe, name)
+	return b.m.openPost(ctx, circuit.Request{Isolation: name, Purpose: circuit.Subscribe, Destination: relay, Patient: poll})
 }
 
 // push keeps a subscription until it fails, until it is not wanted any more (no
 // error), or ctx ends, and tells whether it ever stood. Before a circuit grows
 // old it opens the next and moves the subscription there.
 func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool, err error) {
-	p, err := b.open(ctx, number, q.Relay)
+	p, err := b.open(ctx, number, q.Relay, false)
 	if err != nil {
 		return false, err
 	}
@@ -221,7 +227,7 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 			}
 		case <-retire:
 			retire = nil
-			next, err := b.open(ctx, number, q.Relay)
+			next, err := b.open(ctx, number, q.Relay, false)
 			if err != nil {
 				continue // the old one serves until it ends
 			}
@@ -296,7 +302,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 		return err
 	}
 	defer b.m.senders.leave()
-	p, err := b.open(ctx, number, q.Relay)
+	p, err := b.open(ctx, number, q.Relay, true)
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func (w *writer) ensure(ctx context.Context, addr session.QAddr) error {
 }
 
 func (w *writer) open(ctx context.Context, addr session.QAddr) (*post, error) {
-	return w.m.openPost(ctx, addr.Relay, circuit.Send, "out/"+w.contact+"/"+strconv.Itoa(w.slot))
+	return w.m.openPost(ctx, circuit.Request{Purpose: circuit.Send, Destination: addr.Relay, Isolation: "out/" + w.contact + "/" + strconv.Itoa(w.slot)})
 }
 
 // parcel is a job as the relay gets it.
@@ -162,6 +162,13 @@ type parcel struct {
 	id    mailbox.MessageID
 	block [mailbox.BlockSize]byte
 }
+
+// shapedTicks bounds how many ticks a cell waits for its turn among circuits.
+const shapedTicks = 24
+
+// allLeft is the index of an outcome that says that all parcels of a stream are
+// on their way.
+const allLeft = -2
 
 // outcome is what came of one parcel on one stream, or the end of the stream.
 type outcome struct {
@@ -210,7 +217,7 @@ func (w *writer) send(ctx context.Context, todo work) (done []sent, failure erro
 			spare.Close()
 		}
 	}()
-	outcomes := make(chan outcome, 2*len(parcels)+2) // all that two streams can bring
+	outcomes := make(chan outcome, 2*len(parcels)+4) // all that two streams can bring
 	missing := make(map[int]bool, len(parcels))
 	for i := range parcels {
 		missing[i] = true
@@ -220,7 +227,8 @@ func (w *writer) send(ctx context.Context, todo work) (done []sent, failure erro
 	}
 	push(w.post, sortedKeys(missing))
 	tm := w.m.timing()
-	timer := time.NewTimer(w.post.patience(tm.hedge))
+	// On a shaped link the patience begins when the last parcel has left.
+	timer := time.NewTimer(w.post.patience(tm.hedge) + time.Duration(len(parcels))*shapedTicks*w.post.route.Tick())
 	defer timer.Stop()
 	working := 1 // streams that may still answer, the one being opened included
 	hedged := false
@@ -240,6 +248,13 @@ func (w *writer) send(ctx context.Context, todo work) (done []sent, failure erro
 		case o := <-outcomes:
 			var refused *mailboxRefusal
 			switch {
+			case o.index == allLeft:
+				switch {
+				case !hedged && o.post == w.post:
+					timer.Reset(w.post.patience(tm.hedge))
+				case o.post == spare:
+					timer.Reset(spare.patience(tm.hedgeMore))
+				}
 			case o.index < 0:
 				ended = o.err
 			case !missing[o.index]:
@@ -257,7 +272,7 @@ func (w *writer) send(ctx context.Context, todo work) (done []sent, failure erro
 			if ended = s.err; s.err == nil {
 				spare = s.post
 				push(spare, sortedKeys(missing))
-				timer.Reset(spare.patience(tm.hedgeMore))
+				timer.Reset(spare.patience(tm.hedgeMore) + time.Duration(len(parcels))*shapedTicks*spare.route.Tick())
 			}
 		case <-timer.C:
 			if hedged {
@@ -316,6 +331,9 @@ func pushParcels(ctx context.Context, p *post, addr session.QAddr, parcels []par
 			break
 		}
 		started = append(started, s)
+	}
+	if err == nil {
+		outcomes <- outcome{post: p, index: allLeft}
 	}
 	for n, s := range started {
 		receipt, failed := s.Wait(ctx)

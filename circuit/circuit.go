@@ -77,8 +77,7 @@ type Circuit struct {
 	probed    bool      // the guard was asked since asked
 	pinged    time.Time // when the pool last asked for a PING
 
-	idle  chan struct{} // for the next outbound.written, or nil
-	slack time.Duration // added to waits for hops on a shaped link; set before the circuit is used
+	idle chan struct{} // for the next outbound.written, or nil
 }
 
 // guardLink is what circuits over one link have in common.
@@ -86,6 +85,7 @@ type guardLink struct {
 	id      directory.RelayID
 	done    <-chan struct{} // closed when the link is gone
 	heard   atomic.Int64    // Unix nanoseconds of the last cell on any circuit
+	tick    atomic.Int64    // nanoseconds between two cells on a shaped link, 0 on others
 	shaped  func() bool     // tells whether the link is shaped now
 	trimmed atomic.Bool     // it was shaped once, so cells may still have trim
 	ranking ranking
@@ -132,6 +132,10 @@ func (c *Circuit) Done() <-chan struct{} { return c.done }
 // the same Request and move over. The pool closes the circuit a while later
 // (SPEC.md §6).
 func (c *Circuit) Retire() <-chan struct{} { return c.retire }
+
+// Tick is the time between two cells on the circuit's link, or zero if it is
+// not shaped. Whoever waits for an answer waits some ticks longer.
+func (c *Circuit) Tick() time.Duration { return time.Duration(c.guard.tick.Load()) }
 
 // Info describes the circuit.
 func (c *Circuit) Info() Info {
@@ -315,7 +319,7 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 
 	// A hop that says nothing at all is given up sooner than one that answers
 	// PING while it dials.
-	probe := time.NewTimer(probeAfter + c.slack)
+	probe := time.NewTimer(probeAfter + 4*c.Tick())
 	defer probe.Stop()
 	probed := false
 	for {
@@ -340,7 +344,7 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 			}
 			probed = true
 			_, _ = c.sendPing(hop, nil)
-			probe.Reset(silentAfter - probeAfter + c.slack)
+			probe.Reset(silentAfter - probeAfter + 4*c.Tick())
 		}
 	}
 }

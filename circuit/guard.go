@@ -47,6 +47,7 @@ func (p *Pool) adoptLink(id directory.RelayID, l *link.Link) *guardLink {
 	}
 	pl := &poolLink{guardLink: newGuardLink(id, l), link: l, used: now}
 	pl.heard.Store(now.UnixNano())
+	pl.tick.Store(int64(p.ticks(1)))
 	p.links[id] = pl
 	p.warm(now)
 	p.wg.Go(func() {

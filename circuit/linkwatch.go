@@ -32,6 +32,7 @@ func (p *Pool) checkLinks(now time.Time) time.Time {
 	next := now.Add(interval)
 	for _, pl := range p.links {
 		t := pl.link.Traffic()
+		pl.tick.Store(int64(p.ticks(1)))
 		pl.watch.look(t, now)
 		// A packet that only acknowledges is not answered; one that is repeated
 		// again and again is not heard.
