@@ -393,6 +393,7 @@ func (p *Pool) create(ctx context.Context, l *link.Link, g *guardLink, t *task, 
 	}
 	c := newCircuit(p.newID(), p.cfg.Network, s, g, time.Now(), p.closedCircuit)
 	c.setUse(t.key)
+	c.rank.bulk = t.key.bulk && s.SetBulk() == nil // or no burst runs: then it is one like others
 	if !p.track(c) {
 		c.Close()
 		return nil, ErrClosed
