@@ -1,6 +1,7 @@
 package link
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"net"
@@ -17,6 +18,7 @@ import (
 const (
 	maxLinks       = 8192 // each costs some 60 KiB and four goroutines
 	maxHandshakes  = 128  // in flight, before addresses must be proven by Retry
+	maxHalfOpen    = 256  // in flight at all, some 90 KiB each; one more ends the oldest
 	newRate        = rate.Limit(200)
 	newBurst       = 200
 	prefixLinks    = 16 // concurrent connections of one prefix
@@ -40,9 +42,10 @@ type door struct {
 	offenders offenders
 
 	mu         sync.Mutex
-	closed     bool // draining: nobody comes in any more
-	links      int  // accepted, handshakes in flight included
-	handshakes int  // in flight
+	closed     bool      // draining: nobody comes in any more
+	links      int       // accepted, handshakes in flight included
+	handshakes int       // in flight
+	halfOpen   list.List // of *visit: those of them that were not given up, oldest first
 	prefixes   map[netip.Prefix]*prefixState
 	sweepAt    int // size of prefixes at which the idle ones are forgotten
 }
@@ -54,6 +57,7 @@ type prefixState struct {
 	proven, unproven *rate.Limiter
 	links            int // connections that completed the handshake or proved the address
 	pending          int // handshakes from an unproven address
+	shaking          int // in the door's list of handshakes
 }
 
 // visit is the account of one accepted connection.
@@ -69,8 +73,10 @@ type visit struct {
 	conduct conduct // guarded by d.offenders.mu
 
 	// Guarded by d.mu.
-	pending bool // counted in state.pending, else in state.links
-	shaking bool // counted in d.handshakes
+	pending bool          // counted in state.pending, else in state.links
+	shaking bool          // counted in d.handshakes
+	place   *list.Element // in d.halfOpen, or nil
+	giveUp  func()        // ends the handshake; nil before it can be
 	gone    bool
 }
 
@@ -104,27 +110,90 @@ func (d *door) mustProve(a netip.AddrPort) bool {
 }
 
 // enter takes one more connection in, or refuses it. The visit ends with ctx.
+//
+// If too many handshakes are under way, the oldest ends: an honest one takes a
+// round trip or two, one that is meant to stay does not. Of a prefix that has
+// several, if there is one; a flood from few addresses ends itself.
 func (d *door) enter(ctx context.Context, a netip.AddrPort, proven bool, relay *directory.Relay) (context.Context, error) {
+	ctx, giveUp, err := d.admit(ctx, a, proven, relay)
+	if giveUp != nil {
+		giveUp()
+	}
+	return ctx, err
+}
+
+// admit is enter, but leaves it to the caller to give another one up.
+func (d *door) admit(ctx context.Context, a netip.AddrPort, proven bool, relay *directory.Relay) (_ context.Context, giveUp func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.links >= maxLinks {
-		return nil, errRefused
+		return nil, nil, errRefused
 	}
 	v := &visit{d: d, relay: relay, shaking: true, born: time.Now()}
 	if !d.lab {
 		v.prefix = prefixOf(a.Addr())
 		v.state = d.prefixLocked(v.prefix)
 		if v.state == nil || proven && !v.state.enter() {
-			return nil, errRefused
+			return nil, nil, errRefused
 		}
 		if v.pending = !proven; v.pending {
 			v.state.pending++
 		}
 	}
+	if d.halfOpen.Len() >= maxHalfOpen {
+		giveUp = d.oldestLocked()
+	}
+	v.place = d.halfOpen.PushBack(v)
+	if v.state != nil {
+		v.state.shaking++
+	}
 	d.links++
 	d.handshakes++
 	context.AfterFunc(ctx, v.leave)
-	return context.WithValue(ctx, visitKey{}, v), nil
+	return context.WithValue(ctx, visitKey{}, v), giveUp, nil
+}
+
+// oldestLocked takes the handshake off the list that is to be given up, and
+// returns what does it, or nil.
+func (d *door) oldestLocked() (giveUp func()) {
+	var oldest *visit
+	for e := d.halfOpen.Front(); e != nil; e = e.Next() {
+		v := e.Value.(*visit)
+		if v.giveUp == nil {
+			continue
+		}
+		crowded := v.state != nil && v.state.shaking > 1
+		if oldest == nil || crowded {
+			oldest = v
+		}
+		if crowded || v.state == nil {
+			break
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	oldest.unlistLocked()
+	return oldest.giveUp
+}
+
+// unlistLocked takes the visit off the list of handshakes.
+func (v *visit) unlistLocked() {
+	if v.place == nil {
+		return
+	}
+	v.d.halfOpen.Remove(v.place)
+	v.place = nil
+	if v.state != nil {
+		v.state.shaking--
+	}
+}
+
+// began says how the handshake can be ended from now on.
+func (v *visit) began(giveUp func()) {
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	v.giveUp = giveUp
 }
 
 // enter counts a connection from a proven address, if the prefix may have it.
@@ -144,6 +213,7 @@ func (v *visit) established() bool {
 	if v.gone {
 		return false
 	}
+	v.unlistLocked()
 	if v.shaking {
 		v.shaking = false
 		v.d.handshakes--
@@ -168,6 +238,7 @@ func (v *visit) leave() {
 		return
 	}
 	v.gone = true
+	v.unlistLocked()
 	d.links--
 	if v.shaking {
 		d.handshakes--
@@ -215,7 +286,7 @@ func (d *door) prefixLocked(p netip.Prefix) *prefixState {
 
 // idle reports whether forgetting the state changes nothing.
 func (s *prefixState) idle() bool {
-	return s.links == 0 && s.pending == 0 && s.proven.Tokens() >= prefixBurst && s.unproven.Tokens() >= prefixBurst
+	return s.links == 0 && s.pending == 0 && s.shaking == 0 && s.proven.Tokens() >= prefixBurst && s.unproven.Tokens() >= prefixBurst
 }
 
 // prefixOf returns what counts as one neighbour.

@@ -12,11 +12,21 @@ import (
 	"hearsay/directory"
 )
 
-// receive takes over a connection whose handshake is complete and serves it to
-// its end.
+// receive takes over a connection, waits until its handshake is complete, and
+// serves it to its end. Nothing is sent or read before.
 func (e *Endpoint) receive(conn *quic.Conn) {
 	v, ok := conn.Context().Value(visitKey{}).(*visit)
-	if !ok || !v.established() {
+	if !ok {
+		_ = conn.CloseWithError(0, "")
+		return
+	}
+	v.began(func() { e.start(func() { _ = conn.CloseWithError(0, "") }) })
+	select {
+	case <-conn.HandshakeComplete():
+	case <-conn.Context().Done():
+		return
+	}
+	if !v.established() {
 		_ = conn.CloseWithError(0, "")
 		return
 	}
@@ -143,10 +153,10 @@ func (l *Link) acceptStreams() {
 // serve dispatches one stream by its first byte and ends it afterwards.
 func (l *Link) serve(s *quic.Stream) {
 	var c canceler = s
+	detached := false
 	defer func() {
-		c.CancelRead(0)
-		if !errors.Is(context.Cause(s.Context()), quic.ErrStreamClosed) {
-			c.CancelWrite(0)
+		if !detached {
+			endIncoming(s, c)
 		}
 	}()
 	var first [1]byte
@@ -165,7 +175,11 @@ func (l *Link) serve(s *quic.Stream) {
 	if handler == nil || !l.allowed(k) || !l.enter(k) {
 		return
 	}
-	defer l.leave(k)
+	defer func() {
+		if detached = st.detached; !detached {
+			l.leave(k)
+		}
+	}()
 	if k == KindGossip || k == KindRequest {
 		if _, err := s.Read(first[:]); err != nil {
 			return
@@ -176,6 +190,15 @@ func (l *Link) serve(s *quic.Stream) {
 	}
 	_ = s.SetReadDeadline(time.Time{})
 	handler(l.conn.Context(), l, st)
+}
+
+// endIncoming ends an incoming stream after its handler: c is s, or what wraps
+// it.
+func endIncoming(s *quic.Stream, c canceler) {
+	c.CancelRead(0)
+	if !errors.Is(context.Cause(s.Context()), quic.ErrStreamClosed) {
+		c.CancelWrite(0)
+	}
 }
 
 // allowed reports whether the peer may use the kind at all (SPEC.md §4).
