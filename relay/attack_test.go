@@ -503,7 +503,8 @@ func TestCreateFloodOfOneLink(t *testing.T) {
 		p := newPeer(m.relays[0].ID, false, netip.AddrPort{}, m.ctx.Done(), false)
 		for range clientCreateBurst + 10 {
 			near, far := memPipe()
-			m.wg.Go(func() { m.sw[0].serve("one link", func() *peer { return p }, far); reset(far) })
+			m.wg.Add(1)
+			go m.sw[0].serve("one link", func() *peer { return p }, far, func() { reset(far); m.wg.Done() })
 			c := &testClient{network: m.network, s: near}
 			if c.create(m.relays[0]) != nil {
 				refused++

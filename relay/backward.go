@@ -51,10 +51,15 @@ func (c *circuit) reply(m cell.Message) error {
 // backward is the goroutine that seals and sends to the client.
 func (c *circuit) backward() {
 	next, err := c.backwardLeaf()
-	if err == nil {
-		err = c.backwardOpen(next)
+	if err != nil {
+		c.end(why(err))
+		c.wg.Done()
+		return
 	}
-	c.end(why(err))
+	c.mu.Lock()
+	c.out = &cellReader{s: next, clock: &c.sw.clock}
+	c.mu.Unlock()
+	c.resumeBackward()
 }
 
 // backwardLeaf sends own replies until there is a next hop.
@@ -73,13 +78,10 @@ func (c *circuit) backwardLeaf() (stream, error) {
 	}
 }
 
-// backwardOpen takes turns between own replies and cells of the next hop.
-func (c *circuit) backwardOpen(next stream) error {
-	out := &cellReader{s: next, clock: &c.sw.clock}
-	c.mu.Lock()
-	c.out = out
-	c.mu.Unlock()
-	defer out.ring.shut()
+// backwardOpen takes turns between own replies and cells of the next hop. It
+// returns errPark when it is called away from an idle circuit.
+func (c *circuit) backwardOpen() error {
+	out := c.out
 	for {
 		out.ring.ready() // before the look at the replies, see ring
 		select {
@@ -94,8 +96,13 @@ func (c *circuit) backwardOpen(next stream) error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			// A reply is waiting. Whoever queues one after this resets the
 			// deadline after queueing, so that none is overlooked.
-			if err := next.SetReadDeadline(time.Time{}); err != nil {
+			called := c.downPark.answer(err)
+			if err := out.s.SetReadDeadline(time.Time{}); err != nil {
 				return err
+			}
+			if called && len(c.replies) == 0 {
+				c.downPark.awake.Store(false)
+				return errPark
 			}
 			continue
 		case err != nil:

@@ -46,7 +46,9 @@ var (
 type circuit struct {
 	sw   *Switch
 	peer *peer
-	num  uint64 // for Trace alone
+	// release says to whoever gave the client side's stream that it is used up.
+	release func()
+	num     uint64 // for Trace alone
 
 	prev  stream
 	in    cellReader // of prev; forward goroutine
@@ -75,6 +77,8 @@ type circuit struct {
 	upSince,
 	downSince atomic.Int64 // a Write towards next hop or client began, or 0
 	extendSince atomic.Int64 // first fragment of EXTEND is here, or 0
+
+	upPark, downPark parking
 
 	// What was sent to the next hop and towards the client.
 	up, down lane
@@ -129,13 +133,21 @@ func (sw *Switch) newCircuit(p *peer, s stream) *circuit {
 	return c
 }
 
-// run serves the circuit until it is closed. It is the forward goroutine.
-func (c *circuit) run() error {
-	err := c.handshake()
-	if err == nil {
-		c.wg.Go(c.backward)
-		err = c.forward()
+// serve answers CREATE and starts the goroutines of the circuit. It returns
+// when they run, or the circuit is finished.
+func (c *circuit) serve() {
+	if err := c.handshake(); err != nil {
+		c.finish(err)
+		return
 	}
+	c.wg.Add(1)
+	go c.backward()
+	go c.parkForward()
+}
+
+// finish ends the circuit because of err and clears up after it. The forward
+// goroutine calls it at its end.
+func (c *circuit) finish(err error) {
 	if state(c.state.Load()) != stateClosed { // else somebody else ended it
 		c.peer.judge(err)
 	}
@@ -146,7 +158,8 @@ func (c *circuit) run() error {
 	if c.layer != nil {
 		c.layer.Erase()
 	}
-	return err
+	c.sw.forget(c, err)
+	c.release()
 }
 
 // eraseAnswered erases a layer that the forward goroutine did not take over.

@@ -1,18 +1,28 @@
 package relay
 
 import (
+	"time"
+
 	"golang.org/x/time/rate"
 
 	"hearsay/circuit/cell"
 	"hearsay/circuit/credit"
 )
 
-// forward reads the client side until the circuit ends.
+// forward reads the client side until the circuit ends, or until it is called
+// away from an idle one and returns errPark.
 func (c *circuit) forward() error {
 	for {
 		buf, cells, err := c.in.next()
 		if err != nil {
-			return err
+			if !c.upPark.answer(err) {
+				return err
+			}
+			c.upPark.awake.Store(false)
+			if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+			return errPark
 		}
 		n := len(cells)
 		c.peer.load.cells.Add(uint64(n / cell.Size))

@@ -79,12 +79,12 @@ func (m *memNet) dial(i, j int) stream {
 		id = m.relays[i].ID
 	}
 	key := any(near)
-	m.wg.Go(func() {
+	m.wg.Add(1)
+	go func() {
 		m.sw[j].serve(key, func() *peer {
 			return newPeer(id, i >= 0, netip.AddrPort{}, m.ctx.Done(), m.sw[j].cfg.InsecureNoRateLimits)
-		}, far)
-		reset(far)
-	})
+		}, far, func() { reset(far); m.wg.Done() })
+	}()
 	if m.wrap != nil {
 		return m.wrap(i, j, near)
 	}

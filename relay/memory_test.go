@@ -158,14 +158,14 @@ func TestMemoryClosesLinks(t *testing.T) {
 		for i := range links {
 			near, far := memPipe()
 			d := &testDoor{close: func() { reset(near) }}
-			m.wg.Go(func() {
+			m.wg.Add(1)
+			go func() {
 				m.sw[0].serve(i, func() *peer {
 					p := newPeer(m.relays[0].ID, false, netip.AddrPort{}, m.ctx.Done(), false)
 					p.door = d
 					return p
-				}, far)
-				reset(far)
-			})
+				}, far, func() { reset(far); m.wg.Done() })
+			}()
 			c := &testClient{network: m.network, s: near}
 			if err := c.build(m.relays[0]); err != nil {
 				t.Fatal(err)

@@ -160,15 +160,17 @@ func (sw *Switch) ServeCircuit(_ context.Context, l *link.Link, s *link.Stream) 
 			p.door = l
 		}
 		return p
-	}, s)
+	}, s, s.Detach())
 }
 
-// serve serves one circuit of the link that key stands for.
-func (sw *Switch) serve(key any, newPeer func() *peer, s stream) {
+// serve serves one circuit of the link that key stands for. It returns when the
+// circuit is made or refused; release is called once the stream is used up.
+func (sw *Switch) serve(key any, newPeer func() *peer, s stream, release func()) {
 	sw.mu.Lock()
 	if sw.draining || sw.closed {
 		sw.mu.Unlock()
 		reset(s)
+		release()
 		return
 	}
 	p := sw.peers[key]
@@ -177,22 +179,25 @@ func (sw *Switch) serve(key any, newPeer func() *peer, s stream) {
 		sw.peers[key] = p
 	}
 	c := sw.newCircuit(p, s)
+	c.release = release
 	sw.count++
 	sw.counts.opened.Add(1)
 	c.num = sw.count
 	sw.circuits[c] = struct{}{}
 	sw.wg.Add(1)
 	sw.mu.Unlock()
-	defer sw.wg.Done()
 
 	if t := sw.cfg.Trace; t != nil {
 		t.Opened(c.num, p.addr, p.id)
 	}
-	err := c.run()
+	c.serve()
+}
+
+// forget takes a circuit that ended because of err off the list.
+func (sw *Switch) forget(c *circuit, err error) {
 	if t := sw.cfg.Trace; t != nil {
 		t.Closed(c.num, reason(err))
 	}
-
 	sw.mu.Lock()
 	delete(sw.circuits, c)
 	if len(sw.circuits) == 0 && sw.empty != nil {
@@ -200,6 +205,7 @@ func (sw *Switch) serve(key any, newPeer func() *peer, s stream) {
 		sw.empty = nil
 	}
 	sw.mu.Unlock()
+	sw.wg.Done()
 }
 
 // Circuits returns the number of circuits.
@@ -270,6 +276,7 @@ func (sw *Switch) sweep(now time.Time) {
 			continue
 		}
 		c.readAhead()
+		c.park()
 		if !c.peer.relay && sw.clock.older(c.downStalled.Load(), stallRefuse) {
 			sw.stalled[c.peer] = true
 		}

@@ -27,6 +27,8 @@ type Stream struct {
 	// shaper is that of a client's link, for its circuit streams; else nil.
 	shaper *shaper
 
+	detached bool // the handler has called Detach
+
 	unread atomic.Bool // CancelRead was called
 	reset  atomic.Bool // the peer has ended its direction
 
@@ -53,6 +55,20 @@ func newStream(l *Link, s *quic.Stream, k Kind) *Stream {
 		st.shaper = l.shaper.Load()
 	}
 	return st
+}
+
+// Detach lets the handler of an incoming stream return while the stream goes
+// on, so that no goroutine of the endpoint waits for it. The handler calls it
+// at most once. What follows a handler's end follows the call of done, which
+// must come exactly once; Endpoint.Close waits for it.
+func (s *Stream) Detach() (done func()) {
+	s.detached = true
+	s.link.e.wg.Add(1) // the handler's goroutine is counted until it returns
+	return func() {
+		defer s.link.e.wg.Done()
+		endIncoming(s.Stream, s)
+		s.link.leave(s.kind)
+	}
 }
 
 // Link returns the link that the stream belongs to.
