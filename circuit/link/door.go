@@ -42,10 +42,11 @@ type door struct {
 	offenders offenders
 
 	mu         sync.Mutex
-	closed     bool      // draining: nobody comes in any more
-	links      int       // accepted, handshakes in flight included
-	handshakes int       // in flight
-	halfOpen   list.List // of *visit: those of them that were not given up, oldest first
+	closed     bool                   // draining: nobody comes in any more
+	links      int                    // accepted, handshakes in flight included
+	handshakes int                    // in flight
+	halfOpen   list.List              // of *visit: those of them that were not given up, oldest first
+	crowds     map[netip.AddrPort]int // of halfOpen by group
 	prefixes   map[netip.Prefix]*prefixState
 	sweepAt    int // size of prefixes at which the idle ones are forgotten
 }
@@ -57,7 +58,6 @@ type prefixState struct {
 	proven, unproven *rate.Limiter
 	links            int // connections that completed the handshake or proved the address
 	pending          int // handshakes from an unproven address
-	shaking          int // in the door's list of handshakes
 }
 
 // visit is the account of one accepted connection.
@@ -73,10 +73,11 @@ type visit struct {
 	conduct conduct // guarded by d.offenders.mu
 
 	// Guarded by d.mu.
-	pending bool          // counted in state.pending, else in state.links
-	shaking bool          // counted in d.handshakes
-	place   *list.Element // in d.halfOpen, or nil
-	giveUp  func()        // ends the handshake; nil before it can be
+	pending bool           // counted in state.pending, else in state.links
+	shaking bool           // counted in d.handshakes
+	place   *list.Element  // in d.halfOpen, or nil
+	group   netip.AddrPort // who shares the blame for too many handshakes
+	giveUp  func()         // ends the handshake; nil before it can be
 	gone    bool
 }
 
@@ -87,6 +88,7 @@ func newDoor(lab bool) *door {
 		lab:      lab,
 		newConns: rate.NewLimiter(newRate, newBurst),
 		prefixes: make(map[netip.Prefix]*prefixState),
+		crowds:   make(map[netip.AddrPort]int),
 		sweepAt:  prefixSweepMin,
 	}
 }
@@ -112,8 +114,8 @@ func (d *door) mustProve(a netip.AddrPort) bool {
 // enter takes one more connection in, or refuses it. The visit ends with ctx.
 //
 // If too many handshakes are under way, the oldest ends: an honest one takes a
-// round trip or two, one that is meant to stay does not. Of a prefix that has
-// several, if there is one; a flood from few addresses ends itself.
+// round trip or two, one that is meant to stay does not. It is one of a prefix
+// that has several, if there is any: a flood from few addresses ends itself.
 func (d *door) enter(ctx context.Context, a netip.AddrPort, proven bool, relay *directory.Relay) (context.Context, error) {
 	ctx, giveUp, err := d.admit(ctx, a, proven, relay)
 	if giveUp != nil {
@@ -144,9 +146,8 @@ func (d *door) admit(ctx context.Context, a netip.AddrPort, proven bool, relay *
 		giveUp = d.oldestLocked()
 	}
 	v.place = d.halfOpen.PushBack(v)
-	if v.state != nil {
-		v.state.shaking++
-	}
+	v.group = d.groupOf(a)
+	d.crowds[v.group]++
 	d.links++
 	d.handshakes++
 	context.AfterFunc(ctx, v.leave)
@@ -162,12 +163,12 @@ func (d *door) oldestLocked() (giveUp func()) {
 		if v.giveUp == nil {
 			continue
 		}
-		crowded := v.state != nil && v.state.shaking > 1
-		if oldest == nil || crowded {
+		if d.crowds[v.group] > 1 {
 			oldest = v
-		}
-		if crowded || v.state == nil {
 			break
+		}
+		if oldest == nil {
+			oldest = v
 		}
 	}
 	if oldest == nil {
@@ -184,9 +185,18 @@ func (v *visit) unlistLocked() {
 	}
 	v.d.halfOpen.Remove(v.place)
 	v.place = nil
-	if v.state != nil {
-		v.state.shaking--
+	if v.d.crowds[v.group]--; v.d.crowds[v.group] == 0 {
+		delete(v.d.crowds, v.group)
 	}
+}
+
+// groupOf returns what counts as one neighbour in the list of handshakes: a
+// prefix, or a socket in lab networks.
+func (d *door) groupOf(a netip.AddrPort) netip.AddrPort {
+	if d.lab {
+		return a
+	}
+	return netip.AddrPortFrom(prefixOf(a.Addr()).Addr(), 0)
 }
 
 // began says how the handshake can be ended from now on.
@@ -286,7 +296,7 @@ func (d *door) prefixLocked(p netip.Prefix) *prefixState {
 
 // idle reports whether forgetting the state changes nothing.
 func (s *prefixState) idle() bool {
-	return s.links == 0 && s.pending == 0 && s.shaking == 0 && s.proven.Tokens() >= prefixBurst && s.unproven.Tokens() >= prefixBurst
+	return s.links == 0 && s.pending == 0 && s.proven.Tokens() >= prefixBurst && s.unproven.Tokens() >= prefixBurst
 }
 
 // prefixOf returns what counts as one neighbour.

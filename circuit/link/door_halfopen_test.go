@@ -38,7 +38,8 @@ func TestAbuseHalfOpenIsBounded(t *testing.T) {
 			}
 		}()
 		begin := func(i int) *visit {
-			v, end := half(t, d, at("127.0.0.1"), func() { given = append(given, i) })
+			a := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(1000+i)) // a socket of its own
+			v, end := half(t, d, a, func() { given = append(given, i) })
 			ends = append(ends, end)
 			synctest.Wait()
 			return v

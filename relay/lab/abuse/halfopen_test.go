@@ -73,7 +73,7 @@ func TestAbuseHalfOpenHandshakes(t *testing.T) {
 	n := size(150, 2000)
 	w.attacker.call("halfopen", n, nil)
 	var s stats
-	w.victim.call("stats", none{}, &s)
+	w.victim.call("settle", none{}, &s)
 	each := (s.RSS - w.base.RSS) / int64(n)
 	if full {
 		results.check(t, "half-open handshakes: memory each", each <= 16<<10, fmt.Sprintf("%.1f KiB", float64(each)/1024), "≤ 16 KiB")
