@@ -28,7 +28,7 @@ const (
 	speedBurst    = 32          // of which so many at once
 	speedBackOff  = 50 * time.Millisecond
 	speedEvery    = 10 * time.Minute // between two tests
-	speedAsk      = 5 * time.Second  // for the guard's answer about a burst
+	speedAsk      = 15 * time.Second // for the guard's answer about a burst: it takes a question in 10 s
 	speedTakes    = 30 * time.Second // of the burst, and a random time between
 	speedHideMin  = 30 * time.Second
 	speedHideMax  = 120 * time.Second
@@ -164,7 +164,8 @@ func (p *Pool) SpeedTest(ctx context.Context, r SpeedRequest) (SpeedReport, erro
 
 // askBurst has the guard in use let the test pass the ticks. The burst lasts
 // longer than the test by a random time, as all bursts do. If the guard grants
-// none, the test goes on in ticks.
+// none, or is the destination, so that the circuit has another guard, the test
+// goes on in ticks.
 func (p *Pool) askBurst(ctx context.Context) {
 	g, ok := p.guardPeer()
 	if !ok || p.cfg.Burst == nil {
