@@ -18,7 +18,8 @@ type SimNet struct {
 
 	mu     sync.Mutex
 	conns  map[netip.AddrPort]*simConn
-	next   uint32 // the next address to give out
+	lanes  map[[2]netip.AddrPort]time.Time // when the last delayed packet arrives
+	next   uint32                          // the next address to give out
 	closed bool
 }
 
@@ -33,6 +34,11 @@ type SimConfig struct {
 	// Tap sees each packet that is sent, lost ones included. It is called
 	// concurrently and must copy what it keeps. Nil: nobody looks.
 	Tap func(from, to netip.AddrPort, packet []byte)
+
+	// Delay holds a packet back beyond the latency, as somebody on the way could.
+	// Packets between two sockets keep their order. It is called concurrently.
+	// Nil: nobody does.
+	Delay func(from, to netip.AddrPort, packet []byte) time.Duration
 }
 
 // NewSimNet makes an empty network.
@@ -40,7 +46,7 @@ func NewSimNet(cfg SimConfig) *SimNet {
 	if cfg.Latency == 0 {
 		cfg.Latency = 5 * time.Millisecond
 	}
-	return &SimNet{cfg: cfg, conns: make(map[netip.AddrPort]*simConn)}
+	return &SimNet{cfg: cfg, conns: make(map[netip.AddrPort]*simConn), lanes: make(map[[2]netip.AddrPort]time.Time)}
 }
 
 // Address returns a global address that no socket has yet, each in a /16 of
@@ -96,7 +102,7 @@ type simRouter SimNet
 // AddNode is part of simnet.Router; sockets are known already.
 func (*simRouter) AddNode(net.Addr, simnet.PacketReceiver) {}
 
-// SendPacket delivers a packet, or loses it if nobody listens.
+// SendPacket delivers a packet, now or after its delay, unless it gets lost.
 func (s *simRouter) SendPacket(p simnet.Packet) error {
 	from, to := addrPort(p.From), addrPort(p.To)
 	if s.cfg.Tap != nil {
@@ -105,13 +111,43 @@ func (s *simRouter) SendPacket(p simnet.Packet) error {
 	if s.cfg.Drop != nil && s.cfg.Drop(from, to, p.Data) {
 		return nil
 	}
+	if s.cfg.Delay != nil {
+		if wait := s.queue([2]netip.AddrPort{from, to}, s.cfg.Delay(from, to, p.Data)); wait > 0 {
+			time.AfterFunc(wait, func() { s.deliver(to, p) })
+			return nil
+		}
+	}
+	s.deliver(to, p)
+	return nil
+}
+
+// queue returns how long a packet waits that is to be delayed by d: no packet
+// overtakes another between the same sockets.
+func (s *simRouter) queue(lane [2]netip.AddrPort, d time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	last, ok := s.lanes[lane]
+	if d <= 0 && (!ok || !last.After(now)) {
+		delete(s.lanes, lane)
+		return 0
+	}
+	at := now.Add(d)
+	if !at.After(last) {
+		at = last.Add(time.Nanosecond)
+	}
+	s.lanes[lane] = at
+	return at.Sub(now)
+}
+
+// deliver gives a packet to its socket, or loses it if nobody listens.
+func (s *simRouter) deliver(to netip.AddrPort, p simnet.Packet) {
 	s.mu.Lock()
 	c := s.conns[to]
 	s.mu.Unlock()
 	if c != nil {
 		c.link.RecvPacket(p)
 	}
-	return nil
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
