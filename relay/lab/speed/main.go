@@ -17,7 +17,7 @@ func main() {
 	if role := os.Getenv(nodeEnv); role != "" {
 		os.Exit(runNode(role, os.Stdin, os.Stdout))
 	}
-	b := &bench{progress: os.Stderr}
+	b := &bench{progress: os.Stderr, links: manyLinks, each: manyEach}
 	flag.IntVar(&b.rounds, "rounds", 5, "how often circuits and chain take turns")
 	flag.Int64Var(&b.megabytes, "mb", 160, "megabytes of one transfer")
 	only := flag.String("only", "", "parts to run, separated by commas, of: "+strings.Join(partNames(), ", "))
@@ -39,7 +39,9 @@ func main() {
 // bench is one run of all measurements.
 type bench struct {
 	rounds    int
-	megabytes int64
+	megabytes int64 // of one transfer
+	links     int   // of the client side of many circuits
+	each      int   // circuits on each of them
 	progress  io.Writer
 	dir       string
 	pair      *pair // once it was needed

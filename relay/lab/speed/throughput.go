@@ -14,7 +14,6 @@ const (
 	relayCount = 5  // four are on the path of a circuit with a destination
 	manyLinks  = 4  // of the client side of many circuits: one link holds 32
 	manyEach   = 16 // circuits on each of them
-	many       = manyLinks * manyEach
 
 	// chainCPU is the CPU time per MB over which a chain is no baseline.
 	chainCPU = 20 * time.Millisecond
@@ -70,11 +69,11 @@ func (b *bench) startPair() (_ *pair, err error) {
 	if p.client, err = p.spawn("client", "client"); err != nil {
 		return nil, err
 	}
-	if err := p.client.call("start", openArgs{Link: p.net.link, Clients: manyLinks}, nil); err != nil {
+	if err := p.client.call("start", openArgs{Link: p.net.link, Clients: b.links}, nil); err != nil {
 		return nil, err
 	}
 	var opened openResult
-	if err := p.client.call("open", openArgs{Circuits: manyEach}, &opened); err != nil {
+	if err := p.client.call("open", openArgs{Circuits: b.each}, &opened); err != nil {
 		return nil, err
 	}
 	p.path = opened.Path
@@ -92,7 +91,7 @@ func (b *bench) startPair() (_ *pair, err error) {
 	if p.chainClient, err = p.spawn("chain client", "chain-client"); err != nil {
 		return nil, err
 	}
-	return p, p.chainClient.call("open", chainOpenArgs{Addr: next, Links: manyLinks, Streams: manyEach}, nil)
+	return p, p.chainClient.call("open", chainOpenArgs{Addr: next, Links: b.links, Streams: b.each}, nil)
 }
 
 // onPath returns the processes of the relays of the first circuit.
@@ -255,7 +254,7 @@ func (b *bench) many() error {
 	if err != nil {
 		return err
 	}
-	r, plain, ratio, err := b.compare(p, "64 circuits", useArgs{Count: many, transferArgs: transferArgs{Bytes: b.megabytes * 1e6 / many}})
+	r, plain, ratio, err := b.compare(p, "64 circuits", useArgs{Count: b.links * b.each, transferArgs: transferArgs{Bytes: b.megabytes * 1e6 / int64(b.links*b.each)}})
 	if err != nil {
 		return err
 	}
@@ -285,7 +284,7 @@ func (b *bench) echoes() error {
 	if err := b.roundTrips(p, 0); err != nil {
 		return err
 	}
-	return b.roundTrips(p, many)
+	return b.roundTrips(p, b.links*b.each-1)
 }
 
 // roundTrips measures 256 bytes there and back, beside so many bulk circuits.
@@ -294,8 +293,8 @@ func (b *bench) roundTrips(p *pair, beside int) error {
 	name := "round trip of 256 bytes, three hops"
 	if beside > 0 {
 		// The last stream echoes and the others are busy.
-		a = echoArgs{Stream: many - 1, Beside: many - 1, Count: 300, Limit: 5 * time.Second}
-		name += fmt.Sprintf(", beside %d bulk circuits", many-1)
+		a = echoArgs{Stream: beside, Beside: beside, Count: 300, Limit: 5 * time.Second}
+		name += fmt.Sprintf(", beside %d bulk circuits", beside)
 	}
 	var q, plain quantiles
 	if err := p.client.call("echo", a, &q); err != nil {
