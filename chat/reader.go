@@ -214,6 +214,18 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 	}
 	b.note(number, true, false)
 	retire := p.route.Retire()
+	// The next circuit is opened while the old one serves on.
+	ctx, cancel := context.WithCancel(ctx)
+	next := make(chan opened, 1)
+	opening := false
+	defer func() {
+		cancel()
+		if opening {
+			if o := <-next; o.post != nil {
+				o.post.Close()
+			}
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -226,22 +238,27 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 				return true, err
 			}
 		case <-retire:
-			retire = nil
-			next, err := b.open(ctx, number, q.Relay, false)
-			if err != nil {
+			retire, opening = nil, true
+			go func() {
+				p, err := b.open(ctx, number, q.Relay, false)
+				next <- opened{p, err}
+			}()
+		case o := <-next:
+			opening = false
+			if o.err != nil {
 				continue // the old one serves until it ends
 			}
 			s, ok := b.state(ctx, number)
 			if !ok {
-				next.Close()
+				o.post.Close()
 				return true, nil
 			}
-			if sub, err = b.subscribe(ctx, next, number, &s.queue); err != nil {
-				next.Close()
+			if sub, err = b.subscribe(ctx, o.post, number, &s.queue); err != nil {
+				o.post.Close()
 				return true, err
 			}
 			p.Close()
-			p, retire = next, next.route.Retire()
+			p, retire = o.post, o.post.route.Retire()
 		case <-b.changed[number]:
 			if !b.standing.Load() || number == 1 && !b.firstDown() {
 				return true, nil

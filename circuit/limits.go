@@ -78,6 +78,9 @@ const (
 	suspectLink = time.Minute // and one to a guard that fell silent
 )
 
+// pathHops are the hops before the destination.
+const pathHops = 3
+
 // pathDraws is how often a path is drawn to find one without relays that seem
 // dead.
 const pathDraws = 8

@@ -122,7 +122,7 @@ func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
 		case tr.conclusive(now, p.ticks(4)):
 			tr.judged = true
 			p.suspectHop(c, tr, now)
-			if e.key != (key{}) {
+			if e.key != (key{}) && tr.near+1 < pathHops {
 				c.setRetired() // a replacement is built before it is given up
 			}
 		default:
