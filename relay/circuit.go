@@ -180,13 +180,26 @@ func (c *circuit) end(why End) {
 	}
 	c.sw.counts.ended[why].Add(1)
 	close(c.done)
-	reset(c.prev)
+	drop := reset
+	if why == EndMemory {
+		drop = resetNow
+	}
+	drop(c.prev)
 	c.mu.Lock()
 	next := c.next
 	c.mu.Unlock()
 	if next != nil {
-		reset(next)
+		drop(next)
 	}
+}
+
+// resetNow is reset that waits for no tick of a shaped link.
+func resetNow(s stream) {
+	if r, ok := s.(interface{ Reset() }); ok {
+		r.Reset()
+		return
+	}
+	reset(s)
 }
 
 func reset(s stream) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -37,8 +38,11 @@ type direction struct {
 	count uint64
 	nonce [chacha20poly1305.NonceSize]byte
 	tag   Tag
-	next  [32 + chacha20poly1305.Overhead]byte // scratch of a change of keys, else zero
 }
+
+// nextKeys has room for keys that are being made, so that a change of keys
+// allocates nothing but the cipher. They are zero.
+var nextKeys = sync.Pool{New: func() any { return new([32 + chacha20poly1305.Overhead]byte) }}
 
 func (d *direction) init(key *[32]byte) {
 	d.key = *key
@@ -61,10 +65,12 @@ func (d *direction) advance() {
 		return
 	}
 	binary.LittleEndian.PutUint64(d.nonce[4:], math.MaxUint64)
-	d.aead.Seal(d.next[:0], d.nonce[:], d.next[:32], nil)
+	next := nextKeys.Get().(*[32 + chacha20poly1305.Overhead]byte)
+	d.aead.Seal(next[:0], d.nonce[:], next[:32], nil)
 	binary.LittleEndian.PutUint64(d.nonce[4:], d.count)
-	copy(d.key[:], d.next[:32])
-	clear(d.next[:])
+	copy(d.key[:], next[:32])
+	clear(next[:])
+	nextKeys.Put(next)
 	d.setKey()
 }
 
