@@ -16,55 +16,54 @@ import (
 	"hearsay/relay/lab"
 )
 
-// The slow link of TestInteractiveBesideBulk: the second relay sends 50 Mbit/s
-// at most, and what waits beyond one round trip of the link is lost.
+// The slow link of TestInteractiveBesideBulk, from the second relay to the
+// first one: what waits beyond one round trip of the link is lost.
 const (
 	slowRate    = 50e6 / 8 // bytes a second
 	slowLatency = 5 * time.Millisecond
 	slowQueue   = 2 * slowLatency
 )
 
-// uplinks are the sockets that send no faster than slowRate.
-type uplinks struct {
-	mu   sync.Mutex
-	slow map[netip.AddrPort]bool
-	free map[netip.AddrPort]time.Time // when all that was sent before is gone
-	wait map[netip.AddrPort]time.Duration
+// slowLink is a direction between two sockets that carries no more than
+// slowRate.
+type slowLink struct {
+	mu       sync.Mutex
+	from, to netip.AddrPort
+	free     time.Time // when all that was sent before is gone
+	wait     time.Duration
 }
 
-// drop loses a packet that finds the queue full; a socket sends one packet
-// after the other, so that delay asks about the same one.
-func (u *uplinks) drop(from, _ netip.AddrPort, packet []byte) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.slow[from] {
+// drop loses a packet that finds the queue full. A socket sends one packet
+// after the other, so that delay is asked about the same one.
+func (l *slowLink) drop(from, to netip.AddrPort, packet []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from != l.from || to != l.to {
 		return false
 	}
 	now := time.Now()
-	free := u.free[from]
-	if free.Before(now) {
-		free = now
+	if l.free.Before(now) {
+		l.free = now
 	}
-	if free.Sub(now) > slowQueue {
+	if l.free.Sub(now) > slowQueue {
 		return true
 	}
-	free = free.Add(time.Duration(float64(len(packet)+28) / slowRate * float64(time.Second)))
-	u.free[from], u.wait[from] = free, free.Sub(now)
+	l.free = l.free.Add(time.Duration(float64(len(packet)+28) / slowRate * float64(time.Second)))
+	l.wait = l.free.Sub(now)
 	return false
 }
 
-func (u *uplinks) delay(from, _ netip.AddrPort, _ []byte) time.Duration {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.slow[from] {
+func (l *slowLink) delay(from, to netip.AddrPort, _ []byte) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from != l.from || to != l.to {
 		return 0
 	}
-	return u.wait[from]
+	return l.wait
 }
 
 // TestInteractiveBesideBulk sends single cells through three relays while 64
-// circuits on the same path download all that a link of 50 Mbit/s in the middle
-// carries.
+// circuits on the same path download all that a link of 50 Mbit/s carries.
 func TestInteractiveBesideBulk(t *testing.T) {
 	const (
 		bulkLinks, bulkEach = 4, 16
@@ -74,8 +73,8 @@ func TestInteractiveBesideBulk(t *testing.T) {
 		most                = 1.7
 	)
 	synctest.Test(t, func(t *testing.T) {
-		u := &uplinks{slow: map[netip.AddrPort]bool{}, free: map[netip.AddrPort]time.Time{}, wait: map[netip.AddrPort]time.Duration{}}
-		sim := lab.NewSimNet(lab.SimConfig{Latency: slowLatency, Drop: u.drop, Delay: u.delay})
+		slow := new(slowLink)
+		sim := lab.NewSimNet(lab.SimConfig{Latency: slowLatency, Drop: slow.drop, Delay: slow.delay})
 		defer sim.Close()
 		n, err := lab.Start(context.Background(), lab.Config{
 			Dir: t.TempDir(), Relays: 3, Lab: true, Sim: sim, InsecureNoRateLimits: true,
@@ -124,9 +123,9 @@ func TestInteractiveBesideBulk(t *testing.T) {
 				bulk = append(bulk, c)
 			}
 		}
-		u.mu.Lock()
-		u.slow[n.Relays()[1].Addr()] = true
-		u.mu.Unlock()
+		slow.mu.Lock()
+		slow.from, slow.to = n.Relays()[1].Addr(), n.Relays()[0].Addr()
+		slow.mu.Unlock()
 
 		alone := probe(t, talk, probes, probeEvery)
 		var moved sync.WaitGroup

@@ -19,7 +19,7 @@ func main() {
 	}
 	b := &bench{progress: os.Stderr, links: manyLinks, each: manyEach}
 	flag.IntVar(&b.rounds, "rounds", 5, "how often circuits and chain take turns")
-	flag.Int64Var(&b.megabytes, "mb", 160, "megabytes of one transfer")
+	flag.Int64Var(&b.megabytes, "mb", 120, "megabytes of one transfer")
 	only := flag.String("only", "", "parts to run, separated by commas, of: "+strings.Join(partNames(), ", "))
 	flag.Parse()
 	if err := b.run(*only); err != nil {
