@@ -47,6 +47,19 @@ func TestSmallNetworkRelaxesDiversity(t *testing.T) {
 	}
 }
 
+// TestFirstGuardIsNoLayer2Guard, even where everything is related.
+func TestFirstGuardIsNoLayer2Guard(t *testing.T) {
+	list := relays(5)
+	for i := range list {
+		list[i].Family = 1
+	}
+	for seed := range uint64(50) {
+		if s := selector(seed, list); len(s.layer2) != 4 || s.state.hasLayer2(s.primaries[0].ID) {
+			t.Fatal("the first guard is a layer-2 guard")
+		}
+	}
+}
+
 // TestSmallNetworkRelaxesInOrder: AS first, then prefix, then family, and each
 // only if there is no other way.
 func TestSmallNetworkRelaxesInOrder(t *testing.T) {

@@ -166,6 +166,29 @@ func TestGuardBeyondIsDropped(t *testing.T) {
 	}
 }
 
+// TestGuardBeyondFails, too: then nobody is in use, and the next has its turn
+// later.
+func TestGuardBeyondFails(t *testing.T) {
+	s := established(3, relays(100))
+	further, next := s.order[3], s.order[4]
+	for _, g := range s.primaries {
+		s.GuardFailed(g.ID, t0)
+	}
+	s.Guard(t0, none)
+	now := t0.Add(likelyDown)
+	s.GuardConfirmed(further.ID, now)
+	s.GuardFailed(further.ID, now)
+	if _, _, ok := s.Retry(); ok {
+		t.Fatal("a guard that failed counts as in use")
+	}
+	if g, err := s.Guard(now, none); err == nil && !s.isPrimary(g.ID) {
+		t.Fatal("a guard beyond the primaries though its turn is not come")
+	}
+	if g, err := s.Guard(t0.Add(3*likelyDown), none); err != nil || g != further && g != next {
+		t.Fatalf("%v %v", g, err)
+	}
+}
+
 // TestFirstStart: a client that never had a guard does not wait ten minutes for
 // one that answers.
 func TestFirstStart(t *testing.T) {

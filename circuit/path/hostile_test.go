@@ -83,6 +83,19 @@ func TestHostileSnapshots(t *testing.T) {
 	}
 }
 
+// TestRelaysAreCountedOnce: three relays, one of them listed twice, are no network
+// of four.
+func TestRelaysAreCountedOnce(t *testing.T) {
+	list := relays(3)
+	s := selector(1, append(list, list[1]))
+	if s.reachable != 3 || s.guards != 3 {
+		t.Fatalf("%d relays, %d guards", s.reachable, s.guards)
+	}
+	if _, err := s.Path(t0, none); err == nil {
+		t.Fatal("a path in a network of three")
+	}
+}
+
 // TestHostileViews replaces the view by others all the time: what is drawn stays
 // bounded, and a guard that comes back is the guard again.
 func TestHostileViews(t *testing.T) {

@@ -224,11 +224,16 @@ func TestSlowClock(t *testing.T) {
 	s := New(testNetwork, false, newRand(1))
 	wrong := time.Unix(3600, 0)
 	update(s, list, wrong)
+	sampled := slices.Clone(s.order)
+	update(s, list, t0.Add(time.Hour))
+	if !slices.EqualFunc(s.order, sampled, func(a, b *directory.Relay) bool { return a.ID == b.ID }) {
+		t.Fatal("guards drawn by a wrong clock were dropped")
+	}
 	first := s.primaries[0].ID
 	s.GuardConfirmed(first, wrong)
 	update(s, list, t0.Add(time.Hour))
-	if s.primaries[0].ID != first {
-		t.Fatal("guards drawn by a wrong clock were dropped")
+	if g := s.state.Guards[0]; g.ID != first || g.Confirmed.Before(t0.Add(-6*day-time.Second)) {
+		t.Fatal("a guard was confirmed in the past")
 	}
 }
 
