@@ -78,13 +78,6 @@ func (s *sendCredit) sendMe(tag []byte) error {
 	return nil
 }
 
-// window returns the cells that may be on the way now.
-func (s *sendCredit) window() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sender.Window()
-}
-
 // recvCredit counts the credited cells that the client sends to this hop. It
 // is safe for concurrent use.
 type recvCredit struct {

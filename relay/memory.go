@@ -32,6 +32,13 @@ const (
 	ratioTicks = int64(10 * time.Second / janitorEvery)
 
 	gcPercent = 200 // GOGC of a relay's process
+
+	// A relay that has moved less than quietRate cells a second for quietFor
+	// gives free memory back to the system, if there is more of it than
+	// worthFreeing.
+	quietRate    = 100
+	quietFor     = 5 * time.Second
+	worthFreeing = 16 << 20
 )
 
 // MemoryLimit returns what a relay may take if nothing is configured, in
@@ -59,7 +66,11 @@ type memoryWatch struct {
 	limit    uint64
 	heap     func() uint64 // bytes of heap objects now
 	collect  func()
+	free     func()      // collects, and gives memory back to the system
 	last     time.Time   // of the last collection
+	busy     time.Time   // last look at which many cells had moved
+	cells    uint64      // moved until then
+	freed    uint64      // heap after free was called last
 	refusing atomic.Bool // no new circuits
 }
 
@@ -67,9 +78,9 @@ func newMemoryWatch(limit int64, heap func() uint64) *memoryWatch {
 	if limit <= 0 {
 		limit = MemoryLimit()
 	}
-	w := &memoryWatch{limit: uint64(limit), heap: heap, collect: func() {}}
+	w := &memoryWatch{limit: uint64(limit), heap: heap, collect: func() {}, free: func() {}}
 	if heap == nil {
-		w.heap, w.collect = heapObjects(), runtime.GC
+		w.heap, w.collect, w.free = heapObjects(), runtime.GC, debug.FreeOSMemory
 	}
 	return w
 }
@@ -108,6 +119,22 @@ func (w *memoryWatch) watch(sw *Switch, all []*circuit, now time.Time) {
 	}
 	if w.above(markLinks) && w.collected(markLinks, now, true) {
 		w.closeLinks(sw, now)
+	}
+	w.rest(&sw.counts, now)
+}
+
+// rest frees what is free when the relay has nothing to do: the collector alone
+// would let the garbage of building circuits stay as long as they do.
+func (w *memoryWatch) rest(k *counters, now time.Time) {
+	cells := k.forward.Load() + k.backward.Load()
+	moved := cells - w.cells
+	w.cells = cells
+	switch {
+	case moved > uint64(quietRate*janitorEvery/time.Second) || w.busy.IsZero():
+		w.busy = now
+	case now.Sub(w.busy) > quietFor && w.heap() > w.freed+worthFreeing:
+		w.free()
+		w.freed = w.heap()
 	}
 }
 

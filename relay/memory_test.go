@@ -219,7 +219,7 @@ func TestGarbageIsNoReason(t *testing.T) {
 	garbage, collections := uint64(990), 0
 	w.heap = func() uint64 { return garbage }
 	w.collect = func() { garbage = 100; collections++ }
-	w.watch(nil, nil, time.Now())
+	w.watch(new(Switch), nil, time.Now())
 	if w.refusing.Load() || collections != 1 {
 		t.Errorf("refusing %v after %d collections", w.refusing.Load(), collections)
 	}
@@ -258,6 +258,40 @@ func TestDoubleCloseUnderMemoryPressure(t *testing.T) {
 			t.Errorf("%d opened, %d ended: %v", k.Opened, sum, k.Ended)
 		}
 	})
+}
+
+// TestQuietRelayFreesMemory: what circuits left behind is given back once
+// nothing moves, and only then.
+func TestQuietRelayFreesMemory(t *testing.T) {
+	w := newMemoryWatch(1<<40, nil)
+	heap, frees := uint64(100<<20), 0
+	w.heap, w.collect = func() uint64 { return heap }, func() {}
+	w.free = func() { frees++; heap = 60 << 20 }
+	sw, now := new(Switch), time.Unix(1000, 0)
+	look := func(d time.Duration, cells uint64) {
+		for end := now.Add(d); now.Before(end); now = now.Add(janitorEvery) {
+			sw.counts.backward.Add(cells)
+			w.watch(sw, nil, now)
+		}
+	}
+	look(time.Minute, 1000)
+	if frees != 0 {
+		t.Errorf("%d times while cells move", frees)
+	}
+	look(time.Minute, 10)
+	if frees != 1 {
+		t.Errorf("%d times in a quiet minute, want 1", frees)
+	}
+	heap += worthFreeing
+	look(time.Minute, 0)
+	if frees != 1 {
+		t.Errorf("%d times for little", frees)
+	}
+	heap += 1
+	look(time.Minute, 0)
+	if frees != 2 {
+		t.Errorf("%d times, want 2", frees)
+	}
 }
 
 // TestHeapObjectsGrow shows that the reading follows what is allocated.
