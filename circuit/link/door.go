@@ -18,7 +18,7 @@ import (
 const (
 	maxLinks       = 8192 // each costs some 60 KiB and four goroutines
 	maxHandshakes  = 128  // in flight, before addresses must be proven by Retry
-	maxHalfOpen    = 256  // in flight at all, some 90 KiB each; one more ends the oldest
+	maxHalfOpen    = 256  // in flight, some 90 KiB each, before the oldest are given up
 	newRate        = rate.Limit(200)
 	newBurst       = 200
 	prefixLinks    = 16 // concurrent connections of one prefix
@@ -77,7 +77,7 @@ type visit struct {
 	shaking bool           // counted in d.handshakes
 	place   *list.Element  // in d.halfOpen, or nil
 	group   netip.AddrPort // who shares the blame for too many handshakes
-	giveUp  func()         // ends the handshake; nil before it can be
+	cancel  func()         // ends the context of the handshake
 	gone    bool
 }
 
@@ -113,69 +113,45 @@ func (d *door) mustProve(a netip.AddrPort) bool {
 
 // enter takes one more connection in, or refuses it. The visit ends with ctx.
 //
-// If too many handshakes are under way, the oldest ends: an honest one takes a
-// round trip or two, one that is meant to stay does not. It is one of a prefix
-// that has several, if there is any: a flood from few addresses ends itself.
+// If too many handshakes are under way, a prefix that has one gets no more: a
+// flood from few addresses keeps itself out, before any work is done for it. In
+// place of any other newcomer the oldest is given up: an honest handshake takes
+// a round trip or two, one that is meant to stay does not.
 func (d *door) enter(ctx context.Context, a netip.AddrPort, proven bool, relay *directory.Relay) (context.Context, error) {
-	ctx, giveUp, err := d.admit(ctx, a, proven, relay)
-	if giveUp != nil {
-		giveUp()
-	}
-	return ctx, err
-}
-
-// admit is enter, but leaves it to the caller to give another one up.
-func (d *door) admit(ctx context.Context, a netip.AddrPort, proven bool, relay *directory.Relay) (_ context.Context, giveUp func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.links >= maxLinks {
-		return nil, nil, errRefused
+	group, full := d.groupOf(a), d.halfOpen.Len() >= maxHalfOpen
+	if d.closed || d.links >= maxLinks || full && d.crowds[group] > 0 {
+		return nil, errRefused
 	}
-	v := &visit{d: d, relay: relay, shaking: true, born: time.Now()}
+	v := &visit{d: d, relay: relay, shaking: true, born: time.Now(), group: group}
 	if !d.lab {
 		v.prefix = prefixOf(a.Addr())
 		v.state = d.prefixLocked(v.prefix)
 		if v.state == nil || proven && !v.state.enter() {
-			return nil, nil, errRefused
+			return nil, errRefused
 		}
 		if v.pending = !proven; v.pending {
 			v.state.pending++
 		}
 	}
-	if d.halfOpen.Len() >= maxHalfOpen {
-		giveUp = d.oldestLocked()
+	if full {
+		d.halfOpen.Front().Value.(*visit).giveUpLocked()
 	}
 	v.place = d.halfOpen.PushBack(v)
-	v.group = d.groupOf(a)
-	d.crowds[v.group]++
+	d.crowds[group]++
 	d.links++
 	d.handshakes++
 	context.AfterFunc(ctx, v.leave)
-	return context.WithValue(ctx, visitKey{}, v), giveUp, nil
+	ctx, v.cancel = context.WithCancel(context.WithValue(ctx, visitKey{}, v))
+	return ctx, nil
 }
 
-// oldestLocked takes the handshake off the list that is to be given up, and
-// returns what does it, or nil.
-func (d *door) oldestLocked() (giveUp func()) {
-	var oldest *visit
-	for e := d.halfOpen.Front(); e != nil; e = e.Next() {
-		v := e.Value.(*visit)
-		if v.giveUp == nil {
-			continue
-		}
-		if d.crowds[v.group] > 1 {
-			oldest = v
-			break
-		}
-		if oldest == nil {
-			oldest = v
-		}
-	}
-	if oldest == nil {
-		return nil
-	}
-	oldest.unlistLocked()
-	return oldest.giveUp
+// giveUpLocked ends the work on a handshake: TLS stops at once, and what is
+// left of the connection goes with its timeout.
+func (v *visit) giveUpLocked() {
+	v.unlistLocked()
+	v.cancel()
 }
 
 // unlistLocked takes the visit off the list of handshakes.
@@ -197,13 +173,6 @@ func (d *door) groupOf(a netip.AddrPort) netip.AddrPort {
 		return a
 	}
 	return netip.AddrPortFrom(prefixOf(a.Addr()).Addr(), 0)
-}
-
-// began says how the handshake can be ended from now on.
-func (v *visit) began(giveUp func()) {
-	v.d.mu.Lock()
-	defer v.d.mu.Unlock()
-	v.giveUp = giveUp
 }
 
 // enter counts a connection from a proven address, if the prefix may have it.

@@ -27,8 +27,8 @@ type Endpoint struct {
 	self  directory.RelayID // zero for clients
 	creds atomic.Pointer[credentials]
 	door  *door
-	tr    *quic.Transport     // nil for clients
-	ln    *quic.EarlyListener // nil for clients
+	tr    *quic.Transport // nil for clients
+	ln    *quic.Listener  // nil for clients
 
 	ctx    context.Context // ends with the endpoint
 	cancel context.CancelFunc
@@ -107,7 +107,7 @@ func (e *Endpoint) listen() error {
 	tr.ConnContext = e.admit
 	conf := clientSideConfig()
 	conf.GetConfigForClient = e.configFor
-	ln, err := tr.ListenEarly(serverTLS(e.creds.Load), conf)
+	ln, err := tr.Listen(serverTLS(e.creds.Load), conf)
 	if err != nil {
 		return fmt.Errorf("link: listen: %w", err)
 	}

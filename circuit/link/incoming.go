@@ -12,21 +12,11 @@ import (
 	"hearsay/directory"
 )
 
-// receive takes over a connection, waits until its handshake is complete, and
-// serves it to its end. Nothing is sent or read before.
+// receive takes over a connection whose handshake is complete and serves it to
+// its end.
 func (e *Endpoint) receive(conn *quic.Conn) {
 	v, ok := conn.Context().Value(visitKey{}).(*visit)
-	if !ok {
-		_ = conn.CloseWithError(0, "")
-		return
-	}
-	v.began(func() { e.start(func() { _ = conn.CloseWithError(0, "") }) })
-	select {
-	case <-conn.HandshakeComplete():
-	case <-conn.Context().Done():
-		return
-	}
-	if !v.established() {
+	if !ok || !v.established() {
 		_ = conn.CloseWithError(0, "")
 		return
 	}

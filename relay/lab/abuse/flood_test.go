@@ -94,7 +94,7 @@ func TestAbuseCreateFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("flood: %+v", r)
-	t.Logf("honest circuits: idle %v, during the flood %v, %d failed", idle.Took, busy.Took, busy.Failed)
+	t.Logf("honest circuits: idle %v, during the flood %v, %d failed: %s", idle.Took, busy.Took, busy.Failed, busy.Why)
 	results.check(t, "CREATE flood: sent", r.Sent >= int64(attack.Creates), fmt.Sprintf("%d in %v", r.Sent, r.Took.Round(time.Millisecond)), fmt.Sprintf("%d", attack.Creates))
 	results.check(t, "CREATE flood: honest circuits that failed", busy.Failed == 0, fmt.Sprintf("%d of %d", busy.Failed, busy.Took.N+busy.Failed), "0")
 	timed(t, "CREATE flood: honest circuit, p95", busy.Took.P95, 3*idle.Took.P95, fmt.Sprintf("(idle %v)", idle.Took.P95.Round(10*time.Microsecond)))

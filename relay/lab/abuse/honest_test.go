@@ -73,6 +73,7 @@ type loadArgs struct {
 type loadResult struct {
 	Took   quantiles
 	Failed int
+	Why    string // of the last that failed
 }
 
 // build makes circuits of one hop on warm links, one after the other, no
@@ -101,6 +102,7 @@ func (h *honest) build(a loadArgs) (any, error) {
 				mu.Lock()
 				if err != nil {
 					result.Failed++
+					result.Why = err.Error()
 				} else {
 					all = append(all, time.Since(began))
 				}
@@ -193,6 +195,7 @@ func (h *honest) connect(a loadArgs) (any, error) {
 		cancel()
 		if err != nil {
 			result.Failed++
+			result.Why = err.Error()
 		} else {
 			all = append(all, time.Since(began))
 		}
