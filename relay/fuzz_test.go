@@ -2,86 +2,13 @@ package relay
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
 	"io"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"hearsay/circuit/cell"
-	"hearsay/circuit/onion"
 )
-
-// FuzzRelayCircuit turns bytes into operations on a live circuit of two
-// relays: commands to either hop, junk on any stream, time that passes, resets.
-// Whatever comes, nothing panics, the client never reads a cell that does not
-// open, and all goroutines end.
-func FuzzRelayCircuit(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19})
-	f.Add([]byte{40, 2, 40, 1, 40, 80, 81, 82, 83, 60, 200, 120})
-	f.Add(bytes.Repeat([]byte{14}, 100))
-	f.Add([]byte{250, 251, 252, 253, 254, 255})
-	f.Fuzz(func(t *testing.T, ops []byte) {
-		if len(ops) > 300 {
-			return
-		}
-		synctest.Test(t, func(t *testing.T) {
-			m := newMemNet(t, 3, func(_ int, cfg *SwitchConfig) { cfg.Service = echoMailbox{} })
-			defer m.close()
-			c := m.client()
-			if err := c.build(m.relays[:2]...); err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan error, 1)
-			go func() {
-				for {
-					if _, _, err := c.recv(); err != nil {
-						done <- err
-						return
-					}
-				}
-			}()
-			all := commands()
-			for i, op := range ops {
-				synctest.Wait() // the reader seals SENDMEs of its own
-				hop := int(op) / len(all) % 2
-				switch {
-				case op < byte(2*len(all)):
-					c.send(hop, all[int(op)%len(all)].m)
-				case op < 120: // data for whatever stream is open
-					c.send(hop, cell.Message{Command: cell.Data, Stream: 9, Data: []byte{op}})
-				case op < 180:
-					advance(time.Duration(op-120) * time.Second)
-				case op < 200: // a real extension, of an open circuit or not
-					_, create, err := onion.NewClientHandshake(rand.Reader, c.params(m.relays[2], 2))
-					if err != nil {
-						t.Fatal(err)
-					}
-					for _, x := range cell.SplitExtend(m.relays[2].ID, create) {
-						c.send(1, x)
-					}
-				case op < 210 && m.sw[1].Circuits() > 0: // the second relay goes mad
-					m.sw[1].all(nil)[0].prev.Write(bytes.Repeat([]byte{op}, 100*(i+1)))
-				case op < 240:
-					c.s.Write(bytes.Repeat([]byte{op - 210}, i))
-				case op < 250 && m.sw[0].Circuits() > 0:
-					m.sw[0].all(nil)[0].close()
-				case op > 253:
-					reset(c.s)
-				}
-			}
-			synctest.Wait()
-			reset(c.s)
-			if err := <-done; err == onion.ErrLayer {
-				// A relay's junk may end the onion, but the honest first hop
-				// seals whatever it passes on, so the client's layer opens.
-				t.Fatal("the client read a cell that does not open")
-			}
-			m.expectCircuits(0, 0, 0)
-		})
-	})
-}
 
 // echoMailbox answers each message with itself.
 type echoMailbox struct{}
