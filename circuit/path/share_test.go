@@ -50,10 +50,11 @@ func TestLargestShare(t *testing.T) {
 // TestOneOperator compares the computed share of a client's circuits with
 // circuits drawn.
 func TestOneOperator(t *testing.T) {
-	for seed := range uint64(5) {
-		list := relays(30)
+	for seed := range uint64(6) {
+		n := []int{6, 30}[seed%2]
+		list := relays(n)
 		for i := range list {
-			list[i].Family = uint16(1 + i%6)
+			list[i].Family = uint16(1 + i%(n/3))
 		}
 		s := selector(seed, list)
 		same := 0

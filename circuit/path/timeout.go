@@ -196,11 +196,9 @@ func mode(sorted []uint16) float64 {
 			bins = append(bins, bin{at, 1})
 		}
 	}
-	// A short history has too few samples for ten bins to be modes.
-	modes := min(max(len(sorted)*buildModes/buildSamples, 1), len(bins))
 	slices.SortStableFunc(bins, func(a, b bin) int { return b.count - a.count })
 	sum, count := 0.0, 0
-	for _, m := range bins[:modes] {
+	for _, m := range bins[:min(buildModes, len(bins))] {
 		sum += middle(m.at) * float64(m.count)
 		count += m.count
 	}

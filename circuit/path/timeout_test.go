@@ -200,18 +200,40 @@ func TestTimeoutReset(t *testing.T) {
 }
 
 // TestLateBuildsAreTimeouts: a build that completes after its time was counted
-// as a timeout already, and is no success besides.
+// as a timeout already, and is no success besides: twenty of them are a changed
+// network, from which the late ones are learned.
 func TestLateBuildsAreTimeouts(t *testing.T) {
 	s := New(testNetwork, false, newRand(1))
-	for range 18 {
+	for range 300 {
 		s.BuildTook(0, 3, 2*time.Second)
 	}
-	for range 20 {
-		s.BuildTimedOut(0, 3)
+	for range 100 {
+		if give, _ := s.BuildTimeout(0, 3); give < 30*time.Second {
+			s.BuildTimedOut(0, 3)
+		}
 		s.BuildTook(0, 3, 30*time.Second)
 	}
-	if give, _ := s.BuildTimeout(0, 3); give < 15*time.Second {
-		t.Fatalf("%v after a reset and late builds of 30 s", give)
+	if shortest := slices.Min(s.times[0].bins); shortest != 3000 {
+		t.Fatalf("builds of %d0 ms remembered of a network that has changed", shortest)
+	}
+	if give, _ := s.BuildTimeout(0, 3); give < 30*time.Second || give > 31*time.Second {
+		t.Fatalf("%v though all builds take 30 s now", give)
+	}
+}
+
+// TestXm is the weighted mean of the ten fullest bins.
+func TestXm(t *testing.T) {
+	var bins []uint16
+	for i := range uint16(12) { // 110, 120, ..., 220 ms; the first two hold one build, the others two
+		for range 1 + min(1, i/2) {
+			bins = append(bins, 11+i)
+		}
+	}
+	if got := mode(bins); math.Abs(got-0.180) > 1e-9 { // (135 + 225) / 2 ms
+		t.Fatalf("%v", got)
+	}
+	if got := mode([]uint16{7}); math.Abs(got-0.075) > 1e-9 {
+		t.Fatalf("one build: %v", got)
 	}
 }
 
