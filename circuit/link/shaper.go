@@ -42,7 +42,7 @@ type shaper struct {
 	idle time.Duration
 
 	queue    []*Stream // those with cells that wait, in turn
-	adjacent *Stream   // the first fragment of a handshake went out; it is next
+	adjacent *Stream   // whose turn goes on with a second cell; nil: none
 	orders   [][]byte  // control cells that wait; they go first
 	offset   uint64    // of the control stream
 	directs  []*Stream // with a Write in QUIC

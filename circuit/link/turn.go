@@ -17,9 +17,11 @@ func (h *shaper) enqueueLocked(s *Stream) {
 	}
 }
 
-// sendLocked sends the one cell of a tick: an order, else the second fragment
-// of a handshake, else a cell of the circuit whose turn it is, else PAD. A cell
-// that the peer's credit holds back gives way to the next, and at last to PAD.
+// sendLocked sends the one cell of a tick: an order, else the second cell of a
+// turn, else a cell of the circuit whose turn it is, else PAD. A turn has up to
+// two cells that one Write has brought: the fragments of a handshake stay
+// together so, also inside the onion. A cell that the peer's credit holds back
+// gives way to the next, and at last to PAD.
 //
 // The tick is lost if the cell before has not left yet, because congestion or
 // an outage holds packets back: cells that pile up would leave together, in
@@ -86,8 +88,11 @@ func (h *shaper) sendDataLocked() bool {
 	for n := len(h.queue); n > 0 && len(h.queue) > 0; n-- {
 		s := h.queue[0]
 		copy(h.queue, h.queue[1:])
-		h.queue[len(h.queue)-1] = s // the turn is over
+		h.queue[len(h.queue)-1] = s
 		if h.putLocked(s) {
+			if len(s.pending) > 0 {
+				h.adjacent = s // a turn has two cells
+			}
 			return true
 		}
 	}
@@ -115,9 +120,6 @@ func (h *shaper) putLocked(s *Stream) bool {
 	s.offset += uint64(len(c))
 	h.handed, h.of = uint64(len(c)), s
 	s.pending, s.rest = s.pending[n:], 0
-	if n == cell.Size && c[2] == cell.FirstOfTwo && len(s.pending) > 0 {
-		h.adjacent = s
-	}
 	if len(s.pending) == 0 {
 		h.dequeueLocked(s)
 		s.wakeLocked()
