@@ -66,6 +66,7 @@ type Circuit struct {
 	out       queue[outbound]     // waiting for the writer; bounded by credit and rate limits
 	wake      chan struct{}       // capacity 1: out has grown
 	streams   map[uint16]*stream
+	changed   []*stream // whose users are to be woken
 	lastID    uint16
 	extending *extension
 	pings     [cell.Slots][]ping // unanswered, in order

@@ -70,6 +70,7 @@ var errTrim = violation("trim")
 // handleAll takes the cells at the beginning of b, with the zero bytes that
 // follow them on a shaped link, and returns how many bytes that were.
 func (c *Circuit) handleAll(b []byte) (done int, err error) {
+	defer c.wakeUsers()
 	for len(b)-done >= cell.Size {
 		x := b[done:]
 		trim := int(x[3]) // checked with the rest of the header
@@ -90,6 +91,18 @@ func (c *Circuit) handleAll(b []byte) (done int, err error) {
 		done += cell.Size + trim
 	}
 	return done, nil
+}
+
+// wakeUsers wakes the users of streams on which something came.
+func (c *Circuit) wakeUsers() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, s := range c.changed {
+		s.changed = false
+		s.wake()
+		c.changed[i] = nil
+	}
+	c.changed = c.changed[:0]
 }
 
 // hear notes that cells came: the circuit and its guard are alive.

@@ -110,6 +110,7 @@ func (r *rig) from(hop int, m cell.Message) error {
 	for i := hop - 1; i >= 0; i-- {
 		r.layers[i].SealBackward(cell.Body(b[:]))
 	}
+	defer r.c.wakeUsers()
 	return r.c.handle(b[:])
 }
 

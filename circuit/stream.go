@@ -25,6 +25,7 @@ type stream struct {
 	hop     int
 	mailbox bool
 	notify  chan struct{} // capacity 1: something changed for the reader
+	changed bool          // and the reader's goroutine will say so at the end of its batch
 
 	used      bool // a message went out
 	connected bool
@@ -111,7 +112,7 @@ func (s *stream) receiveLocked(m cell.Message) error {
 		s.paused = !s.paused
 		s.c.wakeSendersLocked()
 	}
-	s.wake()
+	s.wakeLaterLocked()
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (s *stream) pushLocked(r received) {
 		s.xoff = true
 		s.c.enqueueLocked(outbound{hop: s.hop, m: cell.Message{Command: cell.XOff, Stream: s.id}})
 	}
-	s.wake()
+	s.wakeLaterLocked()
 }
 
 // popLocked removes the first message and counts it as consumed.
@@ -145,6 +146,14 @@ func (s *stream) popLocked() {
 func (s *stream) release(r received) {
 	if r.pooled != nil {
 		dataPool.Put(r.pooled)
+	}
+}
+
+// wakeLaterLocked wakes the user when all cells that came together are handled.
+func (s *stream) wakeLaterLocked() {
+	if !s.changed {
+		s.changed = true
+		s.c.changed = append(s.c.changed, s)
 	}
 }
 
@@ -333,20 +342,48 @@ func (s *directoryStream) readLocked(p []byte) (int, error) {
 func (s *directoryStream) Write(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
-		part := p[n:min(n+cell.DataSize, len(p))]
-		m := cell.Message{Command: cell.Data, Stream: s.id, Data: part}
-		err := s.c.send(context.Background(), s.hop, m, false, func() (bool, error) {
-			if s.closed || s.ended {
-				return false, errStreamClosed
-			}
-			return !s.paused, nil
-		}, nil)
-		if err != nil {
+		k, credit, err := (*stream)(s).queueData(p[n:])
+		if n += k; err != nil {
 			return n, err
 		}
-		n += len(part)
+		if n == len(p) {
+			break
+		}
+		select {
+		case <-credit:
+		case <-s.c.done:
+		}
 	}
 	return n, nil
+}
+
+// queueData queues copies of as much of p as there is credit for, all at once,
+// so that the writer finds whole batches. If that is not all of p, the caller
+// waits for the channel.
+func (s *stream) queueData(p []byte) (n int, credit <-chan struct{}, err error) {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return 0, nil, c.closedErrorLocked()
+	case s.closed || s.ended:
+		return 0, nil, errStreamClosed
+	}
+	for n < len(p) && !s.paused && c.flows[s.hop].send.Take() {
+		o := outbound{hop: s.hop, data: dataPool.Get().(*[cell.DataSize]byte)}
+		k := copy(o.data[:], p[n:])
+		o.m = cell.Message{Command: cell.Data, Stream: s.id, Data: o.data[:k]}
+		c.out.push(o)
+		n += k
+	}
+	if n > 0 {
+		c.wakeWriterLocked()
+	}
+	if n < len(p) {
+		c.awaited = true
+	}
+	return n, c.credit, nil
 }
 
 func (s *directoryStream) Close() error {

@@ -33,6 +33,10 @@ func (c *Circuit) enqueueLocked(o outbound) {
 		return
 	}
 	c.out.push(o)
+	c.wakeWriterLocked()
+}
+
+func (c *Circuit) wakeWriterLocked() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
