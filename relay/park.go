@@ -24,12 +24,23 @@ var errPark = errors.New("relay: idle")
 type parking struct {
 	awake  atomic.Bool // a goroutine that has moved cells waits or works
 	wanted atomic.Bool
+	again  bool // of the janitor: it was replaced twice
 }
 
 // call asks for it, if the goroutine that reads s waits there. An expired
-// deadline calls it away.
-func (p *parking) call(s stream) {
-	if p.awake.Load() && !p.wanted.Swap(true) {
+// deadline calls it away. The runtime gives a new goroutine the stack that
+// others needed on average, of late: those of the first circuits that become
+// idle may be large still. So each is replaced once more a while later.
+func (p *parking) call(s stream, later bool) {
+	switch {
+	case p.awake.Load():
+		p.again = false
+	case later && !p.again:
+		p.again = true
+	default:
+		return
+	}
+	if !p.wanted.Swap(true) {
 		_ = s.SetReadDeadline(past)
 	}
 }
@@ -45,14 +56,20 @@ func (c *circuit) park() {
 	if !c.sw.clock.older(c.active.Load(), parkAfter) {
 		return
 	}
+	switch state(c.state.Load()) {
+	case stateLeaf, stateExtending, stateOpen:
+	default:
+		return // deadlines of the handshake are others
+	}
+	later := c.sw.clock.older(c.active.Load(), 2*parkAfter)
 	if !c.in.ring.isBusy() {
-		c.upPark.call(c.prev)
+		c.upPark.call(c.prev, later)
 	}
 	c.mu.Lock()
 	next, out := c.next, c.out
 	c.mu.Unlock()
 	if out != nil && !out.ring.isBusy() {
-		c.downPark.call(next)
+		c.downPark.call(next, later)
 	}
 }
 

@@ -65,6 +65,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 		}
 		cfg.Advertise = []netip.AddrPort{a}
 	}
+	relay.TuneProcess(relay.MemoryLimit())
 	n, err := relay.NewNode(cfg)
 	if err != nil {
 		return err
