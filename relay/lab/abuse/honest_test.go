@@ -84,8 +84,9 @@ func (h *honest) build(a loadArgs) (any, error) {
 	var result loadResult
 	var wg sync.WaitGroup
 	errs := make(chan error, a.Links)
-	for range a.Links {
+	for i := range a.Links {
 		wg.Go(func() {
+			<-time.After(a.Every * time.Duration(i) / time.Duration(a.Links)) // not all at once
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			e, l, err := h.link(ctx)
 			cancel()
