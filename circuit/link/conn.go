@@ -151,8 +151,8 @@ func (l *Link) Open(ctx context.Context, k Kind) (*Stream, error) {
 		}
 		return nil, ErrClosed
 	}
-	l.watch(s)
 	st := newStream(l, s, k)
+	l.watch(st)
 	if k == KindCircuit {
 		return st, nil
 	}
@@ -164,19 +164,22 @@ func (l *Link) Open(ctx context.Context, k Kind) (*Stream, error) {
 }
 
 // watch calls removeStream when both directions of a stream of ours are over.
-func (l *Link) watch(s *quic.Stream) {
-	var mu sync.Mutex
-	left := 2
+//
+// The sending direction of an unshaped circuit ends when its user cancels it,
+// which each does whatever the peer did: a context to be told by would cost an
+// idle circuit 400 bytes.
+func (l *Link) watch(s *Stream) {
+	var ended atomic.Int32
 	end := func() {
-		mu.Lock()
-		left--
-		last := left == 0
-		mu.Unlock()
-		if last {
+		if ended.Add(1) == 2 {
 			l.removeStream()
 		}
 	}
-	context.AfterFunc(s.Context(), end)
+	if s.kind == KindCircuit && s.shaper == nil {
+		s.unwritten = end
+	} else {
+		context.AfterFunc(s.Context(), end)
+	}
 	s.SetReceiveFinalSizeCallback(func(int64) { end() })
 }
 

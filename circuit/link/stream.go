@@ -29,6 +29,9 @@ type Stream struct {
 
 	detached bool // the handler has called Detach
 
+	unwritten func()      // called once at the first CancelWrite; nil: nobody asks
+	ended     atomic.Bool // it was
+
 	unread atomic.Bool // CancelRead was called
 	reset  atomic.Bool // the peer has ended its direction
 
@@ -219,6 +222,7 @@ func (s *Stream) CancelWrite(code quic.StreamErrorCode) {
 	h := s.shaper
 	if h == nil {
 		s.Stream.CancelWrite(code)
+		s.endWriting()
 		return
 	}
 	h.mu.Lock()
@@ -264,6 +268,22 @@ func (s *Stream) Reset() {
 		h.mu.Unlock()
 	}
 	reset(s.Stream)
+	s.endWriting()
+}
+
+// endWriting tells whoever counts the stream that nothing is sent on it any
+// more.
+func (s *Stream) endWriting() {
+	if s.unwritten != nil && !s.ended.Swap(true) {
+		s.unwritten()
+	}
+}
+
+// Close ends the direction of sending after what was written.
+func (s *Stream) Close() error {
+	err := s.Stream.Close()
+	s.endWriting()
+	return err
 }
 
 // wakeLocked lets a waiting Write look again.
