@@ -59,7 +59,7 @@ func (t *turn) accept(i *invite, container []byte) (*contact, error) {
 	if err := t.tx.Bucket(bucketInvite).Delete(i.id); err != nil {
 		return nil, err
 	}
-	t.roster = true
+	t.roster, t.met = true, true
 	shape := shapeContact(c)
 	t.publish(Event{Type: InviteUsed, Invite: i.id, Contact: &shape})
 	t.publish(Event{Type: ContactAdded, Contact: &shape})

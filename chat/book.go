@@ -24,6 +24,7 @@ const (
 	bucketSeen    = "seen/"
 	bucketParked  = "parked/"
 
+	metaCover   = "cover"
 	metaEvents  = "events"
 	metaNetwork = "network"
 	metaOrder   = "order"

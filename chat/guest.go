@@ -41,7 +41,7 @@ func (t *turn) acceptInvite(text, name string) (Contact, error) {
 	if err := t.addContact(c); err != nil {
 		return Contact{}, err
 	}
-	t.roster = true
+	t.roster, t.met = true, true
 	shape := shapeContact(c)
 	t.publish(Event{Type: ContactAdded, Contact: &shape})
 	return shape, nil

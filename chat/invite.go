@@ -32,6 +32,7 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, inviteTimeout, errInviteTimeout)
 	defer cancel()
+	m.warmUp()
 	inv, err := m.createInvite(ctx, name)
 	if err != nil && context.Cause(ctx) == errInviteTimeout {
 		why := ""

@@ -37,6 +37,7 @@ type turn struct {
 	dirty  map[*contact]struct{}
 	events []Event
 	roster bool // the set of queues changed: workers are to be started or ended
+	met    bool // a contact was added: circuits are wanted soon
 }
 
 // touch marks a contact as changed.
@@ -179,6 +180,9 @@ func (m *Messenger) transact(ops []*op) error {
 	}
 	if t.roster {
 		wake(m.roster)
+	}
+	if t.met {
+		m.warmUp()
 	}
 	for i, o := range ops {
 		o.done <- results[i]

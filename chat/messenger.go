@@ -15,6 +15,7 @@ import (
 	"hearsay/chat/session"
 	"hearsay/chat/store"
 	"hearsay/circuit"
+	"hearsay/circuit/link"
 	"hearsay/directory"
 )
 
@@ -41,6 +42,11 @@ type Config struct {
 	// Network is a network link or the path of a file that holds one. It is
 	// remembered in the home: empty means the remembered one.
 	Network string
+
+	// Cover is the name of the cover profile, remembered in the home: off,
+	// saver, normal or fast. Empty means the remembered one, or else normal, and
+	// off in a lab network.
+	Cover string
 
 	// Passphrase protects a new home or opens an existing one. Nil: the key of
 	// the store lies beside it, protected by file mode alone.
@@ -83,6 +89,7 @@ type Messenger struct {
 	mu       sync.Mutex
 	net      network // nil before the network file is there
 	known    knownNetwork
+	cover    *link.Profile // that was chosen; nil: none was
 	steps    startup
 	skew     time.Duration // local clock minus snapshot time, 0 if within what is normal
 	inboxes  map[inboxKey]*inbox
@@ -103,9 +110,14 @@ type knownNetwork struct {
 
 // Open opens or makes the profile in cfg.Home. It needs no network. It fails
 // with ErrPassphrase, ErrHomeInUse or ErrNoNetwork, or with an Error of kind
-// refused (a malformed link), wrong_network (the home belongs to another
+// refused (a malformed link, an unknown cover profile), wrong_network (the home belongs to another
 // network) or io.
 func Open(cfg Config) (*Messenger, error) {
+	if cfg.Cover != "" {
+		if _, err := parseCover(cfg.Cover); err != nil {
+			return nil, err // before a home is made
+		}
+	}
 	link, err := readLink(cfg.Network)
 	if err != nil {
 		return nil, err
@@ -177,6 +189,9 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	if err := m.remember(link); err != nil {
 		return nil, err
 	}
+	if err := m.rememberCover(cfg.Cover); err != nil {
+		return nil, err
+	}
 	var err error
 	if m.book, err = loadBook(st); err != nil {
 		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: "restore it from a copy"}
@@ -246,7 +261,11 @@ func (m *Messenger) isLab() bool {
 	return m.known.Lab
 }
 
-func (m *Messenger) timing() timing { return timingOf(m.isLab()) }
+func (m *Messenger) timing() timing {
+	t := timingOf(m.isLab())
+	t.openMail += openMailTicks * m.tick()
+	return t
+}
 
 // snapshotTime turns local time into the time that protocol checks use.
 func (m *Messenger) snapshotTime(local time.Time) time.Time {

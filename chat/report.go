@@ -59,7 +59,7 @@ func (m *Messenger) fail(step int, detail string) {
 
 // Status tells how things stand.
 func (m *Messenger) Status() Status {
-	s := Status{Cover: "off", Encrypted: m.store.Encrypted(), Circuits: []circuit.Info{}}
+	s := Status{Cover: m.Cover(), Encrypted: m.store.Encrypted(), Circuits: []circuit.Info{}}
 	s.Network, s.Lab, _ = m.Network()
 	m.mu.Lock()
 	s.ClockSkew = m.skew

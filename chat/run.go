@@ -10,6 +10,7 @@ import (
 
 	"hearsay/chat/store"
 	"hearsay/circuit"
+	"hearsay/circuit/link"
 	"hearsay/directory"
 	"hearsay/directory/gossip"
 )
@@ -81,6 +82,9 @@ func (m *Messenger) serve(ctx context.Context, n network) error {
 	m.mu.Lock()
 	m.net = n
 	m.mu.Unlock()
+	if n, ok := n.(interface{ SetProfile(link.Profile) }); ok {
+		n.SetProfile(m.profile()) // it may have changed since n was made
+	}
 	close(m.started)
 	m.begin(stepSnapshot)
 	ctx, cancel := context.WithCancel(ctx)
@@ -285,7 +289,7 @@ type circuitNetwork struct {
 func newCircuitNetwork(m *Messenger) (*circuitNetwork, error) {
 	client, err := circuit.NewClient(circuit.ClientConfig{
 		Network: m.link.ID, Lab: m.isLab(), Views: m.views, ListenPacket: m.cfg.ListenPacket,
-		State: m.store.KV(kvCircuit), Log: m.cfg.Log, Events: m.circuitEvent,
+		Profile: m.profile(), State: m.store.KV(kvCircuit), Log: m.cfg.Log, Events: m.circuitEvent,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start circuits: %w", err)

@@ -27,7 +27,7 @@ type Status struct {
 	Circuits    []circuit.Info
 	ClockSkew   time.Duration // estimate against the snapshot, 0 unknown
 	Health      Health
-	Cover       string // "off": profiles are not built yet
+	Cover       string // off, saver, normal or fast
 	Encrypted   bool   // the store has a passphrase
 	Epoch       uint64
 	SnapshotAge time.Duration // 0 if none
