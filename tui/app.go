@@ -111,6 +111,8 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case historyMsg:
 		a.applyHistory(msg)
 		return nil
+	case coverMsg:
+		return a.applyCover(msg)
 	case sentMsg:
 		a.applySent(msg)
 		return nil

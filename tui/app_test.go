@@ -33,11 +33,19 @@ type fakeChat struct {
 	invite   chat.Invite
 	invErr   error
 	accErr   error
+	covErr   error
 }
 
 func (f *fakeChat) Status() chat.Status           { return f.status }
 func (f *fakeChat) Path(string) (chat.Path, bool) { return f.path, len(f.path.Relays) > 0 }
 func (f *fakeChat) Subscribe() *chat.Subscription { return f.feed.Subscribe() }
+func (f *fakeChat) SetCover(_ context.Context, name string) error {
+	if f.covErr == nil {
+		f.status.Cover = name
+	}
+	return f.covErr
+}
+
 func (f *fakeChat) Contacts(context.Context) ([]chat.Contact, error) {
 	return append([]chat.Contact(nil), f.contacts...), nil
 }
@@ -458,6 +466,34 @@ func TestCommandsAreNeverSent(t *testing.T) {
 		t.Errorf("contacts %+v", f.contacts)
 	}
 	d.has("dora … invited")
+}
+
+func TestCoverIsChosenAndShown(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
+	d.has("cover off")
+	d.typeText("/cover normal")
+	d.key("enter")
+	d.has("cover is normal from now on, about 111 MB a day")
+	d.has("cover normal")
+	d.typeText("/cover off")
+	d.key("enter")
+	d.has("cover off")
+	d.typeText("/cover")
+	d.key("enter")
+	d.has("cover is off; in MB a day: off 32, saver 44, normal 111, fast 222")
+	d.key("ctrl+c")
+	f.covErr = errors.New("no disk")
+	d.typeText("/cover fast")
+	d.key("enter")
+	d.has("cover off")
+	d.key("ctrl+c")
+	d.typeText("/cover loud")
+	d.key("enter")
+	d.has("no cover profile is called loud")
+	if f.status.Cover != "off" || len(f.sent) > 0 {
+		t.Errorf("cover %s, sent %q", f.status.Cover, f.sent)
+	}
 }
 
 func TestIncomingMessage(t *testing.T) {

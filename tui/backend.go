@@ -19,6 +19,7 @@ type Chat interface {
 	Send(ctx context.Context, contact, text string) (chat.Message, error)
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
 	Subscribe() *chat.Subscription
+	SetCover(ctx context.Context, name string) error
 }
 
 // Home is a profile that may not exist yet.

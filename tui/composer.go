@@ -73,6 +73,8 @@ func (a *App) command(text string) tea.Cmd {
 			d.name.SetValue(strings.TrimSpace(contact))
 		}
 		return cmd
+	case "/cover":
+		return a.setCover(rest)
 	case "/help":
 		a.composer.Reset()
 		a.dialog = &helpDialog{}

@@ -46,6 +46,7 @@ func commandTable() []binding {
 	return []binding{
 		{"/invite [name]", "make a one-time invite"},
 		{"/accept LINK NAME", "add the contact who sent you a link"},
+		{"/cover [PROFILE]", "traffic that hides when you talk"},
 		{"/help", "this page"},
 		{"/quit", "stop; queued messages stay on this disk"},
 	}

@@ -267,11 +267,9 @@ func (a *App) statusBar(w int) string {
 	if a.status.Lab {
 		right = a.theme.warn.Render("LAB") + " "
 	}
-	cover := a.status.Cover
-	if cover == "" {
-		cover = "off"
+	if a.status.Cover != "" {
+		right += "cover " + a.status.Cover
 	}
-	right += "cover " + cover
 	if a.status.Queued > 0 {
 		right += fmt.Sprintf(" %d queued", a.status.Queued)
 	}

@@ -50,7 +50,7 @@ run on one computer: a demo gives no anonymity.`,
 			if relays < minRelays || relays > maxRelays {
 				return program.Usage("", "--relays: %d to %d", minRelays, maxRelays)
 			}
-			if f.home != "" || f.network != "" || f.passphraseFile != "" {
+			if f.home != "" || f.network != "" || f.passphraseFile != "" || f.cover != "" {
 				return program.Usage("`hearsay` opens a profile of yours", "a demo makes its own home and network")
 			}
 			return chatError(runDemo(cmd, f, relays, asRPC))

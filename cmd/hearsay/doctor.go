@@ -64,7 +64,7 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
 		return program.Fail(program.ExitNotFound, "open `hearsay` once, or give --home", fmt.Errorf("there is no profile in %s", d.home))
 	}
 	d.modes()
-	p, err := d.open(chat.Config{Home: d.home, Network: f.network, Log: log}, state, err, f.passphraseFile)
+	p, err := d.open(chat.Config{Home: d.home, Network: f.network, Cover: f.cover, Log: log}, state, err, f.passphraseFile)
 	if err != nil {
 		return err
 	}

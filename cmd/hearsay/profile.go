@@ -60,12 +60,12 @@ func count(n int, one, many string) string {
 
 // tuiHome lets the screens open a profile.
 type tuiHome struct {
-	dir, network string
-	passphrase   []byte // from --passphrase-file
-	log          *slog.Logger
-	state        chat.HomeState
-	mu           sync.Mutex
-	opened       *profile
+	dir, network, cover string
+	passphrase          []byte // from --passphrase-file
+	log                 *slog.Logger
+	state               chat.HomeState
+	mu                  sync.Mutex
+	opened              *profile
 }
 
 // State tells what the person must still give.
@@ -85,7 +85,7 @@ func (h *tuiHome) Open(_ context.Context, passphrase []byte, link string) (tui.C
 	if link == "" {
 		link = h.network
 	}
-	p, err := openProfile(chat.Config{Home: h.dir, Network: link, Passphrase: passphrase, Log: h.log})
+	p, err := openProfile(chat.Config{Home: h.dir, Network: link, Cover: h.cover, Passphrase: passphrase, Log: h.log})
 	if err != nil {
 		return nil, screenError(err)
 	}

@@ -17,8 +17,8 @@ import (
 
 // flags are the flags of all commands here.
 type flags struct {
-	home, network, passphraseFile, logFile string
-	logs                                   program.LogFlags
+	home, network, passphraseFile, logFile, cover string
+	logs                                          program.LogFlags
 }
 
 // root returns the command tree.
@@ -37,6 +37,7 @@ sealed from end to end. Without a command it opens the terminal interface.`,
 	fl := cmd.PersistentFlags()
 	fl.StringVar(&f.home, "home", "", "directory of the profile (default: the data directory of this account)")
 	fl.StringVar(&f.network, "network", "", "network link, or a file that holds one; remembered in the home")
+	fl.StringVar(&f.cover, "cover", "", "cover traffic: off, saver, normal or fast; remembered in the home (default: normal, off in lab networks)")
 	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the profile")
 	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
 	f.logs.Add(cmd)

@@ -37,7 +37,7 @@ func runRPC(cmd *cobra.Command, f *flags) error {
 		return err
 	}
 	defer closeLog()
-	cfg := chat.Config{Home: f.dir(), Network: f.network, Log: log}
+	cfg := chat.Config{Home: f.dir(), Network: f.network, Cover: f.cover, Log: log}
 	if f.passphraseFile != "" {
 		if cfg.Passphrase, err = program.ReadPassphrase(f.passphraseFile, "", false); err != nil {
 			return err

@@ -24,7 +24,7 @@ func runTUI(cmd *cobra.Command, f *flags) error {
 		return err
 	}
 	defer closeLog()
-	h := &tuiHome{dir: f.dir(), network: f.network, log: log}
+	h := &tuiHome{dir: f.dir(), network: f.network, cover: f.cover, log: log}
 	if h.state, err = chat.Inspect(h.dir); err != nil {
 		return err
 	}
