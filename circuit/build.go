@@ -79,6 +79,9 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	if p.inUse() >= maxUsed {
 		return "there are too many circuits in use", time.Time{}
 	}
+	if p.profile() != link.Off && !p.warming(now) && len(p.tasks) >= shapedPending {
+		return "circuits are built one after the other", now.Add(interval)
+	}
 	avoid := p.doubtful(w, now)
 	e, sure := p.spareFor(now, dest, avoid)
 	if w.key.bulk {
@@ -200,10 +203,18 @@ func (p *Pool) mayBuild(now time.Time, share int) time.Time {
 			n++
 		}
 	}
+	most, shaped := maxPending, p.profile() != link.Off
+	if shaped {
+		// Builds share the ticks: many at once would all be late.
+		if most = shapedPending; p.warming(now) {
+			most = shapedWarmPending
+		}
+		n = len(p.tasks)
+	}
 	switch {
-	case n >= maxPending || len(p.tasks) >= maxTasks:
+	case n >= most || len(p.tasks) >= maxTasks:
 		return now.Add(interval)
-	case now.Before(p.warmUntil) && p.warmLeft > 0:
+	case p.warming(now):
 		return now
 	case !p.budget.mayBuild(now, p.profile(), share):
 		return now.Add(interval)
@@ -250,7 +261,7 @@ func (p *Pool) start(t *task, now time.Time) {
 			hops++
 		}
 	}
-	warm := now.Before(p.warmUntil) && p.warmLeft > 0
+	warm := p.warming(now)
 	switch {
 	case !warm:
 		p.budget.build(now, hops)
@@ -260,7 +271,7 @@ func (p *Pool) start(t *task, now time.Time) {
 	case !t.spare:
 		p.warmLeft--
 	}
-	slack := p.ticks(4)
+	slack := p.ticks(slackTicks)
 	drops := p.drops()
 	p.wg.Go(func() {
 		f := p.perform(t, slack, drops)
@@ -280,6 +291,16 @@ func (p *Pool) justLost(id directory.RelayID, now time.Time) bool {
 	}
 	lost, ok := p.lost[id]
 	return ok && now.Sub(lost) < dialTimeout
+}
+
+// warming tells whether a link is new, so that builds may be as frequent as
+// needed. On a shaped link they must end while its ticks are still fast.
+func (p *Pool) warming(now time.Time) bool {
+	until := p.warmUntil
+	if p.profile() != link.Off {
+		until = until.Add(-shapedWarmEnd)
+	}
+	return now.Before(until) && p.warmLeft > 0
 }
 
 func (p *Pool) warm(now time.Time) {
@@ -580,11 +601,11 @@ func (p *Pool) failed(t *task, f *fault, now time.Time) {
 		p.guardFailed(guard, now)
 	case f.create:
 		why = "the guard did not accept a circuit"
-		if !f.gone {
+		if !f.gone && (!f.silent || p.ticks(1) == 0) { // late for want of ticks is no refusal
 			p.refusals[guard]++
 		}
 		switch pl := p.links[guard]; {
-		case f.silent && pl != nil && time.Unix(0, pl.heard.Load()).Before(f.started):
+		case f.silent && pl != nil && time.Unix(0, pl.heard.Load()).Before(f.started) && time.Unix(0, pl.heard.Load()).Before(now.Add(-p.ticks(deafTicks))):
 			p.suspect(pl, now)
 		case p.refusals[guard] >= guardRefusals:
 			delete(p.refusals, guard)

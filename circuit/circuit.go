@@ -77,6 +77,7 @@ type Circuit struct {
 	heard     time.Time // when the last cell came
 	probed    bool      // the guard was asked since asked
 	pinged    time.Time // when the pool last asked for a PING
+	waited    time.Time // when cells were last seen to wait for their tick
 
 	idle chan struct{} // for the next outbound.written, or nil
 }
@@ -337,6 +338,9 @@ func (c *Circuit) extend(ctx context.Context, r *directory.Relay) error {
 		case <-ctx.Done():
 			return &extendError{code: cell.FailTimeout, why: failTexts[cell.FailTimeout]}
 		case <-probe.C:
+			if c.Tick() > 0 {
+				continue // a PING would cost a tick; the builder's time ends this
+			}
 			if probed {
 				if c.heardSince(start) {
 					continue

@@ -241,7 +241,7 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 	}
 	avoid := func(id directory.RelayID) bool { return p.isSuspect(id, now) }
 	for want := p.wantSpares(now); have < want; have++ {
-		filling := now.Before(p.warmUntil) && p.warmLeft > 0 || p.warmUntil.IsZero()
+		filling := p.warming(now) || p.warmUntil.IsZero()
 		if !filling && now.Before(p.nextSpare) {
 			return p.nextSpare
 		}

@@ -22,13 +22,19 @@ const (
 	dialTimeout   = 5 * time.Second
 	lostTimeout   = 1500 * time.Millisecond // dialing a guard whose link was just lost
 
-	maxPending  = 8 // builds at once
-	maxTasks    = 16
-	warmPeriod  = 20 * time.Second
-	warmBuilds  = 24 // free builds in the warm period of a link
-	buildEvery  = time.Second
-	maxCircuits = 31 // on one link, of the 32 that a relay takes
-	maxUsed     = 24 // with a purpose
+	maxPending = 8 // builds at once
+	maxTasks   = 16
+
+	// On a shaped link, extensions included.
+	shapedPending     = 2
+	shapedWarmPending = 4
+	shapedWarmEnd     = 4 * time.Second // before the end of the fast ticks
+	slackTicks        = 8               // more to wait for a hop
+	warmPeriod        = 20 * time.Second
+	warmBuilds        = 24 // free builds in the warm period of a link
+	buildEvery        = time.Second
+	maxCircuits       = 31 // on one link, of the 32 that a relay takes
+	maxUsed           = 24 // with a purpose
 
 	// Another build beside one that is slow, within a bucket of its own.
 	hedgeBase  = time.Second
@@ -46,12 +52,16 @@ const (
 	deadBase  = 3 * time.Second // an answer that is missing so long, and 4 ticks
 	deadTicks = 4
 
+	crowdTicks = 4  // more on a shaped link, for each build under way
+	deafTicks  = 20 // without any cell of a circuit, on a shaped link
+
 	guardSilent      = 12 * time.Second // a link that brings nothing so long, or 6 ticks
 	guardSilentTicks = 6
 	pingWait         = 2 * time.Second // and this much after something was sent
 
 	unheardPackets = 4               // sent without an answer, for silence to mean anything
 	redialProbes   = 7               // 3 probe timeouts with their back-off: 1 + 2 + 4
+	redialLoss     = 10              // times the share of lost packets longer
 	redialMin      = time.Second     // silence after which a guard is dialed beside its link
 	redialTimeout  = 3 * time.Second // of that
 	redialEvery    = 10 * time.Second

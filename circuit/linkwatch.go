@@ -44,7 +44,9 @@ func (p *Pool) checkLinks(now time.Time) time.Time {
 			p.suspect(pl, now)
 			continue
 		}
+		// Where packets get lost anyway, silence means less.
 		patience := max(redialMin, redialProbes*t.Probe)
+		patience += patience * time.Duration(min(redialLoss*t.Lost, 3*t.Sent)) / time.Duration(t.Sent)
 		switch {
 		case pl.watch.redialing || now.Before(pl.watch.nextRedial):
 		case waited >= patience:

@@ -428,7 +428,7 @@ func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
 		if running >= hedgeMost {
 			return time.Time{} // their end wakes Run
 		}
-		if !p.budget.mayBuild(now, p.profile(), 100) || !p.hedges.take(now) {
+		if p.profile() != link.Off && !p.warming(now) || !p.hedges.take(now) {
 			return now.Add(interval)
 		}
 	}

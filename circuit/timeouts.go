@@ -25,8 +25,15 @@ func (p *Pool) ticks(n int) time.Duration {
 	return time.Duration(n) * f.Tick()
 }
 
-// dead is how long an answer may be missing until a circuit is given up.
-func (p *Pool) dead() time.Duration { return deadBase + deadTicks*p.profile().Tick() }
+// dead is how long an answer may be missing until a circuit is given up. On a
+// shaped link the answers to builds share the ticks with it.
+func (p *Pool) dead() time.Duration {
+	return deadBase + deadTicks*p.profile().Tick() + p.ticks(crowdTicks*len(p.tasks))
+}
+
+// deaf is how long no circuit of a link may bring a cell, while one is waited
+// for, until its guard is given up although the link lives.
+func (p *Pool) deaf() time.Duration { return max(p.dead(), p.ticks(deafTicks)) }
 
 // guardSilence is how long a link may bring nothing at all until its guard is
 // given up.

@@ -33,18 +33,22 @@ func (c *Circuit) signs(now time.Time) signs {
 		return signs{}
 	}
 	if w != nil && w.Waiting() {
-		if !c.asked.IsZero() {
-			c.asked = now
-		}
+		c.waited = now
 		return signs{hops: len(c.relays)}
 	}
 	s := signs{hops: len(c.relays)}
+	since := func(asked time.Time) {
+		if c.waited.After(asked) {
+			asked = c.waited
+		}
+		s.silent = max(s.silent, now.Sub(asked))
+	}
 	if !c.asked.IsZero() {
-		s.silent = now.Sub(c.asked)
+		since(c.asked)
 	}
 	for hop := range cell.Slots {
 		if len(c.pings[hop]) > 0 {
-			s.silent = max(s.silent, now.Sub(c.pings[hop][0].sent))
+			since(c.pings[hop][0].sent)
 		}
 	}
 	return s
@@ -54,8 +58,8 @@ func (c *Circuit) signs(now time.Time) signs {
 func (p *Pool) startTrace(c *Circuit, hops int, now time.Time) {
 	tr := &trace{began: now, near: -1}
 	p.traces[c] = tr
-	if !p.budget.mayPing(now, p.profile(), hops) {
-		return // the circuit is judged by its silence alone
+	if p.ticks(1) > 0 {
+		return // ticks are short: the circuit is judged by its silence alone
 	}
 	for hop := range hops {
 		pong := make(chan time.Duration, 1)
@@ -136,7 +140,7 @@ func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
 // if nothing else comes over the link either.
 func (p *Pool) giveUp(c *Circuit, tr *trace, now time.Time) {
 	pl := p.links[c.guard.id]
-	if pl != nil && pl.guardLink == c.guard && time.Unix(0, pl.heard.Load()).Before(now.Add(-p.dead())) {
+	if pl != nil && pl.guardLink == c.guard && time.Unix(0, pl.heard.Load()).Before(now.Add(-p.deaf())) {
 		p.suspect(pl, now)
 		return
 	}
@@ -166,7 +170,7 @@ func (p *Pool) suspectHop(c *Circuit, tr *trace, now time.Time) {
 		if other == c || !e.path.Has(hop) && e.key.dest != hop || now.Sub(other.lastSign()) < time.Second {
 			continue
 		}
-		if p.budget.mayPing(now, p.profile(), 1) {
+		if p.ticks(1) == 0 {
 			p.pingEnd(other, now)
 		}
 	}

@@ -33,6 +33,7 @@ func (e *Endpoint) Redial(ctx context.Context, t Target, wanted func() bool) (*L
 // Traffic is what went over a link so far, as its own side knows it.
 type Traffic struct {
 	Sent, Received uint64 // packets
+	Lost           uint64 // of those sent
 	// Probe is the time after which an unanswered packet is asked for again, the
 	// probe timeout of QUIC, without its back-off.
 	Probe time.Duration
@@ -42,7 +43,7 @@ type Traffic struct {
 func (l *Link) Traffic() Traffic {
 	s := l.conn.ConnectionStats()
 	return Traffic{
-		Sent: s.PacketsSent, Received: s.PacketsReceived,
+		Sent: s.PacketsSent, Received: s.PacketsReceived, Lost: s.PacketsLost,
 		Probe: s.SmoothedRTT + max(4*s.MeanDeviation, time.Millisecond) + maxAckDelay,
 	}
 }
