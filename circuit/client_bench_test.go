@@ -11,23 +11,27 @@ import (
 	"hearsay/relay/lab"
 )
 
-// echoService sends back what it gets, or sends without end after a first byte
-// of 'd'.
+// echoService does what its first byte says: 'd' sends without end, 'e' sends
+// back what it gets, 'u' only takes.
 func echoService(_ context.Context, s gossip.Stream) error {
 	buf := make([]byte, 32*cell.Size)
+	var way byte
 	for {
 		n, err := s.Read(buf)
 		if err != nil {
-			return nil
+			return nil // the client has closed the stream
 		}
-		for buf[0] == 'd' && err == nil {
+		if way == 0 {
+			way = buf[0]
+		}
+		for way == 'd' && err == nil {
 			_, err = s.Write(buf)
-			n = 0
 		}
-		if buf[0] == 'e' && n > 0 {
-			if _, err := s.Write(buf[:n]); err != nil {
-				return nil
-			}
+		if way == 'e' {
+			_, err = s.Write(buf[:n])
+		}
+		if err != nil {
+			return nil
 		}
 	}
 }

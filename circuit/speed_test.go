@@ -129,7 +129,7 @@ func TestSpeedTestOnShapedLinks(t *testing.T) {
 		t.Run(fmt.Sprintf("burst %v", burst), func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				c, n, stop := labClient(t, dir, link.Fast)
+				c, n, stop := labClient(t, lab.Config{Dir: dir}, lab.SimConfig{}, link.Fast)
 				defer stop()
 				g, _ := c.Guard()
 				x := n.Relays()[4].Node().ID()
@@ -160,7 +160,7 @@ func TestSpeedTestOnShapedLinks(t *testing.T) {
 func TestSpeedTestOfRelays(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		c, n, stop := labClient(t, dir, link.Off)
+		c, n, stop := labClient(t, lab.Config{Dir: dir}, lab.SimConfig{}, link.Off)
 		defer stop()
 		r, err := c.Pool().SpeedTest(t.Context(), circuit.SpeedRequest{Destination: n.Relays()[4].Node().ID()})
 		if err != nil {
@@ -174,10 +174,11 @@ func TestSpeedTestOfRelays(t *testing.T) {
 
 // labClient starts a network of relays as they are, in virtual time, and a
 // client of it that has a guard.
-func labClient(t *testing.T, dir string, f link.Profile) (*circuit.Client, *lab.Network, func()) {
+func labClient(t *testing.T, cfg lab.Config, simCfg lab.SimConfig, f link.Profile) (*circuit.Client, *lab.Network, func()) {
 	t.Helper()
-	sim := lab.NewSimNet(lab.SimConfig{})
-	n, err := lab.Start(t.Context(), lab.Config{Dir: dir, Relays: 5, Lab: true, Sim: sim})
+	sim := lab.NewSimNet(simCfg)
+	cfg.Relays, cfg.Lab, cfg.Sim = 5, true, sim
+	n, err := lab.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
