@@ -67,9 +67,9 @@ func (l *slowLink) delay(from, to netip.AddrPort, _ []byte) time.Duration {
 func TestInteractiveBesideBulk(t *testing.T) {
 	const (
 		bulkLinks, bulkEach = 4, 16
-		probes              = 50
-		probeEvery          = 30 * time.Millisecond
-		settle              = 1500 * time.Millisecond
+		probes              = 40
+		probeEvery          = 25 * time.Millisecond
+		settle              = time.Second
 		most                = 1.7
 	)
 	synctest.Test(t, func(t *testing.T) {
