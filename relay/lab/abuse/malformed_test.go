@@ -212,7 +212,7 @@ func TestAbuseMalformedCells(t *testing.T) {
 	results.check(t, "malformed cells: sent", r.Cells >= int64(args.Cells), fmt.Sprintf("%d over %d links", r.Cells, r.Connections), fmt.Sprintf("%d", args.Cells))
 	timed(t, "malformed cells: in", r.Took, 120*time.Second, "")
 	var honest loadResult
-	w.honest.call("build", loadArgs{Links: 2, Count: 3, Every: 350 * time.Millisecond}, &honest)
+	w.honest.call("build", loadArgs{Links: 2, Count: 3, Every: 20 * time.Millisecond}, &honest)
 	if honest.Failed > 0 {
 		t.Errorf("%d honest circuits failed afterwards", honest.Failed)
 	}

@@ -184,7 +184,7 @@ func snipeFor(t *testing.T, mode sniperMode, relay relayMode) {
 		results.check(t, string(mode)+": circuits that stall afterwards", s.Circuits == 0, itoa(s.Circuits), "0")
 	}
 	var honest loadResult
-	w.honest.call("build", loadArgs{Links: 2, Count: 3, Every: 350 * time.Millisecond}, &honest)
+	w.honest.call("build", loadArgs{Links: 2, Count: 3, Every: 20 * time.Millisecond}, &honest)
 	results.check(t, string(mode)+": honest circuits that failed", honest.Failed == 0, itoa(honest.Failed), "0")
 	w.attacker.call("end", none{}, nil)
 	w.below(string(mode), 256)
