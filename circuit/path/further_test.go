@@ -1,6 +1,7 @@
 package path
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -103,6 +104,9 @@ func TestGuardBeyondPrimaries(t *testing.T) {
 		t.Fatal("a guard though all have just failed")
 	}
 	now := t0.Add(likelyDown)
+	for _, g := range s.primaries { // still, a minute ago
+		s.GuardFailed(g.ID, now.Add(-time.Minute))
+	}
 	if g, err := s.Guard(now, none); err != nil || g != further {
 		t.Fatalf("%v %v", g, err)
 	}
@@ -186,6 +190,53 @@ func TestGuardBeyondFails(t *testing.T) {
 	}
 	if g, err := s.Guard(t0.Add(3*likelyDown), none); err != nil || g != further && g != next {
 		t.Fatalf("%v %v", g, err)
+	}
+}
+
+// TestConfirmedBeyondPrimaries is offered at once, and its failure does not delay
+// the turn of one that was never met.
+func TestConfirmedBeyondPrimaries(t *testing.T) {
+	s := selector(3, relays(100))
+	met, unmet := s.order[3], s.order[4]
+	for i := range 4 {
+		s.confirm(i, t0)
+	}
+	for _, g := range s.primaries {
+		s.GuardFailed(g.ID, t0)
+	}
+	if g, err := s.Guard(t0, none); err != nil || g != met {
+		t.Fatalf("%v %v", g, err)
+	}
+	s.GuardFailed(met.ID, t0)
+	now := t0.Add(likelyDown - time.Second)
+	if g, err := s.Guard(now, none); err == nil && !s.isPrimary(g.ID) {
+		t.Fatal("too early")
+	}
+	for _, g := range s.order[:4] {
+		s.GuardFailed(g.ID, now)
+	}
+	if g, err := s.Guard(t0.Add(likelyDown), none); err != nil || g != unmet {
+		t.Fatalf("%v %v", g, err)
+	}
+}
+
+// TestAnsweringGuardIsUnlisted: a guard beyond the primaries that served and is
+// not listed any more is not in use.
+func TestAnsweringGuardIsUnlisted(t *testing.T) {
+	list := relays(100)
+	s := established(3, list)
+	further := s.order[3]
+	for _, g := range s.primaries {
+		s.GuardFailed(g.ID, t0)
+	}
+	s.Guard(t0, none)
+	s.GuardConfirmed(further.ID, t0.Add(likelyDown))
+	if !s.inUse() {
+		t.Fatal("not in use")
+	}
+	update(s, slices.DeleteFunc(list, func(r directory.Relay) bool { return r.ID == further.ID }), t0.Add(likelyDown))
+	if s.inUse() {
+		t.Fatal("an unlisted guard is in use")
 	}
 }
 

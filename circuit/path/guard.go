@@ -27,6 +27,7 @@ type guardFault struct {
 	failures int
 	retry    time.Time // tried beside the guard in use
 	wanted   time.Time // the same, if a circuit waits for this guard
+	pulled   bool      // a circuit waits: retry is wanted
 	offline  time.Time // tried if no guard is up
 }
 
@@ -73,7 +74,7 @@ func (s *Selector) pickGuard(now time.Time, x directory.RelayID) (*directory.Rel
 		}
 		// Somebody waits for this guard alone, so it is tried again soon: it
 		// learns nothing from that, since it is our guard anyway.
-		f.retry = earlier(f.retry, f.wanted)
+		f.retry, f.pulled = earlier(f.retry, f.wanted), true
 		s.down[r.ID] = f
 		retry = earlier(retry, f.retry)
 	}
@@ -114,20 +115,26 @@ func (s *Selector) first(now time.Time) (g *directory.Relay, retry time.Time) {
 }
 
 // firstTwo returns the only guards that a destination can make us use: the
-// first two that we met. Those that have failed for hours come last, since
-// nobody would wait that long for them.
+// first two, where those that have failed for hours come last, since nobody
+// would wait that long for them.
 func (s *Selector) firstTwo(now time.Time) []*directory.Relay {
 	pair := make([]*directory.Relay, 0, 2)
 	for _, late := range []bool{false, true} {
 		for i, r := range s.order {
 			f, failed := s.down[r.ID]
-			met := i < len(s.primaries) || s.answered[r.ID] || s.isConfirmed(r.ID)
-			if isLate := failed && now.Sub(f.since) >= retryLateAfter/s.divide; met && isLate == late && len(pair) < 2 {
+			isLate := failed && now.Sub(f.since) >= retryLateAfter/s.divide
+			if isLate == late && len(pair) < 2 && (i < len(s.primaries) || s.mayMeet(r.ID)) {
 				pair = append(pair, r)
 			}
 		}
 	}
 	return pair
+}
+
+// mayMeet tells whether a guard beyond the primaries may be used: one that was
+// never met is like one that is drawn.
+func (s *Selector) mayMeet(id directory.RelayID) bool {
+	return s.mayDraw() || s.answered[id] || s.isConfirmed(id)
 }
 
 func (s *Selector) isConfirmed(id directory.RelayID) bool {
@@ -165,7 +172,7 @@ func (s *Selector) GuardFailed(id directory.RelayID, now time.Time) {
 	if !failed {
 		f.since = now
 	}
-	f.last = now
+	f.last, f.pulled = now, false
 	f.failures = min(f.failures+1, 16)
 	wait := retryGuard
 	if now.Sub(f.since) >= retryLateAfter/s.divide {
@@ -190,7 +197,7 @@ func (s *Selector) GuardAnswers(id directory.RelayID) {
 	case s.view == nil:
 		return
 	case !s.isPrimary(id):
-		if s.isConfirmed(id) { // others wait for their turn all the same
+		if s.isConfirmed(id) || s.down[id].pulled { // others wait for their turn all the same
 			delete(s.down, id)
 		}
 		return
@@ -213,6 +220,8 @@ func (s *Selector) GuardConfirmed(id directory.RelayID, now time.Time) (use bool
 		return false, time.Time{}
 	case s.isPrimary(id):
 		s.GuardAnswers(id)
+	case s.primaryUp() && slices.ContainsFunc(s.firstTwo(now), func(r *directory.Relay) bool { return r.ID == id }):
+		delete(s.down, id) // the destination is the guard in use
 	default:
 		if use, ask = s.furtherAnswers(id, now); !use {
 			return false, ask
@@ -237,13 +246,14 @@ func (s *Selector) Guard(now time.Time, x directory.RelayID) (*directory.Relay, 
 	return s.pickGuard(now, x)
 }
 
-// Retry returns the failed primary that should be tried next beside the guard
-// in use, and when. ok is false if none failed, or if no guard is up: Path
-// itself then offers them in turn.
+// Retry returns the failed guard that should be tried next beside the guard in
+// use, and when: a primary, or one that a circuit waits for. ok is false if
+// none failed, or if no guard is up: Path itself then offers them in turn.
 func (s *Selector) Retry() (r *directory.Relay, at time.Time, ok bool) {
-	for _, p := range s.primaries {
-		if f, failed := s.down[p.ID]; failed && (r == nil || f.retry.Before(at)) {
-			r, at = p, f.retry
+	for i, g := range s.order {
+		f, failed := s.down[g.ID]
+		if failed && (i < len(s.primaries) || f.pulled) && (r == nil || f.retry.Before(at)) {
+			r, at = g, f.retry
 		}
 	}
 	return r, at, r != nil && s.inUse()

@@ -164,6 +164,69 @@ func TestSecondGuardIsDestination(t *testing.T) {
 	}
 }
 
+// TestThirdGuardIsDestination: two primaries have been down for hours and the
+// third, in use, is the destination: the guard after it serves, one that stale
+// snapshots do not lead to. If it fails, too, it is the one that is waited for.
+func TestThirdGuardIsDestination(t *testing.T) {
+	list := relays(100)
+	s := selector(4, list)
+	third, fourth := s.primaries[2], s.order[3]
+	s.GuardFailed(s.primaries[0].ID, t0)
+	s.GuardFailed(s.primaries[1].ID, t0)
+	now := t0.Add(retryLateAfter)
+	s.GuardFailed(s.primaries[0].ID, now)
+	s.GuardFailed(s.primaries[1].ID, now)
+	s.Update(s.view, directory.Stale, now)
+	if _, err := s.Path(now, third.ID); err == nil {
+		t.Fatal("a stale snapshot led to a guard that was never met")
+	}
+	s.Update(s.view, directory.Fresh, now)
+	if p, err := s.Path(now, third.ID); err != nil || p.Guard != fourth {
+		t.Fatal(err)
+	}
+	s.GuardFailed(fourth.ID, now)
+	var e *Error
+	if _, err := s.Path(now, third.ID); !errors.As(err, &e) {
+		t.Fatal("used though it has just failed")
+	}
+	r, at, ok := s.Retry()
+	if !ok || r != fourth || !at.Equal(e.Retry) || at.Sub(now) > retryWantedMax {
+		t.Fatalf("%v %v %v", r, at, ok)
+	}
+	s.GuardAnswers(fourth.ID)
+	if p, err := s.Path(at, third.ID); err != nil || p.Guard != fourth {
+		t.Fatal(err)
+	}
+	if use, _ := s.GuardConfirmed(fourth.ID, at); !use {
+		t.Fatal("a circuit over it may not be used")
+	}
+	// Others go on over the third.
+	if p, err := s.Path(at, none); err != nil || p.Guard != third {
+		t.Fatal(err)
+	}
+}
+
+// TestOfflineDestination: while nobody is up, a guard that is the destination
+// does not make the other be tried before its time.
+func TestOfflineDestination(t *testing.T) {
+	for seed := range uint64(50) {
+		s := selector(seed, relays(30))
+		first, second := s.primaries[0], s.primaries[1]
+		for _, g := range s.primaries {
+			s.GuardFailed(g.ID, t0)
+		}
+		s.GuardFailed(second.ID, t0.Add(20*time.Second))
+		due := s.down[second.ID].offline
+		var e *Error
+		if _, err := s.Path(due.Add(-1), first.ID); !errors.As(err, &e) || !e.Retry.Equal(due) {
+			t.Fatalf("%+v", e)
+		}
+		if p, err := s.Path(due, first.ID); err != nil || p.Guard != second {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestThirdGuardInUse: with the first two down the third serves everyone, and a
 // destination that is one of the first two changes nothing.
 func TestThirdGuardInUse(t *testing.T) {

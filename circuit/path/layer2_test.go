@@ -76,3 +76,23 @@ func TestLayer2OutlivesRestarts(t *testing.T) {
 		}
 	}
 }
+
+// TestLayer2GuardBecomesGuard: where the first guard is in the set, another is
+// drawn, so that four serve.
+func TestLayer2GuardBecomesGuard(t *testing.T) {
+	list := relays(20)
+	for seed := range uint64(50) {
+		s := selector(seed, list)
+		for i, r := range s.order {
+			if i == 0 || !s.state.hasLayer2(r.ID) {
+				continue
+			}
+			s.confirm(i, t0)
+			update(s, list, t0)
+			if s.primaries[0].ID != r.ID || len(s.layer2) != 5 {
+				t.Fatalf("seed %d: %d layer-2 guards", seed, len(s.layer2))
+			}
+			break
+		}
+	}
+}

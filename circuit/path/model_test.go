@@ -60,7 +60,7 @@ func (m *model) up(t *rapid.T) (id directory.RelayID, ok bool) {
 func (m *model) answered(t *rapid.T, id directory.RelayID) {
 	order, confirmed := m.order(t)
 	if !slices.Contains(order[:min(3, len(order))], id) {
-		if confirmed[id] {
+		if confirmed[id] || m.s.down[id].pulled {
 			delete(m.failed, id)
 		}
 		return
@@ -127,8 +127,14 @@ func TestModel(t *testing.T) {
 				if i >= 0 && i < 3 {
 					m.answered(t, id)
 				}
+				beside := anyUp && slices.ContainsFunc(m.s.firstTwo(m.now), func(r *directory.Relay) bool { return r.ID == id })
 				use, ask := m.s.GuardConfirmed(id, m.now)
 				switch {
+				case i >= 3 && beside:
+					if !use {
+						t.Fatal("the guard beside the one in use may not be used")
+					}
+					delete(m.failed, id)
 				case i < 0 && use, i >= 3 && anyUp && (use || !ask.IsZero()):
 					t.Fatalf("guard %d may be used: %v %v", i, use, ask)
 				case i >= 0 && i < 3 && !use:

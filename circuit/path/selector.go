@@ -3,6 +3,7 @@ package path
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"hearsay/directory"
@@ -190,8 +191,11 @@ func (s *Selector) arrange() {
 		}
 	}
 	s.primaries = s.order[:min(len(s.order), primaries)]
-	for _, r := range s.primaries {
-		delete(s.answered, r.ID) // it speaks for itself now
+	beyond := s.order[len(s.primaries):]
+	for id := range s.answered { // those that are primaries now speak for themselves
+		if !slices.ContainsFunc(beyond, func(r *directory.Relay) bool { return r.ID == id }) {
+			delete(s.answered, id)
+		}
 	}
 	for _, l := range s.state.Layer2 {
 		if r, ok := s.view.Relay(l.ID); ok && reachable(r) {
