@@ -49,7 +49,9 @@ func (p *Pool) adoptLink(id directory.RelayID, l *link.Link) *guardLink {
 	pl.heard.Store(now.UnixNano())
 	pl.tick.Store(int64(p.ticks(1)))
 	p.links[id] = pl
-	p.warm(now)
+	if id == p.guard || p.links[p.guard] == nil || p.ticks(1) == 0 {
+		p.warm(now) // only the link in use has fast ticks to offer
+	}
 	p.wg.Go(func() {
 		select {
 		case <-l.Draining():
@@ -240,6 +242,9 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 		p.nextSpare = time.Time{} // after a start or a loss, all at once
 	}
 	avoid := func(id directory.RelayID) bool { return p.isSuspect(id, now) }
+	if p.ticks(1) > 0 && !p.warming(now) && (len(p.waiters) > 0 || len(p.tasks) > 0) {
+		return time.Time{} // those who wait need the ticks
+	}
 	for want := p.wantSpares(now); have < want; have++ {
 		filling := p.warming(now) || p.warmUntil.IsZero()
 		if !filling && now.Before(p.nextSpare) {

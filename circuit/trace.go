@@ -58,8 +58,11 @@ func (c *Circuit) signs(now time.Time) signs {
 func (p *Pool) startTrace(c *Circuit, hops int, now time.Time) {
 	tr := &trace{began: now, near: -1}
 	p.traces[c] = tr
-	if p.ticks(1) > 0 {
-		return // ticks are short: the circuit is judged by its silence alone
+	if p.ticks(1) > 0 { // ticks are short: the end alone is asked
+		if p.budget.mayPing(now, p.profile(), 1) {
+			p.pingEnd(c, now)
+		}
+		return
 	}
 	for hop := range hops {
 		pong := make(chan time.Duration, 1)

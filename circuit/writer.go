@@ -200,11 +200,14 @@ func (c *Circuit) leftLocked(list []outbound, now time.Time) {
 	}
 }
 
+// mailboxAck is the mailbox command that has no reply (relay/mailbox/SPEC.md).
+const mailboxAck cell.Command = 0x45
+
 // expectsAnswer tells whether silence after a message is a sign of a dead
 // circuit.
 func expectsAnswer(cmd cell.Command) bool {
 	switch cmd {
-	case cell.SendMe, cell.Drop, cell.End, cell.XOff, cell.XOn:
+	case cell.SendMe, cell.Drop, cell.End, cell.XOff, cell.XOn, mailboxAck:
 		return false
 	}
 	return true
