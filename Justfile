@@ -49,5 +49,9 @@ demo:
 abuse:
     HEARSAY_ABUSE=full go test -count=1 -timeout 30m -v ./relay/lab/abuse
 
+# the anonymity table: attacks on whole networks in virtual time, for so many pairs
+anonymity PAIRS="1000":
+    HEARSAY_ANONYMITY={{PAIRS}} go test -count=1 -timeout 4h -v -run 'TestLaboratory|TestMessengers' ./relay/lab/anonymity
+
 # what the server runs
 ci: lint specs test race vectors
