@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hearsay/circuit/cell"
+	"hearsay/circuit/credit"
 )
 
 // TestCreditIsNeverExceeded: without SENDME at most a window goes out, and each
@@ -291,5 +292,13 @@ func TestStreamLimit(t *testing.T) {
 	}
 	if _, err := r.c.newStream(false); err == nil {
 		t.Fatal("one stream too many")
+	}
+}
+
+// TestCreditConstantsAgree: the option of the handshake and the window are
+// specified in two places.
+func TestCreditConstantsAgree(t *testing.T) {
+	if cell.CreditStep != credit.Step || cell.CreditMin != credit.Min || cell.CreditInitial != credit.Initial || cell.CreditMax != credit.Max {
+		t.Error("circuit/cell and circuit/credit disagree")
 	}
 }

@@ -148,12 +148,12 @@ func tagOf(n uint64) (t Tag) {
 // largest window, and keeps the queue short.
 func TestThroughputOfPaths(t *testing.T) {
 	for _, rtt := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond} {
-		for _, rate := range []float64{100, 500, 2256, 10000, 100000} {
+		for _, rate := range []float64{100, 500, 2256, 10000, 40000} {
 			t.Run(fmt.Sprintf("%v at %v", rtt, rate), func(t *testing.T) {
 				p := &simPath{t: t, rate: rate}
 				p.add(rtt)
-				p.run(15 * time.Second)
-				got := p.share(20 * time.Second)[0]
+				p.run(12 * time.Second)
+				got := p.share(10 * time.Second)[0]
 				if want := min(rate, Max/(rtt.Seconds()+Step/rate)); got < 0.9*want {
 					t.Errorf("%.0f cells/s of %.0f, window %d", got, want, p.flows[0].s.Window())
 				}
