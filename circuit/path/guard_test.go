@@ -170,6 +170,9 @@ func TestSecondGuardIsDestination(t *testing.T) {
 func TestThirdGuardIsDestination(t *testing.T) {
 	list := relays(100)
 	s := selector(4, list)
+	for i := range primaries {
+		s.confirm(i, t0)
+	}
 	third, fourth := s.primaries[2], s.order[3]
 	s.GuardFailed(s.primaries[0].ID, t0)
 	s.GuardFailed(s.primaries[1].ID, t0)
