@@ -67,13 +67,18 @@ func (c *circuit) backwardLeaf() (stream, error) {
 	for {
 		select {
 		case l := <-c.replies:
-			if err := c.sendReplies(l); err != nil {
+			if l == nil {
+				c.attached = true
+			} else if err := c.sendReplies(l); err != nil {
 				return nil, err
 			}
-		case next := <-c.attach:
-			return next, nil
 		case <-c.done:
 			return nil, errGone
+		}
+		if c.attached {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.next, nil
 		}
 	}
 }
@@ -137,7 +142,7 @@ func (c *circuit) sendReplies(first *localCell) error {
 	buf := batches.Get().(*batch)
 	defer batches.Put(buf)
 	n := 0
-	now := c.tx.now()
+	now := c.sw.since()
 	for l := first; l != nil; {
 		x := buf[n : n+cell.Size]
 		cell.Header{Type: cell.Relay}.Put(x)
@@ -161,6 +166,7 @@ func (c *circuit) sendReplies(first *localCell) error {
 		}
 		select {
 		case l = <-c.replies:
+			c.attached = c.attached || l == nil
 		default:
 			l = nil
 		}

@@ -53,7 +53,6 @@ type circuit struct {
 	prev  stream
 	in    cellReader // of prev; forward goroutine
 	layer *onion.Layer
-	slot  int
 	// answered holds the layer that a worker made until the forward goroutine
 	// takes it over; whoever finds the circuit closed takes it out and erases it.
 	answered atomic.Pointer[onion.Layer]
@@ -63,10 +62,9 @@ type circuit struct {
 	wg    sync.WaitGroup // all goroutines but the forward one
 
 	// replies are this hop's own messages on their way to the client. When it
-	// is full, whoever has a reply waits, and so reads no more.
+	// is full, whoever has a reply waits, and so reads no more. A nil one says
+	// that there is a next hop now.
 	replies chan *localCell
-	// attach hands the stream to the next hop to the backward goroutine.
-	attach chan stream
 
 	tx *sendCredit
 	rx recvCredit
@@ -89,8 +87,8 @@ type circuit struct {
 	upHeld, downHeld, repliesFull int64
 
 	// Of the forward goroutine.
-	extend   cell.MessageAssembler
-	extended bool // an EXTEND was taken; there is only one
+	extend   *cell.MessageAssembler // nil before and after
+	extended bool                   // an EXTEND was taken; there is only one
 	pings    *rate.Limiter
 	drops    *rate.Limiter
 	upLimit  *rate.Limiter
@@ -99,6 +97,8 @@ type circuit struct {
 
 	downLimit *rate.Limiter // backward goroutine
 	paced     bool          // a rate of bytes is limited
+	attached  bool          // of the backward goroutine: there is a next hop
+	slot      int8          // of the layer
 
 	mu        sync.Mutex
 	echo      *echoer                   // nil before the first ECHO, which the forward goroutine takes
@@ -115,9 +115,7 @@ func (sw *Switch) newCircuit(p *peer, s stream) *circuit {
 		peer:    p,
 		prev:    s,
 		done:    make(chan struct{}),
-		replies: make(chan *localCell, batchCells),
-		attach:  make(chan stream, 1),
-		extend:  cell.MessageAssembler{Command: cell.Extend},
+		replies: make(chan *localCell, replyCells),
 		born:    sw.clock.now(),
 	}
 	c.in.s, c.in.clock = s, &sw.clock
@@ -288,7 +286,7 @@ func (c *circuit) handshake() error {
 	if c.layer = c.answered.Swap(nil); c.layer == nil {
 		return errGone
 	}
-	c.slot = c.layer.Slot()
+	c.slot = int8(c.layer.Slot())
 	if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}

@@ -16,15 +16,13 @@ var (
 // sendCredit counts the credited cells that this hop may send to the client
 // (SPEC.md §4.2). It is safe for concurrent use.
 type sendCredit struct {
-	start time.Time // origin of the times
-
 	mu     sync.Mutex
 	sender credit.Sender
 	freed  chan struct{} // closed when there is credit again; nil: nobody waits
 }
 
 func newSendCredit(initial, maximum int) *sendCredit {
-	return &sendCredit{start: time.Now(), sender: credit.NewSender(initial, maximum)}
+	return &sendCredit{sender: credit.NewSender(initial, maximum)}
 }
 
 // take waits for the credit of one cell; it reports false if one of the
@@ -53,19 +51,16 @@ func (s *sendCredit) take(done, cut, late <-chan struct{}) bool {
 	}
 }
 
-// now returns the time as sealed takes it.
-func (s *sendCredit) now() time.Duration { return time.Since(s.start) }
-
-// sealed notes that a credited cell was sealed with the given tag, at now.
+// sealed notes that a credited cell was sealed with the given tag, at now on
+// Switch.since.
 func (s *sendCredit) sealed(tag credit.Tag, now time.Duration) {
 	s.mu.Lock()
 	s.sender.Sealed(tag, now)
 	s.mu.Unlock()
 }
 
-// sendMe takes the client's acknowledgement of credit.Step cells.
-func (s *sendCredit) sendMe(tag []byte) error {
-	now := s.now()
+// sendMe takes the client's acknowledgement of credit.Step cells, at now.
+func (s *sendCredit) sendMe(tag []byte, now time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.sender.Acknowledge(credit.Tag(tag), now); err != nil {

@@ -9,12 +9,13 @@
 //	client side ──read batch──▶ open layer ──▶ one write ──▶ next hop
 //	client side ◀──one write── seal layer ◀──read batch── next hop
 //	                               ▲
-//	                               └── own replies, at most 32 waiting
+//	                               └── own replies, at most 28 waiting
 //
 // A batch is what has arrived, at most 32 cells, in one pooled buffer; it is
-// opened or sealed in place. A goroutine whose write is blocked reads nothing,
-// so the memory of a circuit is bounded by its two buffers and the stream
-// windows of the links (SPEC.md §5). Closing a circuit resets both streams, in
+// opened or sealed in place. What arrives while a write is blocked is read ahead
+// into a ring, and nothing more once that is full, so the memory of a circuit is
+// bounded by its buffers and the stream windows of the links; the heap as a
+// whole is watched (SPEC.md §5). Closing a circuit resets both streams, in
 // both directions, without a reason; it may happen from any goroutine and any
 // number of times.
 //

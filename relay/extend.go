@@ -17,6 +17,9 @@ func (c *circuit) takeExtend(m cell.Message) error {
 	if state(c.state.Load()) != stateLeaf || c.extended {
 		return errProtocol
 	}
+	if c.extend == nil {
+		c.extend = &cell.MessageAssembler{Command: cell.Extend}
+	}
 	data, whole, err := c.extend.Add(m)
 	if err != nil {
 		return err
@@ -31,7 +34,7 @@ func (c *circuit) takeExtend(m cell.Message) error {
 		return errGone
 	}
 	next, create := directory.RelayID(data[:32]), data[32:]
-	c.extend = cell.MessageAssembler{} // it held the message
+	c.extend = nil // it held the message
 	c.wg.Go(func() { c.extendTo(next, create) })
 	return nil
 }
@@ -39,7 +42,7 @@ func (c *circuit) takeExtend(m cell.Message) error {
 // extendTo opens the next hop. It has a goroutine of its own, since dialing
 // takes time and the client may ping meanwhile.
 func (c *circuit) extendTo(id directory.RelayID, create []byte) {
-	next, created, code := c.connect(id, create)
+	created, code := c.connect(id, create)
 	if code != 0 {
 		if c.become(stateExtending, stateLeaf) {
 			c.sw.counts.notExtended.Add(1)
@@ -59,30 +62,33 @@ func (c *circuit) extendTo(id directory.RelayID, create []byte) {
 			return
 		}
 	}
-	c.attach <- next // has room for the only one
+	select {
+	case c.replies <- nil:
+	case <-c.done:
+	}
 }
 
 // connect reaches the next hop and gets its CREATED message. Only a relay of
 // the own verified view is dialed, never this one nor the predecessor: a
 // client must not make relays scan hosts or run circuits in a ring.
-func (c *circuit) connect(id directory.RelayID, create []byte) (stream, []byte, byte) {
+func (c *circuit) connect(id directory.RelayID, create []byte) ([]byte, byte) {
 	if c.slot == cell.Slots-1 || id == c.sw.cfg.ID || c.predecessor(id) || c.sw.refusing() {
-		return nil, nil, cell.FailRefused
+		return nil, cell.FailRefused
 	}
 	view := c.sw.cfg.Views.Current()
 	if view == nil {
-		return nil, nil, cell.FailUnknown
+		return nil, cell.FailUnknown
 	}
 	r, ok := view.Relay(id)
 	if !ok {
-		return nil, nil, cell.FailUnknown
+		return nil, cell.FailUnknown
 	}
 	if c.sw.backoff.refuses(id, time.Now()) {
-		return nil, nil, cell.FailUnreachable
+		return nil, cell.FailUnreachable
 	}
 	next, code := c.sw.open(lifetime(c.done), r)
 	if code != 0 {
-		return nil, nil, code
+		return nil, code
 	}
 	next.SetPriority(urgencyFirst, true)
 	c.mu.Lock()
@@ -90,20 +96,20 @@ func (c *circuit) connect(id directory.RelayID, create []byte) (stream, []byte, 
 	c.mu.Unlock()
 	if state(c.state.Load()) == stateClosed {
 		reset(next)
-		return nil, nil, cell.FailRefused
+		return nil, cell.FailRefused
 	}
 	created, err := c.shake(next, create)
 	if err == nil {
-		return next, created, 0
+		return created, 0
 	}
 	c.mu.Lock()
 	c.next = nil
 	c.mu.Unlock()
 	reset(next)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, nil, cell.FailTimeout
+		return nil, cell.FailTimeout
 	}
-	return nil, nil, cell.FailRefused
+	return nil, cell.FailRefused
 }
 
 // shake sends CREATE on a new stream and waits for CREATED.

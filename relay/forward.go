@@ -103,7 +103,7 @@ func (c *circuit) command(payload []byte) error {
 	}
 	switch {
 	case m.Command == cell.SendMe:
-		return c.tx.sendMe(m.Data)
+		return c.tx.sendMe(m.Data, c.sw.since())
 	case m.Command == cell.Ping:
 		if !c.allow(&c.pings, pingRate, pingBurst) {
 			return errTooMuch

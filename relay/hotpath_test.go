@@ -117,7 +117,7 @@ func TestNoAllocationPerReply(t *testing.T) {
 	c, _ := hotCircuit(t)
 	data := make([]byte, cell.DataSize)
 	batch := func() {
-		for range batchCells {
+		for range replyCells {
 			if err := c.reply(cell.Message{Command: cell.Pong, Data: data[:16]}); err != nil {
 				t.Fatal(err)
 			}
@@ -127,13 +127,13 @@ func TestNoAllocationPerReply(t *testing.T) {
 		}
 	}
 	batch()
-	const most = rounds*batchCells/onion.RekeyInterval + 20
+	const most = rounds*replyCells/onion.RekeyInterval + 20
 	if n := allocated(func() {
 		for range rounds {
 			batch()
 		}
 	}); n > most {
-		t.Errorf("%d objects for %d cells, at most %d", n, rounds*batchCells, most)
+		t.Errorf("%d objects for %d cells, at most %d", n, rounds*replyCells, most)
 	}
 }
 

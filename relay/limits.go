@@ -48,8 +48,11 @@ const (
 // Implementation constants: one side's own business.
 const (
 	// batchCells is how many cells move in one read and one write, and the
-	// capacity of a direction's ring and of its queue of own replies.
+	// capacity of a direction's ring.
 	batchCells = 32
+	// replyCells is the capacity of a circuit's queue of own replies. Its memory
+	// is taken for the life of the circuit, 320 bytes.
+	replyCells = 28
 	// streamsPerLife bounds the ids of ended streams that a circuit remembers.
 	streamsPerLife = 512
 

@@ -33,18 +33,18 @@ type lane struct {
 	cells atomic.Uint64 // sent
 
 	// Of the janitor.
-	seen    uint64
 	average float64 // cells, exponentially weighted
+	seen    uint32  // low half of cells at the last tick
 	urgency int8    // given to the stream
 }
 
 // tick counts the cells since the last one, and returns them.
 func (l *lane) tick() uint64 {
-	sent := l.cells.Load()
+	sent := uint32(l.cells.Load())
 	d := sent - l.seen
 	l.seen = sent
 	l.average = l.average*decay + float64(d)
-	return d
+	return uint64(d)
 }
 
 // want returns the urgency of the lane, where most is the largest average of

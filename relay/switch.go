@@ -80,6 +80,7 @@ type Switch struct {
 	peers    map[any]*peer // by link
 	circuits map[*circuit]struct{}
 	count    uint64
+	born     time.Time
 	draining bool
 	closed   bool
 	empty    chan struct{} // not nil while somebody waits for no circuits
@@ -97,6 +98,7 @@ func NewSwitch(cfg SwitchConfig) *Switch {
 		cfg:      cfg,
 		random:   rand.Reader,
 		workers:  newWorkers(),
+		born:     time.Now(),
 		peers:    make(map[any]*peer),
 		circuits: make(map[*circuit]struct{}),
 		echo:     echoLimits{active: make(map[*circuit]int64)},
@@ -207,6 +209,9 @@ func (sw *Switch) forget(c *circuit, err error) {
 	sw.mu.Unlock()
 	sw.wg.Done()
 }
+
+// since returns the time since the switch was made, for credit.
+func (sw *Switch) since() time.Duration { return time.Since(sw.born) }
 
 // Circuits returns the number of circuits.
 func (sw *Switch) Circuits() int {
