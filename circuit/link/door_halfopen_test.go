@@ -121,7 +121,7 @@ func TestAbuseHalfOpenOverQUIC(t *testing.T) {
 		a := w.relay("a", "1.0.0.1")
 		stall := make(chan struct{})
 		done := make(chan struct{})
-		const many = maxHalfOpen + 64
+		const many = maxHalfOpen + 16
 		for range many {
 			go func() {
 				_, _ = w.raw("3.0.0.1", a, nil, func(c *tls.Config) {

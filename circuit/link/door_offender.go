@@ -1,8 +1,11 @@
 package link
 
 import (
+	"cmp"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +26,7 @@ const (
 type offenders struct {
 	mu      sync.Mutex
 	entries map[netip.Prefix]*offender
+	swept   time.Time // what was forgiven by then is forgotten
 }
 
 // offender is what one prefix has on its account.
@@ -80,27 +84,14 @@ func (e *offender) forgettable(now time.Time) bool {
 	return !now.Before(e.until) && e.marksAt(now) == 0
 }
 
-// entryLocked returns the account of a prefix. When there is no room, what is
-// forgiven goes first, then the prefix with the least to be remembered for.
+// entryLocked returns the account of a prefix. When there is no room, it makes
+// some.
 func (o *offenders) entryLocked(p netip.Prefix, now time.Time) *offender {
 	if e := o.entries[p]; e != nil {
 		return e
 	}
-	if len(o.entries) >= offendersLimit {
-		var prefix netip.Prefix
-		var least *offender
-		for q, e := range o.entries {
-			if e.forgettable(now) {
-				delete(o.entries, q)
-				continue
-			}
-			if least == nil || e.until.Before(least.until) || e.until.Equal(least.until) && e.marksAt(now) < least.marksAt(now) {
-				prefix, least = q, e
-			}
-		}
-		if len(o.entries) >= offendersLimit {
-			delete(o.entries, prefix)
-		}
+	if len(o.entries) >= offendersLimit || now.Sub(o.swept) >= markLife {
+		o.forgetLocked(now)
 	}
 	e := new(offender)
 	if o.entries == nil {
@@ -108,6 +99,27 @@ func (o *offenders) entryLocked(p netip.Prefix, now time.Time) *offender {
 	}
 	o.entries[p] = e
 	return e
+}
+
+// forgetLocked drops what is forgiven, and, if that is not enough, an eighth of
+// the rest: those first that have the least to be remembered for.
+func (o *offenders) forgetLocked(now time.Time) {
+	o.swept = now
+	for p, e := range o.entries {
+		if e.forgettable(now) {
+			delete(o.entries, p)
+		}
+	}
+	if len(o.entries) <= offendersLimit*7/8 {
+		return
+	}
+	prefixes := slices.SortedFunc(maps.Keys(o.entries), func(p, q netip.Prefix) int {
+		a, b := o.entries[p], o.entries[q]
+		return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.marksAt(now), b.marksAt(now)))
+	})
+	for _, p := range prefixes[:len(prefixes)-offendersLimit*7/8] {
+		delete(o.entries, p)
+	}
 }
 
 // visit returns the account that the door keeps of an accepted link; nil for a
