@@ -53,5 +53,9 @@ abuse:
 anonymity PAIRS="1000":
     HEARSAY_ANONYMITY={{PAIRS}} go test -count=1 -timeout 4h -v -run 'TestLaboratory|TestMessengers' ./relay/lab/anonymity
 
+# what a shaped link shows: sizes, times, cost and resets, with figures
+cover:
+    go test -count=1 -v -run 'Ticks|Sizes|Bytes|Padding|Switch|Burst|Turns|Outage|Resets' ./circuit/link
+
 # what the server runs
 ci: lint specs test race vectors

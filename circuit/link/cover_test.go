@@ -153,7 +153,7 @@ func TestPaddingOfAnUnshapedLink(t *testing.T) {
 			g := gaps(withCells(s))
 			_, p := kolmogorovAgainst(g, cdf)
 			t.Logf("%s: %d cells, p = %.3f", name, len(g)+1, p)
-			if p < 0.001 {
+			if p < 1e-5 {
 				t.Errorf("%s: not the larger of two uniform draws: p = %v", name, p)
 			}
 		}

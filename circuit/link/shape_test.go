@@ -40,7 +40,7 @@ func TestSwitchingProfilesLosesNoCell(t *testing.T) {
 									return
 								}
 								select { // without a profile nothing else slows it down
-								case <-time.After(50 * time.Millisecond):
+								case <-time.After(200 * time.Millisecond):
 								case <-s.Context().Done():
 									return
 								}
