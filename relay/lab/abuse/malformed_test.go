@@ -205,7 +205,7 @@ func onCircuit(first func(*circuit, *mathrand.Rand) [][]byte) func(context.Conte
 // TestAbuseMalformedCells sends malformed cells of every kind.
 func TestAbuseMalformedCells(t *testing.T) {
 	w := newWorld(t, worldConfig{})
-	args := malformedArgs{Cells: size(20_000, 1_000_000), Links: size(8, 24), Most: time.Duration(size(30, 240)) * time.Second}
+	args := malformedArgs{Cells: size(20_000, 1_000_000), Links: size(8, 24), Most: 240 * time.Second}
 	var r malformedResult
 	w.attacker.call("malformed", args, &r)
 	t.Logf("%+v", r)
