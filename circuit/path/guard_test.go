@@ -184,6 +184,8 @@ func TestThirdGuardIsDestination(t *testing.T) {
 		t.Fatal("a stale snapshot led to a guard that was never met")
 	}
 	s.Update(s.view, directory.Fresh, now)
+	now = now.Add(2 * time.Second)
+	s.GuardFailed(s.primaries[0].ID, now) // it was waited for and tried
 	if p, err := s.Path(now, third.ID); err != nil || p.Guard != fourth {
 		t.Fatal(err)
 	}
