@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector lets pools forget what they hold.
+
 package relay
 
 import (
@@ -81,7 +85,7 @@ func TestNoAllocationPerCell(t *testing.T) {
 		}
 	}
 	one(0)
-	const most = rounds*batchCells/onion.RekeyInterval + 20 // and what tests and runtime do
+	const most = rounds*batchCells/onion.RekeyInterval + 50 // and what tests and runtime do
 	if n := allocated(func() {
 		for i := range rounds {
 			one(i + 1)
@@ -127,7 +131,7 @@ func TestNoAllocationPerReply(t *testing.T) {
 		}
 	}
 	batch()
-	const most = rounds*replyCells/onion.RekeyInterval + 20
+	const most = rounds*replyCells/onion.RekeyInterval + 50
 	if n := allocated(func() {
 		for range rounds {
 			batch()
