@@ -46,7 +46,7 @@ func TestCoverHidesWhoTalks(t *testing.T) {
 				t.Parallel()
 				res := NewResult(p, 1)
 				res.Add(observe(t, WorldConfig{
-					Seed: 1, Pairs: 30, Profile: p, Length: 10 * time.Minute, Settle: 30 * time.Second, Quiet: time.Minute,
+					Seed: 1, Pairs: shortPairs, Profile: p, Length: 10 * time.Minute, Settle: 30 * time.Second, Quiet: time.Minute,
 				}))
 				if p == link.Off {
 					off = res.Figures()
