@@ -13,7 +13,7 @@ import (
 // Specification constants of the memory of offenders (SPEC.md §6.1).
 const (
 	linkStrikes    = 4                // breaches after which a link may create no more circuits
-	prefixMarks    = 4                // such links of one prefix after which the prefix may not
+	prefixMarks    = 4                // as many links' worth of breaches after which a prefix may not
 	markLife       = 15 * time.Minute // one mark is forgiven in this time
 	refuseLeast    = time.Hour        // how long a prefix is refused, at least;
 	refuseJitter   = time.Hour        // the rest is random, so that nobody can wait for the end
@@ -31,7 +31,7 @@ type offenders struct {
 
 // offender is what one prefix has on its account.
 type offender struct {
-	marks  float64   // offending links, as of marked
+	marks  float64   // breaches in linkStrikes, as of marked
 	marked time.Time // last mark
 	from   time.Time // the prefix is refused from here
 	until  time.Time // to here; zero: not at all
@@ -42,18 +42,18 @@ type conduct struct {
 	strikes int
 }
 
-// strike charges a breach to a link. With the last strike the link is refused,
-// and its prefix, if it has one, is marked.
+// strike charges a breach to a link and to its prefix, if it has one. More than
+// linkStrikes of one link do not count for the prefix: it takes several links.
 func (o *offenders) strike(c *conduct, p netip.Prefix, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if c.strikes++; c.strikes != linkStrikes || !p.IsValid() {
+	if c.strikes++; c.strikes > linkStrikes || !p.IsValid() {
 		return
 	}
 	e := o.entryLocked(p, now)
-	e.marks = e.marksAt(now) + 1
+	e.marks = e.marksAt(now) + 1./linkStrikes
 	e.marked = now
-	if e.marks > prefixMarks-1 && !now.Before(e.until) {
+	if e.marks > prefixMarks-1./linkStrikes && !now.Before(e.until) {
 		e.from, e.until = now, now.Add(refuseLeast+rand.N(refuseJitter))
 		e.marks = 0
 	}

@@ -74,6 +74,34 @@ func TestAbuseOffendingPrefix(t *testing.T) {
 	}
 }
 
+// TestAbuseOneBreachALink: who takes a new link for each breach is refused, too.
+func TestAbuseOneBreachALink(t *testing.T) {
+	var o offenders
+	p := prefixOf(netip.MustParseAddr("3.0.0.1"))
+	now := time.Unix(1000, 0)
+	n := 0
+	for ; n < 100; n++ {
+		var c conduct
+		if o.refused(&c, p, now, now) {
+			break
+		}
+		o.strike(&c, p, now)
+		now = now.Add(time.Second)
+	}
+	if n != linkStrikes*prefixMarks {
+		t.Errorf("refused after %d links", n)
+	}
+	// One link alone does not do it: that is refused itself.
+	var other offenders
+	var one, fresh conduct
+	for range 100 {
+		other.strike(&one, p, now)
+	}
+	if other.refused(&fresh, p, now, now) {
+		t.Error("one link has the prefix refused")
+	}
+}
+
 // TestAbuseFramedNeighbour: who shares an address with an offender keeps the
 // link that he had; the offender does not gain one by it.
 func TestAbuseFramedNeighbour(t *testing.T) {
