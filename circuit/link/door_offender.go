@@ -2,12 +2,15 @@ package link
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"hearsay/circuit/cell"
 )
 
 // Specification constants of the memory of offenders (SPEC.md §6.1).
@@ -139,6 +142,27 @@ func (l *Link) Offend() {
 	if v := l.visit(); v != nil {
 		v.d.offenders.strike(&v.conduct, v.prefix, time.Now())
 	}
+}
+
+// offences are the ends of a control stream that only a hostile client causes.
+var offences = []error{
+	errControlOrder, errControlTrim, errControlShape, errControlType,
+	errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer, cell.ErrFormat,
+}
+
+// judge charges the end of a client's control stream to it, if it broke a rule,
+// and returns it.
+func (l *Link) judge(err error) error {
+	if _, _, proven := l.Peer(); proven {
+		return err
+	}
+	for _, offence := range offences {
+		if errors.Is(err, offence) {
+			l.Offend()
+			break
+		}
+	}
+	return err
 }
 
 // Refused reports whether the peer may create no more circuits on this link,

@@ -233,3 +233,35 @@ func (w *world) knockCircuit(c *quic.Conn, bad bool, refused <-chan bool) bool {
 	w.rawHello(c, b)
 	return <-refused
 }
+
+// TestAbuseControlStreamIsCharged breaks the control stream on link after link,
+// until the prefix is refused.
+func TestAbuseControlStreamIsCharged(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		w.lab = false
+		refused := make(chan bool, 1)
+		a := w.start("a", "1.0.0.1", RoleRelay, func(c *Config) {
+			c.Handlers[KindCircuit] = func(_ context.Context, l *Link, _ *Stream) { refused <- l.Refused() }
+		})
+		links := 0
+		for ; links < 100; links++ {
+			c, err := w.raw("3.0.0.1", a, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := w.rawHello(c, helloCell(clientHello()))
+			w.rawHello(c, []byte{byte(KindCircuit)})
+			if <-refused {
+				break
+			}
+			if _, err := s.Write(append(goAwayCell(), goAwayCell()...)); err != nil {
+				t.Fatal(err)
+			}
+			<-c.Context().Done()
+			pass(time.Second)
+		}
+		if links != linkStrikes*prefixMarks {
+			t.Errorf("refused after %d links", links)
+		}
+	})
+}

@@ -53,7 +53,7 @@ func (e *Endpoint) receive(conn *quic.Conn) {
 		l.finish(nil)
 		return
 	}
-	l.finish(l.readControl(s, state))
+	l.finish(l.judge(l.readControl(s, state)))
 }
 
 // awaitHello takes the dialer's first stream, which must be the control stream
