@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -55,6 +56,11 @@ type Config struct {
 	// ListenPacket makes the fresh socket of each connection. Nil: UDP on an
 	// ephemeral port.
 	ListenPacket func() (net.PacketConn, error)
+
+	// Source returns the address of this computer from which packets to a relay
+	// leave now, zero if there is none; a change has all links dialed anew. Nil:
+	// the system is asked, or nobody if ListenPacket is set.
+	Source func(to netip.AddrPort) netip.Addr
 
 	Log *slog.Logger // nil: discard
 
