@@ -20,7 +20,7 @@ func established(seed uint64, list []directory.Relay) *Selector {
 func hunt(t *testing.T, s *Selector, during time.Duration, reaches func(directory.RelayID) bool) (dialed, used map[directory.RelayID]bool) {
 	t.Helper()
 	dialed, used = map[directory.RelayID]bool{}, map[directory.RelayID]bool{}
-	for now := t0; now.Sub(t0) < during; now = now.Add(time.Second) {
+	for now := t0; now.Sub(t0) < during; now = now.Add(2 * time.Second) {
 		if now.Sub(t0)%time.Hour == 0 {
 			s.Update(s.view, directory.Fresh, now)
 		}
@@ -50,9 +50,9 @@ func hunt(t *testing.T, s *Selector, during time.Duration, reaches func(director
 // three primaries and at most seven more, and never more than the sample.
 func TestFailingGuardsOfADay(t *testing.T) {
 	nobody := func(directory.RelayID) bool { return false }
-	for _, n := range []int{5, 10, 40, 200, 1000} {
+	for _, n := range []int{5, 10, 40, 1000} {
 		list := relays(n)
-		for seed := range uint64(2) {
+		for seed := range uint64(1) {
 			s := established(seed, list)
 			before := len(s.state.Guards)
 			dialed, _ := hunt(t, s, 10*time.Minute, nobody)

@@ -241,7 +241,7 @@ func TestSlowClock(t *testing.T) {
 // always listed meets a first guard about every 114 days, and no more.
 func TestGuardRotation(t *testing.T) {
 	v := view(relays(200))
-	total, seeds := 0, 100
+	total, seeds := 0, 40
 	for seed := range uint64(seeds) {
 		s := New(testNetwork, false, newRand(seed))
 		met := map[directory.RelayID]bool{}
