@@ -238,7 +238,7 @@ func TestSlowClock(t *testing.T) {
 }
 
 // TestGuardRotation: over a year, a client whose guards never fail and are
-// always listed meets a first guard about every 114 days, and no more.
+// always listed meets a new first guard every 60 to 120 days, and no more.
 func TestGuardRotation(t *testing.T) {
 	v := view(relays(200))
 	total, seeds := 0, 40
