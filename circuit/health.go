@@ -60,7 +60,6 @@ func (p *Pool) pingOne(now time.Time) {
 	}
 	tick := p.profile().Tick()
 	every := pingTicks * tick
-	p.nextPing = now.Add(p.between(every, every*12/10))
 	var best *Circuit
 	most := 1.0 // how often its own pause has passed
 	for c, e := range p.entries {
@@ -75,6 +74,7 @@ func (p *Pool) pingOne(now time.Time) {
 	if best == nil || !p.budget.mayPing(now, p.profile(), 1) {
 		return
 	}
+	p.nextPing = now.Add(p.between(every, every*12/10))
 	p.pingEnd(best, now)
 }
 
@@ -82,9 +82,9 @@ func (p *Pool) pingOne(now time.Time) {
 func (e *entry) pause() time.Duration {
 	switch {
 	case e.front:
-		return pingMinQuiet
+		return pingMinQuiet * 3 / 4 // goes first
 	case e.key.purpose == Subscribe:
-		return pingMinQuiet * 4 / 3
+		return pingMinQuiet
 	case e.key != (key{}):
 		return pingMinQuiet * 4
 	}
