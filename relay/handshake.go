@@ -15,7 +15,8 @@ import (
 // Links take turns, and who asked for little lately comes first: the n-th
 // CREATE of a link waits for no more than the first 2n of any other, so that a
 // flood over many links delays those who make it, and nobody who builds a
-// circuit now and then (SPEC.md §4.3).
+// circuit now and then. A link that is new comes later, or a flood would take
+// new ones all the time (SPEC.md §4.3).
 type workers struct {
 	n    int
 	work chan struct{} // one token per queued job; workers wait on it
@@ -32,13 +33,18 @@ type job struct {
 }
 
 const (
-	// turns is the number of classes: 0, 1, 2–3, 4–7 ... CREATEs lately.
-	turns = 8
+	// turns is the number of classes: 0, 1, 2–3, 4–7 ... 64 and more CREATEs
+	// lately, and newTurns more behind them.
+	turns = 8 + newTurns
+	// newTurns is how much later links come that asked for the first time less
+	// than newLink ago.
+	newTurns = 3
+	newLink  = 30 * time.Second
 	// maxQueued bounds a class and those before it, whatever handshakes cost.
 	maxQueued = 8192
 	// createMemory is the time in which half of what a link asked for is
 	// forgotten.
-	createMemory = 10 * time.Second
+	createMemory = 4 * time.Second
 	// relayShare is how much more a relay's link may ask for than a client's
 	// before it counts as asking for much.
 	relayShare = relayCreateRate / clientCreateRate
@@ -74,16 +80,22 @@ func (w *workers) submit(p *peer, run func(late bool)) bool {
 
 // asksLocked counts one more CREATE of the link and returns its turn.
 func (p *peer) asksLocked(now time.Time) int {
+	if p.askedFirst.IsZero() {
+		p.askedFirst, p.askedAt = now, now
+	}
 	if halves := int(now.Sub(p.askedAt) / createMemory); halves > 0 {
 		p.asked >>= min(halves, 31)
-		p.askedAt = now
+		p.askedAt = p.askedAt.Add(time.Duration(halves) * createMemory)
 	}
-	n := uint(p.asked)
-	if p.relay {
-		n /= relayShare
-	}
+	n := p.asked
 	p.asked++
-	return min(bits.Len(n), turns-1)
+	switch {
+	case p.relay:
+		return min(bits.Len(uint(n/relayShare)), turns-1)
+	case now.Sub(p.askedFirst) < newLink:
+		return min(bits.Len(uint(n))+newTurns, turns-1)
+	}
+	return min(bits.Len(uint(n)), turns-newTurns-1)
 }
 
 // run serves the queue until ctx ends.

@@ -13,7 +13,8 @@ func TestAbuseHandshakeQueueRefusesAtLoad(t *testing.T) {
 	w.cost = 10 * time.Millisecond
 	n := 0
 	for i := range 10000 {
-		p := &peer{asked: 1 << 20, askedAt: time.Now()} // everybody asked for much
+		now := time.Now()
+		p := &peer{asked: 1 << 20, askedAt: now, askedFirst: now} // everybody asked for much
 		if !w.submit(p, func(bool) {}) {
 			break
 		}
@@ -53,6 +54,32 @@ func TestAbuseCreateFloodDelaysItself(t *testing.T) {
 			t.Errorf("circuit %d waited for %d of the flood", round, served-before)
 		}
 	}
+}
+
+// TestAbuseCreateFloodOverNewLinks takes a new link for every few CREATEs: a
+// client that has been there for a while does not wait for them at all.
+func TestAbuseCreateFloodOverNewLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkers()
+		var honest peer
+		for range 30 { // a circuit every two seconds
+			w.submit(&honest, func(bool) {})
+			w.one()
+			advance(2 * time.Second)
+		}
+		waited, done := 0, false
+		for range 1000 {
+			var p peer
+			w.submit(&p, func(bool) { waited++ })
+		}
+		w.submit(&honest, func(bool) { done = true })
+		for !done {
+			w.one()
+		}
+		if waited > 0 {
+			t.Errorf("an old link waited for %d new ones", waited)
+		}
+	})
 }
 
 // TestAbuseCreateFloodOfOneClient leaves a relay's link, which carries the

@@ -41,10 +41,10 @@ type peer struct {
 	received uint64    // packets when the stall was noticed
 	charged  time.Time // last stall that was charged
 
-	// CREATEs lately, and when half of them were forgotten last; guarded by
-	// workers.mu.
-	asked   int
-	askedAt time.Time
+	// CREATEs lately, when half of them were forgotten last, and when the
+	// first one came; guarded by workers.mu.
+	asked               int
+	askedAt, askedFirst time.Time
 }
 
 func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan struct{}, unlimited bool) *peer {
