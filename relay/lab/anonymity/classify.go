@@ -198,14 +198,25 @@ func alone(t Trace) (n float64) {
 	return n
 }
 
-// ClientLinks are the client links of a world: positive are those whose owners
-// talk.
-func (r *Record) ClientLinks() []Sample {
-	var out []Sample
+// ClientLinks are the links of clients to their guards in a world: positive are
+// those whose owners talk. Clients are the same with all links of a client
+// together.
+func (r *Record) ClientLinks() (links, clients []Sample) {
 	for i, t := range r.Links {
-		out = append(out, Sample{t.Features(r.Config.Length), i < 2*r.Config.Pairs, int(r.Config.Seed)})
+		talks, group := i < 2*r.Config.Pairs, int(r.Config.Seed)
+		links = append(links, Sample{t.Main().Features(r.Config.Length), talks, group})
+		clients = append(clients, Sample{t.Features(r.Config.Length), talks, group})
 	}
-	return out
+	return links, clients
+}
+
+// ClassifyBound returns how far the balanced accuracy of a blind classifier lies
+// from 0.5 at most, with z standard errors.
+func ClassifyBound(positive, negative int, z float64) float64 {
+	if positive == 0 || negative == 0 {
+		return 1
+	}
+	return z / 4 * math.Sqrt(1/float64(positive)+1/float64(negative))
 }
 
 // RelayLinks are the links between relays: positive are those on which more of

@@ -3,7 +3,6 @@ package anonymity
 import (
 	"fmt"
 	"io"
-	"math"
 	"sync"
 	"time"
 
@@ -24,7 +23,8 @@ type Result struct {
 	bytes                  float64
 	cellsUp, cellsDown     int
 	ways, waits, ends      []float64
-	clientLinks            []Sample
+	clientLinks, whole     []Sample
+	network                time.Duration // what a way takes without any queue
 	relayLinks             []Sample
 	padding, data          []int32
 	talking, idle          []float64
@@ -42,7 +42,8 @@ const gapSample = 4000
 // Add takes the record of a world and keeps only what it needs of it.
 func (r *Result) Add(w *Record) {
 	r.arena.Add(w)
-	clientLinks, relayLinks := w.ClientLinks(), w.RelayLinks()
+	clientLinks, whole := w.ClientLinks()
+	relayLinks := w.RelayLinks()
 	padding, data := w.CellSizes()
 	talking, idle := w.SendGaps()
 	r.mu.Lock()
@@ -50,7 +51,8 @@ func (r *Result) Add(w *Record) {
 	r.worlds++
 	r.pairs += w.Config.Pairs
 	r.messages += w.Messages
-	r.length = w.Config.Length
+	r.length, r.network = w.Config.Length, 4*w.Config.Latency
+	r.whole = append(r.whole, whole...)
 	for i := range 2 * w.Config.Pairs {
 		r.clients++
 		r.bytes += float64(w.Links[i].Bytes())
@@ -72,11 +74,12 @@ type Figures struct {
 	Best              *Scores // the attack of an outsider with the highest AUC
 	MostFound         *Scores // and the one with the highest true-positive rate
 	MBPerDay          float64
-	DelayP50          float64 // seconds of one way that a block takes
+	DelayP50          float64 // seconds of one way that a block waits
 	DelayP95          float64
 	WaitP50, WaitP95  float64 // from writing to the mailbox relay
 	EndP50, EndP95    float64 // from writing to reading
 	TalkOrIdle        float64 // balanced accuracies
+	ClientTalkOrIdle  float64 // by all links of a client
 	GuardOrMiddle     float64
 	PaddingOrData     float64
 	KSDistance, KSP   float64
@@ -97,10 +100,10 @@ func (r *Result) Figures() *Figures {
 	f := &Figures{
 		Profile: r.Profile, Pairs: r.pairs, Scores: scores,
 		MBPerDay: r.bytes / hours * 24 / 1e6,
-		DelayP50: Quantile(r.ways, 0.5), DelayP95: Quantile(r.ways, 0.95),
+		DelayP50: Quantile(r.ways, 0.5) - r.network.Seconds(), DelayP95: Quantile(r.ways, 0.95) - r.network.Seconds(),
 		WaitP50: Quantile(r.waits, 0.5), WaitP95: Quantile(r.waits, 0.95),
 		EndP50: Quantile(r.ends, 0.5), EndP95: Quantile(r.ends, 0.95),
-		TalkOrIdle: Classify(r.clientLinks), GuardOrMiddle: Classify(r.relayLinks),
+		TalkOrIdle: Classify(r.clientLinks), ClientTalkOrIdle: Classify(r.whole), GuardOrMiddle: Classify(r.relayLinks),
 		PaddingOrData: SizeClassifier(r.padding, r.data),
 		CellsUp:       float64(r.cellsUp) / hours, CellsDown: float64(r.cellsDown) / hours,
 		MessagesAnHour:    float64(r.messages) / hours,
@@ -127,10 +130,6 @@ func (r *Result) Figures() *Figures {
 
 // WriteTable prints one line for each profile, and then each attack.
 func WriteTable(w io.Writer, all []*Figures) {
-	base := math.Inf(1)
-	for _, f := range all {
-		base = math.Min(base, f.DelayP50)
-	}
 	fmt.Fprintf(w, "\n%-8s %6s  %-24s %-30s %8s %16s %16s %16s\n", "profile", "pairs", "best attack: AUC ± 95 %", "TPR at FPR 1e-3 (95 %)", "MB/day", "added p50/p95 s", "stored p50/p95 s", "read p50/p95 s")
 	for _, f := range all {
 		n := len(f.Best.True)
@@ -138,9 +137,9 @@ func WriteTable(w io.Writer, all []*Figures) {
 		low, high := ProportionBounds(found, n, 0.025)
 		fmt.Fprintf(w, "%-8s %6d  %.3f ± %.3f            %.4f (%.4f to %.4f)      %8.1f %8.2f %7.2f %8.2f %7.2f %8.2f %7.2f\n",
 			f.Profile, f.Pairs, f.Best.AUC(), AUCBound(f.Best.AUC(), n, 1.96), f.MostFound.TPR(), low, high, f.MBPerDay,
-			f.DelayP50-base, f.DelayP95-base, f.WaitP50, f.WaitP95, f.EndP50, f.EndP95)
+			f.DelayP50, f.DelayP95, f.WaitP50, f.WaitP95, f.EndP50, f.EndP95)
 	}
-	fmt.Fprintf(w, "\nadded: one way through the links of one client, beyond the %.0f ms that the network takes; stored: from writing\na message to the mailbox relay, circuits being built included; read: to the other side.\n", base*1000)
+	fmt.Fprintln(w, "\nadded: one way between a client and a mailbox relay, beyond what the network takes; stored: from writing a message\nto the mailbox relay, circuits being built included; read: to the other side.")
 	fmt.Fprintf(w, "\n%-40s", "attack (AUC, TPR at FPR 1e-3)")
 	for _, f := range all {
 		fmt.Fprintf(w, " %14s", f.Profile)
@@ -167,6 +166,7 @@ func WriteTable(w io.Writer, all []*Figures) {
 	}
 	fmt.Fprintln(w)
 	row("client link: talks or idles", func(f *Figures) string { return fmt.Sprintf("%.3f", f.TalkOrIdle) })
+	row("client, all its links: talks or idles", func(f *Figures) string { return fmt.Sprintf("%.3f", f.ClientTalkOrIdle) })
 	row("  links that talk, that idle", func(f *Figures) string { return fmt.Sprintf("%d, %d", f.TalkIdleSamples[0], f.TalkIdleSamples[1]) })
 	row("relay link: guard's or inner", func(f *Figures) string { return fmt.Sprintf("%.3f", f.GuardOrMiddle) })
 	row("  links", func(f *Figures) string { return fmt.Sprint(f.RelayLinkSamples) })

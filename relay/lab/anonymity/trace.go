@@ -32,6 +32,26 @@ func (t Trace) Bytes() (n int) {
 	return n
 }
 
+// Main returns the packets of the socket with the most: those to the guard in
+// use. A client has a second one while a mailbox relay that it needs is its
+// first guard, or while a guard fails.
+func (t Trace) Main() Trace {
+	count := make(map[uint16]int)
+	var best uint16
+	for _, p := range t {
+		if count[p.Socket]++; count[p.Socket] > count[best] {
+			best = p.Socket
+		}
+	}
+	out := make(Trace, 0, count[best])
+	for _, p := range t {
+		if p.Socket == best {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Kind selects packets of a trace.
 type Kind int
 
