@@ -82,14 +82,20 @@ func (f *foe) floodOnce(ctx context.Context, sent, answered *atomic.Int64, most 
 // once. Honest clients go on building circuits.
 func TestAbuseCreateFlood(t *testing.T) {
 	w := newWorld(t, worldConfig{})
-	// As a client does that opens a chat now and then.
-	load := loadArgs{Links: size(4, 24), Count: size(3, 20), Every: time.Duration(size(300, 2000)) * time.Millisecond}
+	// As clients do that open a chat now and then, and have been there for half
+	// a minute.
+	every := time.Duration(size(300, 2000)) * time.Millisecond
+	load := loadArgs{Links: size(4, 24), Warm: size(0, 16), Count: size(3, 20), Every: every}
 	var idle, busy loadResult
 	w.honest.call("build", load, &idle)
 	attack := floodArgs{Links: size(8, 48), Creates: size(500, 50_000), Most: 300 * time.Second}
 	var r floodResult
+	built := w.honest.begin("build", load, &busy)
+	<-time.After(time.Duration(load.Warm) * every)
 	flooded := w.attacker.begin("flood", attack, &r)
-	w.honest.call("build", load, &busy)
+	if err := built(); err != nil {
+		t.Fatal(err)
+	}
 	if err := flooded(); err != nil {
 		t.Fatal(err)
 	}

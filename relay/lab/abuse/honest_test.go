@@ -66,6 +66,7 @@ func (h *honest) link(ctx context.Context) (*link.Endpoint, *link.Link, error) {
 // loadArgs say how much an honest client does.
 type loadArgs struct {
 	Links, Count int // so many circuits on each link
+	Warm         int // so many before that, which are not counted
 	Every        time.Duration
 }
 
@@ -97,9 +98,13 @@ func (h *honest) build(a loadArgs) (any, error) {
 			defer e.Close()
 			tick := time.NewTicker(a.Every)
 			defer tick.Stop()
-			for range a.Count {
+			for n := range a.Warm + a.Count {
 				began := time.Now()
 				err := h.create(l)
+				if n < a.Warm {
+					<-tick.C
+					continue
+				}
 				mu.Lock()
 				if err != nil {
 					result.Failed++
