@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hearsay/circuit"
+	"hearsay/directory"
 	"hearsay/relay/lab"
 )
 
@@ -34,8 +35,7 @@ var faults = []fault{
 	{
 		name: "layer-2 guard or middle killed under a send", times: 6, rest: time.Minute,
 		do: func(t *testing.T, k *talk, i int) func() {
-			out := k.a.open(circuit.Send)
-			return kill(t, k.n.Relay(out[i/2%len(out)].Path[1+i%2]))
+			return kill(t, k.inner(i, k.a.open(circuit.Send)...))
 		},
 		stored:   []target{{95, 5 * time.Second}},
 		received: []target{{95, 20 * time.Second}}, // the relay may serve the other side too
@@ -43,14 +43,14 @@ var faults = []fault{
 	{
 		name: "layer-2 guard or middle killed under a subscription", times: 6, rest: time.Minute,
 		do: func(t *testing.T, k *talk, i int) func() {
-			return kill(t, k.n.Relay(k.b.open(circuit.Subscribe)[0].Path[1+i%2]))
+			return kill(t, k.inner(i, k.b.open(circuit.Subscribe)...))
 		},
 		received: []target{{95, 20 * time.Second}},
 	},
 	{
 		name: "hop stopped", times: 3, rest: time.Minute,
 		do: func(t *testing.T, k *talk, i int) func() {
-			victim := k.n.Relay(k.either(i / 2).Path[1+i%2])
+			victim := k.inner(i, k.either(0), k.either(1))
 			if err := victim.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +61,7 @@ var faults = []fault{
 	{
 		name: "hop restarted", times: 4, rest: time.Minute,
 		do: func(t *testing.T, k *talk, i int) func() {
-			kill(t, k.n.Relay(k.either(i / 2).Path[1+i%2]))()
+			kill(t, k.inner(i, k.either(0), k.either(1)))()
 			return func() {}
 		},
 		received: []target{{50, 2 * time.Second}, {99, 8 * time.Second}},
@@ -151,6 +151,31 @@ func start(t *testing.T, r *lab.Relay) {
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// inner returns a layer-2 guard or middle of some circuits, in turn. It is not a
+// guard of either side as well: that is another fault.
+func (k *talk) inner(turn int, circuits ...circuit.Info) *lab.Relay {
+	guards := map[directory.RelayID]bool{}
+	for _, p := range []*person{k.a, k.b} {
+		for _, c := range p.Status().Circuits {
+			if len(c.Path) > 0 {
+				guards[c.Path[0]] = true
+			}
+		}
+	}
+	var inner []directory.RelayID
+	for _, c := range circuits {
+		for _, id := range c.Path[1:] {
+			if !guards[id] {
+				inner = append(inner, id)
+			}
+		}
+	}
+	if len(inner) == 0 {
+		return k.n.Relay(circuits[0].Path[1])
+	}
+	return k.n.Relay(inner[turn%len(inner)])
 }
 
 // either returns a circuit that the next message goes over: one of the sender's
