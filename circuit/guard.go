@@ -234,7 +234,7 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 		}
 	}
 	for t := range p.tasks {
-		if t.key == (key{}) && !t.late {
+		if t.key == (key{}) && !t.late && !t.test {
 			have++
 		}
 	}
@@ -258,6 +258,31 @@ func (p *Pool) buildSpares(now time.Time) time.Time {
 		p.start(&task{path: pa}, now)
 	}
 	return time.Time{}
+}
+
+// buildTest builds a circuit that nobody needs, so that the time builds take is
+// learned soon: only while nothing else is to do, links are not shaped and lose
+// few packets, and the estimate does not stand yet.
+func (p *Pool) buildTest(now time.Time) {
+	if p.view == nil || p.cfg.Lab || p.profile() != link.Off || p.tests >= testMost ||
+		len(p.waiters) > 0 || len(p.tasks) > 0 || now.Before(p.nextTest) {
+		return
+	}
+	pl := p.links[p.guard]
+	give, _ := p.selector.BuildTimeout(byte(link.Off), pathHops)
+	if pl.unfit() || give < untaught {
+		return
+	}
+	if t := pl.link.Traffic(); 20*t.Lost > t.Sent || !pl.watch.asking.IsZero() && t.Sent-pl.watch.sent >= unheardPackets {
+		return
+	}
+	pa, why, _ := p.pickPath(now, directory.RelayID{}, func(id directory.RelayID) bool { return p.isSuspect(id, now) }, 0)
+	if why != "" {
+		return
+	}
+	p.nextTest = now.Add(testEvery)
+	p.tests++
+	p.start(&task{path: pa, test: true}, now)
 }
 
 // wantSpares is how many clean circuits are kept: more where many were taken

@@ -42,7 +42,9 @@ const (
 	hedgeBurst = 4
 	hedgeEvery = 20 * time.Second
 
-	testEvery = 10 * time.Second // between circuits built to learn their time
+	// Circuits built to learn how long that takes.
+	testEvery = 10 * time.Second
+	testMost  = 100 // in one run
 
 	probeAfter  = 2 * time.Second        // silence after which all hops are asked
 	traceWait   = 500 * time.Millisecond // a hop behind one that answered may take longer by that
@@ -87,6 +89,10 @@ const (
 	idleLink    = time.Minute // a link to a guard out of use is closed
 	suspectLink = time.Minute // and one to a guard that fell silent
 )
+
+// untaught is the build timeout at which the estimate of path does not stand
+// yet: it keeps to a floor of 10 s until then.
+const untaught = 10 * time.Second
 
 // pathHops are the hops before the destination.
 const pathHops = 3

@@ -79,6 +79,7 @@ type Pool struct {
 	held      []heldTask  // circuits that wait for a better guard to have its chance
 	taken     []time.Time // when clean circuits were taken, the last ten minutes
 	nextTest  time.Time
+	tests     int // circuits built to learn their time
 	lastStep  time.Time
 	lastWall  time.Time
 	wall      func() time.Time // the wall clock
@@ -348,6 +349,7 @@ func (p *Pool) step(now time.Time) time.Time {
 	next = sooner(next, p.checkHeld(now))
 	next = sooner(next, p.serve(now))
 	next = sooner(next, p.buildSpares(now))
+	p.buildTest(now)
 	p.retryGuard(now)
 	p.closeIdleLinks(now)
 	p.save(now)
