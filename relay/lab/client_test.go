@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -51,9 +52,15 @@ func newClient(t testing.TB, n *Network) *client {
 // newClientFrom is newClient with sockets of its own.
 func newClientFrom(t testing.TB, n *Network, listen func() (net.PacketConn, error)) *client {
 	t.Helper()
+	return newClientWith(t, n, listen, nil)
+}
+
+// newClientWith is newClientFrom with a system that tells its address.
+func newClientWith(t testing.TB, n *Network, listen func() (net.PacketConn, error), source func(netip.AddrPort) netip.Addr) *client {
+	t.Helper()
 	views, st := new(directory.Views), new(state)
 	c, err := circuit.NewClient(circuit.ClientConfig{
-		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: listen, State: st,
+		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: listen, Source: source, State: st,
 		Log: n.logger("client"),
 	})
 	if err != nil {
