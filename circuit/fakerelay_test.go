@@ -137,9 +137,10 @@ type fakeRelay struct {
 	mutiny   atomic.Bool // it resets every CREATE
 	busy     atomic.Bool // it answers ECHO with ECHO_BUSY
 
-	mu   sync.Mutex
-	hops map[*fakeHop]struct{}
-	seen map[string]int // streams by remote address
+	mu     sync.Mutex
+	hops   map[*fakeHop]struct{}
+	seen   map[string]int      // streams by remote address
+	pinged func(*fakeHop) bool // told of each PING: false leaves it unanswered; or nil
 }
 
 func (w *world) start(n byte) *fakeRelay {
@@ -356,6 +357,8 @@ func (h *fakeHop) answer(m cell.Message) error {
 		}
 	}
 	switch {
+	case m.Command == cell.Ping && !h.answersPing():
+		return nil
 	case m.Command == cell.Ping:
 		return h.reply(cell.Message{Command: cell.Pong, Data: m.Data})
 	case m.Command == cell.Echo && h.r.busy.Load():
@@ -368,6 +371,13 @@ func (h *fakeHop) answer(m cell.Message) error {
 		return h.reply(m)
 	}
 	return nil // SENDME and DROP
+}
+
+func (h *fakeHop) answersPing() bool {
+	h.r.mu.Lock()
+	pinged := h.r.pinged
+	h.r.mu.Unlock()
+	return pinged == nil || pinged(h)
 }
 
 func (h *fakeHop) reply(m cell.Message) error {

@@ -67,7 +67,11 @@ func (p *Pool) pingOne(now time.Time) {
 		if quiet < pingMinQuiet {
 			continue
 		}
-		if need := float64(quiet) / float64(e.pause()); need >= most {
+		pause := e.pause()
+		if p.meetsSuspect(e, now) {
+			pause = min(pause, pingFront)
+		}
+		if need := float64(quiet) / float64(pause); need >= most {
 			best, most = c, need
 		}
 	}
@@ -78,11 +82,16 @@ func (p *Pool) pingOne(now time.Time) {
 	p.pingEnd(best, now)
 }
 
+// meetsSuspect tells whether a relay that seemed dead is on a circuit.
+func (p *Pool) meetsSuspect(e *entry, now time.Time) bool {
+	return p.isSuspect(e.path.Layer2.ID, now) || p.isSuspect(e.path.Middle.ID, now) || p.isSuspect(e.key.dest, now)
+}
+
 // pause is the silence after which a circuit is asked, if it is its turn.
 func (e *entry) pause() time.Duration {
 	switch {
 	case e.front:
-		return pingMinQuiet * 3 / 4 // goes first
+		return pingFront
 	case e.key.purpose == Subscribe:
 		return pingMinQuiet
 	case e.key != (key{}):

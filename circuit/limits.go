@@ -73,6 +73,7 @@ const (
 	pingTicks    = 10               // between two PINGs to ends of circuits, in total
 	pingMinQuiet = 15 * time.Second // of one circuit between two
 	pingMaxQuiet = 15 * time.Minute
+	pingFront    = pingMinQuiet * 3 / 4 // of one that goes first; it never is asked so soon
 
 	budgetMinutes = 10 // of ticks, of which builds and PINGs have shares in percent
 	buildShare    = 30

@@ -155,7 +155,8 @@ func (p *Pool) giveUp(c *Circuit, tr *trace, now time.Time) {
 
 // suspectHop notes the relay at which a circuit seems to end, and the one
 // before it: nobody can tell which of the two is at fault. Both are avoided for
-// a while, and other circuits over the first are asked at once.
+// a while. Other circuits over the first are not asked now but when their turn
+// comes: a relay that stalls one could see which others are of the same client.
 func (p *Pool) suspectHop(c *Circuit, tr *trace, now time.Time) {
 	c.mu.Lock()
 	relays := append([]directory.RelayID(nil), c.relays...)
@@ -168,14 +169,6 @@ func (p *Pool) suspectHop(c *Circuit, tr *trace, now time.Time) {
 	p.selector.Failed(hop, now)
 	if tr.near > 0 {
 		p.selector.Failed(by, now)
-	}
-	for other, e := range p.entries {
-		if other == c || !e.path.Has(hop) && e.key.dest != hop || now.Sub(other.lastSign()) < time.Second {
-			continue
-		}
-		if p.ticks(1) == 0 {
-			p.pingEnd(other, now)
-		}
 	}
 }
 
