@@ -93,8 +93,10 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 		switch {
 		case why == "":
 			t.path, e = pa, nil
-		case e == nil:
-			return why, at
+		case e == nil, p.isSuspect(e.path.Layer2.ID, now) || p.isSuspect(e.path.Middle.ID, now):
+			if e == nil || at.After(now) && at.Sub(now) <= buildEvery {
+				return why, at // a circuit that seems dead is worse than to wait a second
+			}
 		}
 	}
 	if e != nil {
