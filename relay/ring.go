@@ -18,12 +18,15 @@ import (
 // that reads ahead, until the ring is full or the owner is back. The two never
 // read at once: the owner reads when it is not busy, the other one when it is,
 // under mu. Both may wait for the stream's next byte at the same time, which
-// takes nothing away.
+// takes nothing away. What the other one has seen there, the owner may have
+// taken since, if it is busy with another batch: then there may be nothing to
+// read, and nobody may wait under mu, which the janitor takes.
 type ring struct {
 	mu      sync.Mutex
-	busy    int64 // tick at which the owner began with a batch; 0: it reads
-	running bool  // the goroutine that reads ahead
-	over    bool  // no goroutine may start any more
+	busy    int64  // tick at which the owner began with a batch; 0: it reads
+	turn    uint32 // counts the batches
+	running bool   // the goroutine that reads ahead
+	over    bool   // no goroutine may start any more
 	buf     *batch
 	n       int   // bytes in buf
 	since   int64 // tick of the first of them
@@ -34,6 +37,7 @@ type ring struct {
 func (g *ring) busySince(now int64) {
 	g.mu.Lock()
 	g.busy = now
+	g.turn++
 	g.mu.Unlock()
 }
 
@@ -83,7 +87,8 @@ func (r *cellReader) help(now int64, wg *sync.WaitGroup) (started bool) {
 		return false
 	}
 	g.running = true
-	wg.Go(r.readAhead) // under mu: shut comes before the wait for wg
+	turn := g.turn
+	wg.Go(func() { r.readAhead(turn) }) // under mu: shut comes before the wait for wg
 	return true
 }
 
@@ -99,36 +104,38 @@ func (g *ring) shut() {
 }
 
 // readAhead fills the ring until it is full, the owner is back, or the stream
-// has ended, which the owner then finds out by itself.
-func (r *cellReader) readAhead() {
+// has ended, which the owner then finds out by itself. The owner is busy with
+// the batch of the given turn.
+func (r *cellReader) readAhead(turn uint32) {
 	var one [1]byte
-	for {
+	for more := true; more; {
 		_, err := r.s.Peek(one[:])
-		if !r.ahead(err) {
-			return
-		}
+		turn, more = r.ahead(turn, err)
 	}
 }
 
-// ahead reads what there is into the ring, after waiting for it gave err. It
-// reports whether to go on.
-func (r *cellReader) ahead(err error) bool {
+// ahead reads what there is into the ring, after waiting for it since the given
+// turn gave err. It returns the turn now, and whether to go on.
+func (r *cellReader) ahead(turn uint32, err error) (uint32, bool) {
 	g := &r.ring
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	late := errors.Is(err, os.ErrDeadlineExceeded)
 	if g.over || g.busy == 0 || err != nil && !late {
 		g.running = false
-		return false
+		return g.turn, false
 	}
 	if late {
 		// The deadline calls the owner to its replies. It looks at them when it
 		// is back, after it has called idle or ready.
 		if r.s.SetReadDeadline(time.Time{}) != nil {
 			g.running = false
-			return false
+			return g.turn, false
 		}
-		return true
+		return g.turn, true
+	}
+	if g.turn != turn {
+		return g.turn, true // the owner has read meanwhile
 	}
 	if g.buf == nil {
 		g.buf = batches.Get().(*batch)
@@ -142,9 +149,9 @@ func (r *cellReader) ahead(err error) bool {
 	}
 	if err != nil || g.full != 0 {
 		g.running = false
-		return false
+		return turn, false
 	}
-	return true
+	return turn, true
 }
 
 // ready says that the owner is done with its batch, without taking anything.
