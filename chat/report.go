@@ -72,6 +72,9 @@ func (m *Messenger) Status() Status {
 	why := ""
 	if net != nil {
 		s.Circuits, why = net.Circuits(), net.Why()
+		if n, ok := net.(outlooker); ok {
+			s.Outlook = n.Outlook()
+		}
 	}
 	open := false
 	for _, c := range s.Circuits {

@@ -35,7 +35,8 @@ type Status struct {
 	Due         int           // subscriptions that contacts and open invites are due
 	Standing    int           // of them, those that stand
 	Why         string        // why no circuit can be built now, in words, or ""
-	Steps       []Step        // start-up, in order
+	Outlook     circuit.Outlook
+	Steps       []Step // start-up, in order
 }
 
 // Step is one named step of the start-up, for the first-run pane.

@@ -38,8 +38,34 @@ func TestOldSnapshotNeedsConsent(t *testing.T) {
 		if k.Info().Path[0] != guard {
 			t.Error("another guard was taken from an old snapshot")
 		}
-		if c.Pool().NeedsConsent() {
+		if c.Pool().NeedsConsent() || c.Pool().Outlook().NeedsConsent {
 			t.Error("consent is still asked for")
 		}
+		pass(2 * time.Second)
+		if o := c.Pool().Outlook(); len(o.Warnings) != 1 || !strings.Contains(o.Warnings[0], "3 days") {
+			t.Errorf("outlook %+v", o)
+		}
 	})
+}
+
+// TestOutlook: people are told what weakens the choice of relays, and are not
+// told of it where nothing does.
+func TestOutlook(t *testing.T) {
+	for n, want := range map[int]string{4: "no spare", 9: ""} {
+		simulate(t, n, func(t *testing.T, w *world) {
+			c := w.client(nil)
+			if o := c.Pool().Outlook(); o.Warnings != nil || o.Operator.Name != "" {
+				t.Errorf("before it runs: %+v", o)
+			}
+			c.guard()
+			pass(time.Second)
+			o := c.Pool().Outlook()
+			if told := strings.Join(o.Warnings, "; "); (told == "") != (want == "") || !strings.Contains(told, want) {
+				t.Errorf("%d relays: told %q", n, told)
+			}
+			if o.NeedsConsent || o.Operator.Relays != 1 || o.Operator.Both != 0 {
+				t.Errorf("outlook %+v", o)
+			}
+		})
+	}
 }

@@ -90,6 +90,7 @@ type Pool struct {
 	updated   time.Time
 	unsaved   time.Time // when guards that could not be saved are tried again; zero: none
 	view      *directory.View
+	lookedOut time.Time
 	noPath    string // why none could be chosen last time, or ""
 
 	speed speedLimit
@@ -103,6 +104,7 @@ type Pool struct {
 	lastID       uint64
 	why          string
 	needsConsent bool
+	outlook      Outlook
 	// guardNow is the guard in use, nil before the first.
 	guardNow *directory.Relay
 }
@@ -339,12 +341,13 @@ const minStep = 20 * time.Millisecond
 // latest.
 func (p *Pool) step(now time.Time) time.Time {
 	next := now.Add(interval)
-	p.refresh(now)
+	viewed := p.refresh(now)
 	p.checkSleep(now)
 	p.checkAges(now)
 	next = sooner(next, p.checkHealth(now))
 	next = sooner(next, p.checkLinks(now))
 	p.checkGuard(now)
+	p.lookOut(now, viewed)
 	next = sooner(next, p.checkTasks(now))
 	next = sooner(next, p.checkHeld(now))
 	next = sooner(next, p.serve(now))
@@ -363,14 +366,16 @@ func (p *Pool) step(now time.Time) time.Time {
 }
 
 // refresh hands the view to the selector when it changed, and now and then
-// since it ages.
-func (p *Pool) refresh(now time.Time) {
+// since it ages. It reports whether the view is another one.
+func (p *Pool) refresh(now time.Time) (viewed bool) {
 	v := p.cfg.Views.Current()
 	if v == nil || v == p.view && now.Sub(p.updated) < refreshEvery {
-		return
+		return false
 	}
+	viewed = v != p.view
 	p.view, p.updated = v, now
 	p.selector.Update(v, v.State(now), now)
+	return viewed
 }
 
 // save persists guards and layer-2 guards when they changed. If that fails, it

@@ -100,8 +100,11 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case eventsMsg:
 		return a.applyEvents(msg)
 	case statusMsg:
+		a.askConsent(msg.status.Outlook.NeedsConsent)
 		a.status, a.path, a.served = msg.status, msg.path, msg.served
 		return nil
+	case consentMsg:
+		return a.applyConsent(msg)
 	case refreshMsg:
 		return tea.Batch(a.loadStatus(), a.refresh())
 	case clockMsg:

@@ -34,6 +34,7 @@ type fakeChat struct {
 	invErr   error
 	accErr   error
 	covErr   error
+	consents int
 }
 
 func (f *fakeChat) Status() chat.Status           { return f.status }
@@ -44,6 +45,15 @@ func (f *fakeChat) SetCover(_ context.Context, name string) error {
 		f.status.Cover = name
 	}
 	return f.covErr
+}
+
+func (f *fakeChat) Consent(context.Context) error {
+	if !f.status.Outlook.NeedsConsent {
+		return errors.New("nothing waits for your consent")
+	}
+	f.consents++
+	f.status.Outlook.NeedsConsent = false
+	return nil
 }
 
 func (f *fakeChat) Contacts(context.Context) ([]chat.Contact, error) {
@@ -493,6 +503,22 @@ func TestCoverIsChosenAndShown(t *testing.T) {
 	d.has("no cover profile is called loud")
 	if f.status.Cover != "off" || len(f.sent) > 0 {
 		t.Errorf("cover %s, sent %q", f.status.Cover, f.sent)
+	}
+}
+
+func TestConsentIsAskedForAndGiven(t *testing.T) {
+	f := newFake()
+	f.status.Outlook.NeedsConsent = true
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
+	d.has("/consent uses it all the same")
+	d.typeText("/consent")
+	d.key("enter")
+	d.has("the old snapshot is used")
+	d.typeText("/consent")
+	d.key("enter")
+	d.has("nothing waits for your consent")
+	if f.consents != 1 || len(f.sent) > 0 {
+		t.Errorf("%d consents, sent %q", f.consents, f.sent)
 	}
 }
 

@@ -20,6 +20,7 @@ type Chat interface {
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
 	Subscribe() *chat.Subscription
 	SetCover(ctx context.Context, name string) error
+	Consent(ctx context.Context) error
 }
 
 // Home is a profile that may not exist yet.

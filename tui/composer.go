@@ -75,6 +75,8 @@ func (a *App) command(text string) tea.Cmd {
 		return cmd
 	case "/cover":
 		return a.setCover(rest)
+	case "/consent":
+		return a.consent()
 	case "/help":
 		a.composer.Reset()
 		a.dialog = &helpDialog{}

@@ -47,6 +47,7 @@ func commandTable() []binding {
 		{"/invite [name]", "make a one-time invite"},
 		{"/accept LINK NAME", "add the contact who sent you a link"},
 		{"/cover [PROFILE]", "traffic that hides when you talk"},
+		{"/consent", "use an old snapshot of the network"},
 		{"/help", "this page"},
 		{"/quit", "stop; queued messages stay on this disk"},
 	}

@@ -23,6 +23,7 @@ type Backend interface {
 	Send(ctx context.Context, contact, text string) (chat.Message, error)
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
 	Subscribe() *chat.Subscription
+	Consent(ctx context.Context) error
 }
 
 // Ready fills the first line: the home is open and requests are taken.

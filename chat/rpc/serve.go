@@ -188,6 +188,8 @@ func (s *server) prepare(req request) (func(context.Context) (any, error), *answ
 				Contact string `json:"contact"`
 			}{c.ID}, err
 		}
+	case "consent":
+		call = func(ctx context.Context) (any, error) { return struct{}{}, s.backend.Consent(ctx) }
 	case "contact.list":
 		call = s.listContacts
 	case "message.send":

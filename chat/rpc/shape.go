@@ -32,6 +32,8 @@ type statusShape struct {
 	Encrypted bool           `json:"encrypted"`
 	Snapshot  *snapshotShape `json:"snapshot"`
 	Queued    int            `json:"queued"`
+	Warnings  []string       `json:"warnings"`
+	Consent   bool           `json:"needs_consent"`
 }
 
 type snapshotShape struct {
@@ -79,6 +81,7 @@ func shapeStatus(s chat.Status) statusShape {
 		V: version, Ready: s.Ready, Relays: s.Relays, Circuits: make([]circuitShape, 0, len(s.Circuits)),
 		ClockSkew: float64(s.ClockSkew.Milliseconds()) / 1000, Health: s.Health, Cover: s.Cover,
 		Encrypted: s.Encrypted, Queued: s.Queued,
+		Warnings: append([]string{}, s.Outlook.Warnings...), Consent: s.Outlook.NeedsConsent,
 	}
 	if s.Network != "" {
 		shape.Network, shape.Lab = &s.Network, &s.Lab

@@ -9,6 +9,10 @@ import (
 // maxNotices bounds what waits for Notices; the oldest are dropped.
 const maxNotices = 16
 
+// shareTold is the part of a client's circuits from which it is told that one
+// operator has both ends of them.
+const shareTold = 0.01
+
 // Notice is something about the choice of relays that people should know.
 type Notice struct {
 	Guard    directory.RelayID
@@ -58,6 +62,9 @@ func (s *Selector) Warnings() []string {
 	}
 	if len(s.primaries) > 0 && !s.primaryUp() && s.inUse() {
 		add("none of your first %d guards answers; another one is in use", len(s.primaries))
+	}
+	if share := s.OneOperator(); share >= shareTold {
+		add("one operator has both ends of %.0f %% of your circuits", 100*share)
 	}
 	if like := s.closest(); like > unrelated {
 		add("guards or layer-2 guards %s: the network has too few others", map[likeness]string{

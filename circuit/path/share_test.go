@@ -2,6 +2,7 @@ package path
 
 import (
 	"math"
+	"strings"
 	"net/netip"
 	"testing"
 
@@ -93,5 +94,12 @@ func TestWarnings(t *testing.T) {
 	}
 	if w := selector(1, list).Warnings(); len(w) != 1 {
 		t.Errorf("one guard: %q", w)
+	}
+	list = relays(15)
+	for i := range list {
+		list[i].Family = 1
+	}
+	if w := strings.Join(selector(1, list).Warnings(), "; "); !strings.Contains(w, "one operator has both ends of 100 %") {
+		t.Errorf("one operator: %q", w)
 	}
 }

@@ -26,7 +26,7 @@ func doctorCommand(f *flags) *cobra.Command {
 		Short: "Check this profile and its way through the network",
 		Long: `Open the profile as hearsay itself does, connect, and name each check, its
 result and how to mend it: file modes, store, network file, snapshot, clock,
-guard, circuit, mailboxes, terminal. Meanwhile messages come and go as always.
+guard, circuit, paths, mailboxes, terminal. Meanwhile messages come and go as always.
 
 With --speed, measure a circuit of its own afterwards: the round trip to each
 hop, and the rate at which its last relay returns data. It takes about 15

@@ -27,6 +27,7 @@ const (
 	checkClock     = "clock"
 	checkGuard     = "guard"
 	checkCircuit   = "circuit"
+	checkPaths     = "paths"
 	checkMailboxes = "mailboxes"
 	checkTerminal  = "terminal"
 )
@@ -72,7 +73,7 @@ func (d *doctor) modes() {
 // open checks that the store opens; inspected is what looking at it said. It
 // returns nil without an error if it does not, which is a failed check.
 func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, passphraseFile string) (*profile, error) {
-	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes}
+	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes}
 	err := inspected
 	if err == nil && state.Encrypted {
 		if cfg.Passphrase, err = program.ReadPassphrase(passphraseFile, "passphrase: ", false); err != nil {
@@ -109,7 +110,7 @@ func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, pa
 func (d *doctor) connected(ctx context.Context, p *profile) error {
 	end := time.Now().Add(d.network)
 	left := func() time.Duration { return time.Until(end) }
-	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes}
+	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes}
 	stop := func(c check) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -150,7 +151,11 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	rest = rest[2:]
 	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil || stepDone(st, checkGuard) })
 	if !ok {
-		return stop(check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"})
+		c = check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"}
+		if st.Outlook.NeedsConsent {
+			c.Fix = "look at this computer's connection; or open `hearsay` and enter /consent, but whoever keeps snapshots from you wants that"
+		}
+		return stop(c)
 	}
 	d.report(check{Name: checkGuard, Result: checkOK, Detail: or(stepDetail(st, checkGuard), "answers")}, 0)
 
@@ -161,7 +166,21 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	}
 	d.reached = true
 	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "you ▸ " + strings.Join(relayNames(openCircuit(st)), " ▸ ")}, 0)
+	d.paths(st)
 	return d.mailboxes(ctx, p)
+}
+
+// paths says how well relays can be chosen.
+func (d *doctor) paths(st chat.Status) {
+	o := st.Outlook.Operator
+	c := check{Name: checkPaths, Result: checkOK, Detail: "no declared operator has both ends of a circuit"}
+	if o.Both > 0 {
+		c.Detail = fmt.Sprintf("%s, %s, has both ends of %.1f %% of the network's circuits", o.Name, count(o.Relays, "relay", "relays"), 100*o.Both)
+	}
+	if w := st.Outlook.Warnings; len(w) > 0 {
+		c.Result, c.Detail, c.Fix = checkWarning, strings.Join(w, "; "), "nothing here mends it: more relays of more operators do"
+	}
+	d.report(c, 0)
 }
 
 // clock compares the clock with a fresh snapshot.

@@ -53,7 +53,7 @@ func doctorLines(t *testing.T, p *process) []doctorLine {
 }
 
 var allChecks = []string{
-	checkModes, checkStore, checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkMailboxes, checkTerminal,
+	checkModes, checkStore, checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes, checkTerminal,
 }
 
 // checkResults returns the results of all checks, which must come in order.
@@ -103,7 +103,7 @@ func TestDoctor(t *testing.T) {
 	for name, r := range checkResults(t, lines) {
 		want := checkOK
 		switch name {
-		case checkStore, checkFile: // no passphrase; a lab network
+		case checkStore, checkFile, checkPaths: // no passphrase; a lab network, all of it at one address
 			want = checkWarning
 		case checkTerminal:
 			want = checkSkipped
@@ -117,7 +117,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("mailboxes: %q", mail.Detail)
 	}
 	end := lines[len(lines)-1]
-	if end.Type != "summary" || end.Failed != 0 || end.Warnings != 2 || !end.Lab || end.Network == nil || *end.Network != "harbour" {
+	if end.Type != "summary" || end.Failed != 0 || end.Warnings != 3 || !end.Lab || end.Network == nil || *end.Network != "harbour" {
 		t.Errorf("summary %+v", end)
 	}
 	checkSpeed(t, w, lines)
