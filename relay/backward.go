@@ -91,8 +91,13 @@ func (c *circuit) backwardOpen() error {
 		out.ring.ready() // before the look at the replies, see ring
 		select {
 		case l := <-c.replies:
+			out.ring.busySince(c.sw.clock.now())
 			if err := c.sendReplies(l); err != nil {
 				return err
+			}
+			out.ring.ready()
+			if len(c.replies) > 0 { // whoever read ahead may have cleared the call
+				out.s.SetReadDeadline(past)
 			}
 		default:
 		}

@@ -73,3 +73,79 @@ func TestRingWaitsWithoutItsLock(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestRingBehindBlockedReplies blocks the write of this hop's own replies: what
+// the next hop sends is read ahead, and a cell of it that has begun is not late,
+// since nobody reads the rest.
+func TestRingBehindBlockedReplies(t *testing.T) {
+	bubble(t, 2, func(_ int, cfg *SwitchConfig) { cfg.InsecureNoRateLimits = true }, func(t *testing.T, m *memNet) {
+		c := m.client()
+		if err := c.build(m.relays[:2]...); err != nil {
+			t.Fatal(err)
+		}
+		circ := m.only(0)
+		h := circ.next.(*memStream).r
+		begun := make([]byte, cell.Size)
+		cell.Header{Type: cell.Relay}.Put(begun)
+		send := func(b []byte) {
+			h.mu.Lock()
+			h.buf = append(h.buf, b...)
+			h.notifyLocked()
+			h.mu.Unlock()
+		}
+		send(begun[:100])
+		synctest.Wait()
+		c.s.(*memStream).r.limit = 0 // the client's window
+		c.send(0, cell.Message{Command: cell.Ping, Data: []byte{15: 0}})
+		advance(2 * partialTimeout)
+		m.expectCircuits(1, 1)
+
+		send(begun[100:])
+		send(make([]byte, batchCells*cell.Size))
+		advance(2 * janitorEvery)
+		h.mu.Lock()
+		left := len(h.buf)
+		h.mu.Unlock()
+		if left != cell.Size {
+			t.Errorf("%d bytes wait behind a ring, want the one cell that does not fit", left)
+		}
+		advance(stallClient + stallRelay)
+		m.expectCircuits(0, 0)
+		if n := m.sw[0].Counters().Ended[EndStalled]; n != 1 {
+			t.Errorf("%d circuits counted as stalled", n)
+		}
+		reset(c.s)
+	})
+}
+
+// TestReplyBehindReplies queues a reply while another one is being written: the
+// call to it must not be lost to whoever reads ahead.
+func TestReplyBehindReplies(t *testing.T) {
+	bubble(t, 2, func(_ int, cfg *SwitchConfig) { cfg.InsecureNoRateLimits = true }, func(t *testing.T, m *memNet) {
+		c := m.client()
+		if err := c.build(m.relays[:2]...); err != nil {
+			t.Fatal(err)
+		}
+		window := c.s.(*memStream).r
+		setWindow := func(n int) {
+			window.mu.Lock()
+			window.limit = n
+			window.notifyLocked()
+			window.mu.Unlock()
+		}
+		setWindow(0)
+		for i := range 2 {
+			c.send(0, cell.Message{Command: cell.Ping, Data: []byte{byte(i), 15: 0}})
+			advance(3 * janitorEvery)
+		}
+		setWindow(128 << 10)
+		advance(janitorEvery)
+		window.mu.Lock()
+		n := len(window.buf) / cell.Size
+		window.mu.Unlock()
+		if n != 2 {
+			t.Errorf("%d answers came, want 2", n)
+		}
+		reset(c.s)
+	})
+}
