@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"hearsay/directory"
 )
 
 // sourceAddress returns the address of this computer from which packets to a
@@ -28,23 +30,24 @@ func (p *Pool) watchAddress(ctx context.Context) {
 	t := time.NewTicker(addressEvery)
 	defer t.Stop()
 	var last netip.Addr
-	var guard netip.AddrPort
-	var down bool
+	var guard directory.RelayID
+	var lost []netip.AddrPort // of the guard that there was no way to; nil: there is one
 	for {
-		if to, ok := p.guardAddr(); ok {
-			now := p.cfg.Source(to)
+		if to, addrs := p.guardAddrs(); len(addrs) > 0 {
+			now := p.source(addrs)
 			switch {
 			case !now.IsValid():
-				if !down {
+				if lost == nil {
 					p.post(func() { p.selector.LikelyOffline(time.Now()) })
 				}
-				down = true
-			case down || to == guard && now != last:
-				down = false
+				if lost == nil || to == guard { // one that was reached before says most
+					lost = addrs
+				}
+			case lost != nil && p.source(lost).IsValid(), lost == nil && to == guard && now != last:
 				p.post(func() { p.networkChanged(time.Now()) })
 				fallthrough
 			default: // another guard may be reached from elsewhere
-				last, guard = now, to
+				last, guard, lost = now, to, nil
 			}
 		}
 		select {
@@ -55,12 +58,24 @@ func (p *Pool) watchAddress(ctx context.Context) {
 	}
 }
 
-// guardAddr returns an address of the guard in use.
-func (p *Pool) guardAddr() (netip.AddrPort, bool) {
+// source returns the address from which the first of a relay's addresses is
+// reached that there is a way to, as links dial them: many computers have none
+// to addresses of IPv6.
+func (p *Pool) source(addrs []netip.AddrPort) netip.Addr {
+	for _, to := range addrs {
+		if a := p.cfg.Source(to); a.IsValid() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// guardAddrs returns the guard in use and its addresses, none if there is none.
+func (p *Pool) guardAddrs() (directory.RelayID, []netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.guardNow == nil || len(p.guardNow.Addrs) == 0 {
-		return netip.AddrPort{}, false
+	if p.guardNow == nil {
+		return directory.RelayID{}, nil
 	}
-	return p.guardNow.Addrs[0], true
+	return p.guardNow.ID, p.guardNow.Addrs
 }

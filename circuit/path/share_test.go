@@ -2,8 +2,8 @@ package path
 
 import (
 	"math"
-	"strings"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"hearsay/directory"
