@@ -141,3 +141,22 @@ func TestSleepIsNoticed(t *testing.T) {
 func testViews() *directory.Views { return new(directory.Views) }
 
 func noDial(context.Context, link.Target) (*link.Link, error) { return nil, link.ErrUnreachable }
+
+// TestLateCircuitIsClosed: a circuit that is handed over when its only user has
+// just given up would be open for an hour, with nobody to use or close it.
+func TestLateCircuitIsClosed(t *testing.T) {
+	p, err := NewPool(Config{Network: directory.NetworkID{1}, Views: testViews(), Dial: noDial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fresh := range []bool{true, false} {
+		c := newRig(t, 3).c
+		w := &waiter{req: Request{Fresh: fresh}, result: make(chan result, 1)}
+		p.answer(w, result{c: c})
+		p.leave(w)
+		if c.alive() == fresh {
+			t.Errorf("fresh %v: the circuit lives: %v", fresh, c.alive())
+		}
+		c.Close()
+	}
+}

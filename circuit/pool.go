@@ -223,7 +223,7 @@ func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
 	case res := <-w.result:
 		return res.c, res.err
 	case <-ctx.Done():
-		p.post(func() { w.gone = true })
+		p.post(func() { p.leave(w) })
 		select {
 		case res := <-w.result: // both at once
 			return res.c, res.err
@@ -234,6 +234,19 @@ func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
 		return nil, fmt.Errorf("circuit: %s: %w", w.why, ctx.Err())
 	case <-p.stopped:
 		return nil, fmt.Errorf("%w: the pool has ended", ErrClosed)
+	}
+}
+
+// leave forgets a waiter who gave up. A circuit that was meant for him alone,
+// and came too late, is closed: nobody else would.
+func (p *Pool) leave(w *waiter) {
+	w.gone = true
+	select {
+	case res := <-w.result:
+		if res.c != nil && w.req.Fresh {
+			res.c.destroy("nobody waits for it any more")
+		}
+	default:
 	}
 }
 
