@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"hearsay/circuit/cell"
@@ -45,6 +46,7 @@ func (h *shaper) makeBulkLocked(s *Stream) error {
 		return errNoBurst
 	}
 	s.bulk = true
+	h.bulks = slices.DeleteFunc(h.bulks, func(s *Stream) bool { return s.unsent && s.unread.Load() })
 	h.bulks = append(h.bulks, s)
 	return nil
 }

@@ -137,3 +137,45 @@ func TestCircuitsOfTicksAreNotBulk(t *testing.T) {
 		}
 	})
 }
+
+// TestBurstForgetsItsCircuits opens and resets bulk circuits for as long as a
+// burst runs, which a client can make longer again and again.
+func TestBurstForgetsItsCircuits(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		c, a, l := w.shapedLink(Normal, cellEcho)
+		w.circuit(l) // or the link ends as unused
+		pass(warmFor)
+		if err := c.Burst(w.ctx(time.Minute), a.id, 5*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		first := numbered(0)
+		cell.Header{Type: cell.Create, Fragment: cell.FirstOfTwo}.Put(first)
+		b := make([]byte, cell.Size)
+		for range 100 {
+			s, err := l.Open(w.ctx(time.Minute), KindCircuit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.SetBulk(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Write(first); err != nil {
+				t.Fatal(err)
+			}
+			if err := readTrimmed(s, b); err != nil {
+				t.Fatal(err)
+			}
+			reset(s)
+			pass(time.Second)
+		}
+		for _, n := range []*node{c, a} {
+			for _, h := range n.shapers() {
+				h.mu.Lock()
+				if len(h.bulks) > 2 {
+					t.Errorf("%d bulk circuits are held after their end", len(h.bulks))
+				}
+				h.mu.Unlock()
+			}
+		}
+	})
+}
