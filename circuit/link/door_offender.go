@@ -147,7 +147,7 @@ func (l *Link) Offend() {
 // offences are the ends of a control stream that only a hostile client causes.
 var offences = []error{
 	errControlOrder, errControlTrim, errControlShape, errControlType,
-	errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer, cell.ErrFormat,
+	errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer, errShapeUnread, cell.ErrFormat,
 }
 
 // judge charges the end of a client's control stream to it, if it broke a rule,

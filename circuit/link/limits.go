@@ -46,6 +46,7 @@ const (
 const (
 	shapeSlack   = 5 * time.Second  // a client keeps to more than shapeEvery, since packets may be late
 	answerWithin = 60 * time.Second // for the answer to SHAPE, else the client ends the link
+	maxOrders    = 4                // control cells that wait; a client has one SHAPE under way
 	retryOrder   = time.Second      // for a control cell that an unshaped link did not take
 )
 

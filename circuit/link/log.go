@@ -71,7 +71,7 @@ func ours(err error) bool {
 		ErrClosed, ErrUnreachable, ErrWrongKey, ErrWrongNet, ErrDraining, cell.ErrFormat,
 		errHelloVersion, errHelloProof, errNotTheRelay,
 		errControlOrder, errControlTrim, errControlShape, errControlType,
-		errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer,
+		errShapeOften, errShapeProfile, errShapeBurst, errShapeWarm, errShapeAnswer, errShapeUnread,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -15,6 +15,7 @@ var (
 	errShapeBurst   = errors.New("link: SHAPE asks for a burst of no time")
 	errShapeWarm    = errors.New("link: SHAPE asks for a warm-up too soon")
 	errShapeAnswer  = errors.New("link: SHAPE that nobody asked for")
+	errShapeUnread  = errors.New("link: SHAPE of a peer that reads no answers")
 )
 
 // judge decides for a relay whether a client may shape its link so. The zero
@@ -110,7 +111,10 @@ func (a *asker) sent(now time.Time) *cell.Shaping {
 // answer takes the SHAPE of the relay: the order once more, with a burst no
 // longer than it asked for. Any error ends the link: a relay must not choose
 // how a client is protected.
-func (a *asker) answer(o cell.Shaping) error {
+//
+// The relay counts from when it read the order, which may have been just before
+// it answered.
+func (a *asker) answer(o cell.Shaping, now time.Time) error {
 	want := a.asked
 	if want.Op == cell.ShapeBurst && o.Seconds <= want.Seconds {
 		want.Seconds = o.Seconds
@@ -119,6 +123,12 @@ func (a *asker) answer(o cell.Shaping) error {
 		return errShapeAnswer
 	}
 	a.open = false
+	if read := now.Add(-shapeSlack); read.After(a.last) {
+		a.last = read
+		if o.Op == cell.ShapeWarmUp {
+			a.warmed = read
+		}
+	}
 	if o.Op == cell.ShapeBurst && a.ended != nil {
 		a.ended <- o.Seconds
 		a.ended = nil
@@ -189,10 +199,13 @@ func (h *shaper) takeShape(o cell.Shaping, now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.asks {
-		return h.asker.answer(o)
+		return h.asker.answer(o, now)
 	}
 	if err := h.judge.take(o, now); err != nil {
 		return err
+	}
+	if len(h.orders) >= maxOrders {
+		return errShapeUnread
 	}
 	h.orderLocked(shapeCell(o), now) // in a tick, or before the ticks begin
 	h.runLocked(o, now)

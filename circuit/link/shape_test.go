@@ -429,6 +429,38 @@ func TestNegotiatingPaddingAgainAndAgainKeepsMemory(t *testing.T) {
 	})
 }
 
+// A client that asks again and again, and takes no answer, makes the relay hold
+// no more than a few.
+func TestAnswersThatNobodyReadsEndTheLink(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a := w.relay("a", "1.0.0.1")
+		conn, err := w.raw("4.0.0.1", a, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := clientHello()
+		h.Profile = byte(Normal)
+		s := w.rawHello(conn, helloCell(h))
+		w.rawHello(conn, []byte{byte(KindCircuit)})
+		for range 1000 {
+			if _, err := s.Write(shapeCell(cell.Shaping{Profile: byte(Normal)})); err != nil {
+				return
+			}
+			pass(shapeEvery + time.Second)
+			for _, l := range a.all() {
+				h := l.shaper.Load()
+				h.mu.Lock()
+				n := len(h.orders)
+				h.mu.Unlock()
+				if n > maxOrders {
+					t.Fatalf("%d answers wait", n)
+				}
+			}
+		}
+		t.Error("the link of a client that reads nothing goes on")
+	})
+}
+
 // The rules of client and relay, driven by themselves over random times: what
 // a client of ours asks is never refused.
 func TestClientKeepsToTheRulesOfRelays(t *testing.T) {
@@ -454,11 +486,13 @@ func TestClientKeepsToTheRulesOfRelays(t *testing.T) {
 		}
 		orders++
 		c.sent(now)
-		// Packets may take up to the slack longer, or less long.
-		if err := j.take(o, now.Add(time.Duration(r.IntN(int(shapeSlack))))); err != nil {
+		// Outages hold the order and its answer back, for long or not at all.
+		now = now.Add(time.Duration(r.IntN(2) * r.IntN(int(answerWithin/2))))
+		if err := j.take(o, now); err != nil {
 			t.Fatalf("after %d orders: %+v: %v", orders, o, err)
 		}
-		if err := c.answer(o); err != nil {
+		now = now.Add(time.Duration(r.IntN(2) * r.IntN(int(answerWithin/2))))
+		if err := c.answer(o, now); err != nil {
 			t.Fatal(err)
 		}
 		if c.profile != j.profile {
@@ -516,7 +550,7 @@ func FuzzShaping(f *testing.F) {
 			// The same bytes steer the client and are its relay's answer.
 			c.wanted = Profile(ops[0] % 4)
 			asked, open := c.asked, c.open
-			if err := c.answer(o); err == nil {
+			if err := c.answer(o, now); err == nil {
 				if !open || o.Op != asked.Op || o.Profile != asked.Profile || o.Seconds > asked.Seconds {
 					t.Fatal("an answer to nothing")
 				}
