@@ -13,6 +13,12 @@ const (
 	dropTo    = 160
 	change    = 32 // growth or loss, once per window
 
+	// On a fast path the queues that count above hold for less time than hosts
+	// need to hand cells on in batches. There, all of them grow to what the path
+	// delivers in settle, but at most by mostSettle.
+	settle     = 6 * time.Millisecond
+	mostSettle = 4
+
 	minAge     = 5 * time.Second  // age at which the smallest round trip is measured anew
 	probeTrips = 2                // round trips that measure it
 	longest    = 30 * time.Second // round trips above it count as it
@@ -103,7 +109,7 @@ func (v *vegas) slowStart(rtt time.Duration) {
 	}
 	v.last = rtt
 	switch {
-	case v.queue(both) >= slowUntil:
+	case v.queue(both) >= v.scaled(slowUntil, both):
 		v.slow = false
 		v.begin()
 	case v.full > 0:
@@ -117,11 +123,11 @@ func (v *vegas) adapt(sealed uint64, now time.Duration) {
 	trip := v.round
 	if !v.slow {
 		switch q := v.queue(trip); {
-		case q > dropAbove:
-			v.window = max(Min, min(v.window, v.holds(trip)+dropTo))
-		case q > cutAbove:
+		case q > v.scaled(dropAbove, trip):
+			v.window = max(Min, min(v.window, v.holds(trip)+v.scaled(dropTo, trip)))
+		case q > v.scaled(cutAbove, trip):
 			v.window = max(Min, v.window-change)
-		case q < growBelow && v.full > 0:
+		case q < v.scaled(growBelow, trip) && v.full > 0:
 			v.window = min(v.window+change, v.max)
 		}
 	}
@@ -165,6 +171,15 @@ func (v *vegas) renew(trip, now time.Duration) {
 		v.slow, v.last = true, 0
 	}
 	v.min = trip
+}
+
+// scaled returns a queue on a path that delivers the window in trip.
+func (v *vegas) scaled(queue int, trip time.Duration) int {
+	if trip <= 0 {
+		return queue
+	}
+	delivers := int(int64(v.window) * int64(settle) / int64(trip)) // in settle
+	return queue * min(max(delivers, growBelow), mostSettle*growBelow) / growBelow
 }
 
 // queue returns how many cells of the window waited in queues if a round trip
