@@ -175,3 +175,16 @@ func (l *Link) Refused() bool {
 // Received returns how many packets came from the peer so far. A peer that
 // sends, but takes nothing, is not one whose network is gone.
 func (l *Link) Received() uint64 { return l.conn.ConnectionStats().PacketsReceived }
+
+// Clients returns the accepted links whose peer has proven no identity.
+func (e *Endpoint) Clients() []*Link {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var clients []*Link
+	for l := range e.links {
+		if _, _, proven := l.Peer(); !l.dialed && !proven {
+			clients = append(clients, l)
+		}
+	}
+	return clients
+}

@@ -265,3 +265,25 @@ func TestAbuseControlStreamIsCharged(t *testing.T) {
 		}
 	})
 }
+
+// TestClientsAreWhoProvesNothing: neither a relay's link counts nor one that
+// this node dialed, but one whose LINK_HELLO never came does.
+func TestClientsAreWhoProvesNothing(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a, b, c := w.relay("a", "1.0.0.1"), w.relay("b", "2.0.0.1"), w.relay("c", "3.0.0.1")
+		w.list(a, b, c)
+		roundTrip(t, w.link(b, a), KindCircuit)
+		roundTrip(t, w.link(a, c), KindCircuit)
+		if n := len(a.Clients()); n != 0 {
+			t.Errorf("%d clients before there are any", n)
+		}
+		if _, err := w.raw("4.0.0.1", a, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.talker(a, Normal)
+		pass(time.Second)
+		if n := len(a.Clients()); n != 2 {
+			t.Errorf("%d clients, want 2", n)
+		}
+	})
+}
