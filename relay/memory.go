@@ -114,7 +114,7 @@ func (w *memoryWatch) collected(mark uint64, now time.Time, force bool) bool {
 // watch is one look at the heap. all are the circuits now.
 func (w *memoryWatch) watch(sw *Switch, all []*circuit, now time.Time) {
 	w.refusing.Store(w.collected(markRefuse, now, false))
-	if w.refusing.Load() && w.above(markCircuits) && w.collected(markCircuits, now, true) {
+	if w.refusing.Load() && w.above(markCircuits) && anyWaits(all) && w.collected(markCircuits, now, true) {
 		w.closeCircuits(all, now)
 	}
 	if w.above(markLinks) && w.collected(markLinks, now, true) {
@@ -136,6 +136,12 @@ func (w *memoryWatch) rest(k *counters, now time.Time) {
 		w.free()
 		w.freed = w.heap()
 	}
+}
+
+// anyWaits reports whether one of the circuits has a cell that waits. If none
+// has, there is nothing to collect garbage for four times a second.
+func anyWaits(all []*circuit) bool {
+	return slices.ContainsFunc(all, func(c *circuit) bool { return c.oldest() != 0 })
 }
 
 // closeCircuits closes circuits, those with the oldest waiting cell first,
@@ -167,20 +173,27 @@ func (w *memoryWatch) closeCircuits(all []*circuit, now time.Time) {
 }
 
 // closeLinks closes links of clients, those first that sent the most packets
-// for each cell that came of them, until the heap is below markCircuits.
+// for each cell that came of them, until the heap is below markCircuits. A link
+// that never began a circuit counts with all its packets: whoever fills streams
+// that lead to nothing needs none.
 func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
 	type candidate struct {
-		p     *peer
+		door  doorkeeper
 		ratio float64
 	}
 	var links []candidate
+	doors := sw.clients()
 	sw.mu.Lock()
-	for _, p := range sw.peers {
+	for key, p := range sw.peers {
+		delete(doors, key)
 		if !p.relay && p.door != nil {
-			links = append(links, candidate{p, p.load.ratio(p.door.Received())})
+			links = append(links, candidate{p.door, p.load.ratio(p.door.Received())})
 		}
 	}
 	sw.mu.Unlock()
+	for _, d := range doors {
+		links = append(links, candidate{d, float64(d.Received())})
+	}
 	slices.SortStableFunc(links, func(a, b candidate) int {
 		switch {
 		case a.ratio > b.ratio:
@@ -193,7 +206,7 @@ func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
 	for round := max(1, len(links)/shedPart); len(links) > 0; round *= 2 {
 		n := min(round, len(links))
 		for _, x := range links[:n] {
-			x.p.door.Close()
+			x.door.Close()
 			sw.counts.linksClosed.Add(1)
 		}
 		links = links[n:]

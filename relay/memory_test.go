@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -213,6 +214,29 @@ func TestMemoryClosesLinks(t *testing.T) {
 	})
 }
 
+// TestMemoryClosesLinksWithoutCircuits: who fills streams that lead to nothing
+// needs no circuit for it.
+func TestMemoryClosesLinksWithoutCircuits(t *testing.T) {
+	withHeap(t, nil, func(t *testing.T, m *memNet, h *testHeap) {
+		doors := make(map[any]doorkeeper)
+		var closed atomic.Uint64
+		for i, packets := range []uint64{20, 10_000, 30} {
+			d := &testDoor{close: func() { closed.Add(1) }}
+			d.packets.Store(packets)
+			doors[i] = d
+		}
+		m.sw[0].clients = func() map[any]doorkeeper { return maps.Clone(doors) }
+		h.set(func() uint64 { return 930 - 81*closed.Load() })
+		advance(2 * janitorEvery)
+		for i, d := range doors {
+			if d.(*testDoor).closed.Load() != (i == 1) {
+				t.Errorf("link %d closed %v", i, d.(*testDoor).closed.Load())
+			}
+		}
+		h.setBytes(0)
+	})
+}
+
 // TestGarbageIsNoReason: what a collection frees closes nothing.
 func TestGarbageIsNoReason(t *testing.T) {
 	w := newMemoryWatch(testLimit, nil)
@@ -222,6 +246,23 @@ func TestGarbageIsNoReason(t *testing.T) {
 	w.watch(new(Switch), nil, time.Now())
 	if w.refusing.Load() || collections != 1 {
 		t.Errorf("refusing %v after %d collections", w.refusing.Load(), collections)
+	}
+}
+
+// TestNothingToCloseIsNoReason: where no circuit can be closed, a heap that stays
+// high costs one collection a second, not one in each tick.
+func TestNothingToCloseIsNoReason(t *testing.T) {
+	w := newMemoryWatch(testLimit, nil)
+	collections := 0
+	w.heap = func() uint64 { return 900 }
+	w.collect = func() { collections++ }
+	now := time.Now()
+	for range 40 {
+		w.watch(new(Switch), nil, now)
+		now = now.Add(janitorEvery)
+	}
+	if !w.refusing.Load() || collections != 10 {
+		t.Errorf("refusing %v after %d collections in 10 s", w.refusing.Load(), collections)
 	}
 }
 

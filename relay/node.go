@@ -252,6 +252,7 @@ func (n *Node) prepare() error {
 		Network: n.chain.ID(), ID: n.ID(), Views: n.views,
 		OnionKeys:            func() []onion.OnionKey { return *n.onionKeys.Load() },
 		Dial:                 func(ctx context.Context, t link.Target) (*link.Link, error) { return n.endpoint.Link(ctx, t) },
+		Clients:              func() []*link.Link { return n.endpoint.Clients() },
 		Service:              mailboxService{n.mailbox},
 		ServeRequest:         serveRequest,
 		Bandwidth:            n.cfg.Bandwidth,

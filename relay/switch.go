@@ -31,6 +31,11 @@ type SwitchConfig struct {
 	// Dial returns the link to a relay, as link.Endpoint.Link does.
 	Dial func(ctx context.Context, t link.Target) (*link.Link, error)
 
+	// Clients returns the links of clients that there are, as
+	// link.Endpoint.Clients does, which are closed when memory is short. Nil: only
+	// those that have begun a circuit.
+	Clients func() []*link.Link
+
 	// Service answers mailbox messages; nil: they destroy the circuit.
 	Service Service
 
@@ -75,6 +80,8 @@ type Switch struct {
 	counts   counters
 	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
 	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
+	// clients returns a new map of the links of clients, keyed as peers is.
+	clients func() map[any]doorkeeper
 
 	mu       sync.Mutex
 	peers    map[any]*peer // by link
@@ -116,7 +123,18 @@ func NewSwitch(cfg SwitchConfig) *Switch {
 		}
 	}
 	sw.open = sw.openLink
+	sw.clients = sw.clientLinks
 	return sw
+}
+
+func (sw *Switch) clientLinks() map[any]doorkeeper {
+	doors := make(map[any]doorkeeper)
+	if sw.cfg.Clients != nil {
+		for _, l := range sw.cfg.Clients() {
+			doors[l] = l
+		}
+	}
+	return doors
 }
 
 // Run answers handshakes and watches over the circuits until ctx ends; then it
