@@ -13,6 +13,10 @@ import (
 // if other circuits leave every second one to it.
 const openMailTicks = 40
 
+// makeInviteTicks is the same for an invite, which takes four such circuits: two
+// for the queues and, when these stand, two for what the link finds there.
+const makeInviteTicks = 4 * openMailTicks
+
 // Covers returns the names of the cover profiles, from none to most.
 func Covers() []string {
 	return []string{link.Off.String(), link.Saver.String(), link.Normal.String(), link.Fast.String()}

@@ -138,7 +138,7 @@ func bundleError(err error) *Error {
 }
 
 func (s *setup) fetchBundle(ctx context.Context, relay directory.RelayID, n int, link session.Link, reader [32]byte) (*session.Bundle, error) {
-	p, err := s.m.openPost(ctx, circuit.Request{Purpose: circuit.Send, Destination: relay, Isolation: fmt.Sprintf("claim/%s/%d", s.contact, n)})
+	p, err := s.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Send, Destination: relay, Isolation: fmt.Sprintf("claim/%s/%d", s.contact, n)})
 	if err != nil {
 		return nil, err
 	}

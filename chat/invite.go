@@ -14,8 +14,9 @@ import (
 )
 
 // CreateInvite makes a one-time invite and returns once a relay stores it. It
-// is the one method that needs the network: after 30 s it fails with
-// no_network. A name is given to whoever uses it; it may be empty.
+// is the one method that needs the network: after 30 s, on shaped links 160 ticks
+// more, it fails with no_network. A name is given to whoever uses it; it may be
+// empty.
 func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, error) {
 	name, refused := checkName(name)
 	if refused != nil {
@@ -30,7 +31,7 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 	if err != nil {
 		return Invite{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, inviteTimeout, errInviteTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, m.timing().makeInvite, errInviteTimeout)
 	defer cancel()
 	m.warmUp()
 	inv, err := m.createInvite(ctx, name)
@@ -39,7 +40,11 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 		if m.net != nil {
 			why = m.net.Why()
 		}
-		if why == "" {
+		switch {
+		case why != "":
+		case m.tick() > 0:
+			why = "cover traffic leaves room for few circuits: try again in ten minutes"
+		default:
 			why = "look at the network view"
 		}
 		return Invite{}, &Error{Kind: KindNoNetwork, Text: "no relay took the invite", Hint: Sanitize(why)}
@@ -86,7 +91,7 @@ func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, erro
 func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string) ([2]queueRecord, error) {
 	var queues [2]queueRecord
 	var tried []directory.RelayID
-	patience := inviteTimeout / 2
+	patience := m.timing().makeInvite / 2
 	start := time.Now()
 	for {
 		var missing []int
@@ -210,7 +215,7 @@ func (l *linker) Run(ctx context.Context) {
 }
 
 func (l *linker) store(ctx context.Context, q queueRecord, lid mailbox.LID, blob *[mailbox.LinkSize]byte) error {
-	p, err := l.m.openPost(ctx, circuit.Request{Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: fmt.Sprintf("link/%s/%d", l.invite, l.number)})
+	p, err := l.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: fmt.Sprintf("link/%s/%d", l.invite, l.number)})
 	if err != nil {
 		return err
 	}

@@ -270,6 +270,7 @@ func (m *Messenger) isLab() bool {
 func (m *Messenger) timing() timing {
 	t := timingOf(m.isLab())
 	t.openMail += openMailTicks * m.tick()
+	t.makeInvite += makeInviteTicks * m.tick()
 	return t
 }
 

@@ -265,7 +265,9 @@ func (s *setup) change(ctx context.Context, run func(t *turn, c *contact) error)
 
 // makeQueue makes one of our queues at its relay.
 func (m *Messenger) makeQueue(ctx context.Context, q queueRecord, kind mailbox.Kind, lid mailbox.LID, isolation string) (mailbox.OKNew, error) {
-	p, err := m.openPost(ctx, circuit.Request{Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: isolation})
+	p, err := m.openPost(ctx, circuit.Request{
+		Front: kind == mailbox.KindInvite, Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: isolation,
+	})
 	if err != nil {
 		return mailbox.OKNew{}, err
 	}

@@ -35,6 +35,7 @@ type timing struct {
 	queueFollow time.Duration // a contact's new queue in a slot is followed so often, after a burst
 	maintain    time.Duration // between two looks at what is due without an event
 	openMail    time.Duration // one try to reach a mailbox relay; not scaled
+	makeInvite  time.Duration // to make an invite; not scaled
 }
 
 // Specification constants (SPEC.md §7).
@@ -48,7 +49,6 @@ const (
 	standingLimit = 14   // push subscriptions
 	otherLimit    = 10   // senders and polls at once
 	inviteLife    = 7 * 24 * time.Hour
-	inviteTimeout = 30 * time.Second
 )
 
 func timingOf(lab bool) timing {
@@ -80,6 +80,7 @@ func timingOf(lab bool) timing {
 		queueFollow: time.Hour,
 		maintain:    time.Minute,
 		openMail:    20 * time.Second,
+		makeInvite:  30 * time.Second,
 	}
 	if !lab {
 		return t

@@ -35,7 +35,9 @@ type Request struct {
 	Bulk bool
 	// Patient lets other requests go first while builds are scarce (polls).
 	Patient bool
-	// Front has the circuit asked by PING before others: its user is looking.
+	// Front is for what a user of this side waits for, never for what others can
+	// cause: builds may take more of the ticks, and the circuit is asked by PING
+	// before others.
 	Front bool
 }
 

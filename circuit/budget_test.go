@@ -160,3 +160,25 @@ func TestLateCircuitIsClosed(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestUserGoesFirst: what a user waits for may be built when the ticks of all
+// others are used up, but not without end.
+func TestUserGoesFirst(t *testing.T) {
+	p, err := NewPool(Config{
+		Network: directory.NetworkID{1}, Views: testViews(), Dial: noDial,
+		Profile: func() link.Profile { return link.Normal },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1e9, 0)
+	count := func(r Request) (n int) {
+		for ; p.mayBuild(now, p.share(&waiter{req: r})).Equal(p.nextBuild); n++ {
+			p.budget.build(now, 4)
+		}
+		return n
+	}
+	if patient, others, user := count(Request{Patient: true}), count(Request{}), count(Request{Front: true}); patient != 5 || others != 4 || user != 9 {
+		t.Errorf("%d patient ones, %d more, and %d more for a user", patient, others, user)
+	}
+}

@@ -113,7 +113,10 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 
 // share is how much of the ticks for builds a request may use up, in percent.
 func (p *Pool) share(w *waiter) int {
-	if w.req.Patient {
+	switch {
+	case w.req.Front:
+		return frontShare
+	case w.req.Patient:
 		return patientShare
 	}
 	return 100

@@ -40,7 +40,8 @@ type HomeState struct {
 	HasNetwork bool // it knows its network
 }
 
-// callTimeout bounds every call into chat; CreateInvite alone may take 30 s.
+// callTimeout bounds every call into chat but CreateInvite, which ends by itself
+// and takes minutes behind cover traffic.
 const callTimeout = 40 * time.Second
 
 // Results of commands.

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -48,10 +47,11 @@ func (a *App) openInvite(name string) tea.Cmd {
 func (a *App) createInvite(d *inviteDialog) tea.Cmd {
 	d.asking, d.problem = false, ""
 	c, name, g := a.chat, strings.TrimSpace(d.name.Value()), d.generation
-	return a.call(func(ctx context.Context) tea.Msg {
+	ctx := a.ctx
+	return func() tea.Msg {
 		inv, err := c.CreateInvite(ctx, name)
 		return inviteMsg{g, inv, err}
-	})
+	}
 }
 
 func (d *inviteDialog) update(a *App, msg tea.Msg) tea.Cmd {
@@ -95,7 +95,11 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		if d.asking {
 			lines = append(lines, " "+d.name.View(), "", " A local name; it is never sent.", " [enter] make the invite   [esc] close")
 		} else {
-			lines = append(lines, " Asking two mailbox relays to keep the invite …", "", " [esc] close")
+			lines = append(lines, " Asking two mailbox relays to keep the invite …")
+			if c := a.status.Cover; c != "" && c != "off" {
+				lines = append(lines, " Behind cover traffic that may take some minutes.")
+			}
+			lines = append(lines, "", " [esc] close")
 		}
 		if d.problem != "" {
 			lines = append(lines, "")
