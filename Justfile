@@ -57,5 +57,9 @@ anonymity PAIRS="1000":
 cover:
     go test -count=1 -v -run 'Ticks|Sizes|Bytes|Padding|Switch|Burst|Turns|Outage|Resets' ./circuit/link
 
+# how conversations heal when relays die, freeze, lose packets or move
+heal RUNS="7":
+    HEAL_RUNS={{RUNS}} go test -count=1 -timeout 30m -v -run 'TestHealing|TestLoss$|TestTalkBehindCover' ./relay/lab
+
 # what the server runs
 ci: lint specs test race vectors
