@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -15,9 +17,11 @@ func (c *circuit) forward() error {
 	for {
 		buf, cells, err := c.in.next()
 		if err != nil {
-			if !c.upPark.answer(err) {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				return err
 			}
+			// Only the janitor sets a deadline here.
+			c.upPark.wanted.Store(false)
 			c.upPark.awake.Store(false)
 			if err := c.prev.SetReadDeadline(time.Time{}); err != nil {
 				return err

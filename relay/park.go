@@ -28,7 +28,8 @@ type parking struct {
 }
 
 // call asks for it, if the goroutine that reads s waits there. An expired
-// deadline calls it away. The runtime gives a new goroutine the stack that
+// deadline calls it away, set again in each tick until it is obeyed: whoever
+// reads ahead may clear it. The runtime gives a new goroutine the stack that
 // others needed on average, of late: those of the first circuits that become
 // idle may be large still. So each is replaced once more a while later.
 func (p *parking) call(s stream, later bool) {
@@ -40,12 +41,12 @@ func (p *parking) call(s stream, later bool) {
 	default:
 		return
 	}
-	if !p.wanted.Swap(true) {
-		_ = s.SetReadDeadline(past)
-	}
+	p.wanted.Store(true)
+	_ = s.SetReadDeadline(past)
 }
 
-// answer reports whether the error of a wait was such a call.
+// answer reports whether the error of a wait was such a call. A deadline may
+// also come late, after its call was answered.
 func (p *parking) answer(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && p.wanted.Swap(false)
 }

@@ -147,3 +147,27 @@ func TestIdleCircuitsAreParked(t *testing.T) {
 		m.expectCircuits(0, 0)
 	})
 }
+
+// TestParkingIsAskedForAgain: a call that was cleared before its goroutine saw
+// it, as whoever reads ahead may do, is made again.
+func TestParkingIsAskedForAgain(t *testing.T) {
+	bubble(t, 2, nil, func(t *testing.T, m *memNet) {
+		c := m.client()
+		if err := c.build(m.relays[:2]...); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		circ := m.only(0)
+		circ.upPark.wanted.Store(true)
+		circ.downPark.wanted.Store(true)
+		c.send(0, cell.Message{Command: cell.Ping, Data: make([]byte, 16)})
+		c.expect(t, 0, cell.Pong)
+		advance(parkAfter + time.Second)
+		synctest.Wait()
+		if circ.upPark.awake.Load() || circ.downPark.awake.Load() {
+			t.Errorf("forward awake %v, backward %v", circ.upPark.awake.Load(), circ.downPark.awake.Load())
+		}
+		m.expectCircuits(1, 1)
+		reset(c.s)
+	})
+}
