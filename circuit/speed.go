@@ -152,7 +152,7 @@ func (p *Pool) SpeedTest(ctx context.Context, r SpeedRequest) (SpeedReport, erro
 	var own [16]byte
 	crand.Read(own[:])
 	c, err := p.Get(ctx, Request{
-		Purpose: Speed, Isolation: "speed " + hex.EncodeToString(own[:]), Destination: r.Destination, Fresh: true, Bulk: true,
+		Purpose: Speed, Isolation: "speed " + hex.EncodeToString(own[:]), Destination: r.Destination, Fresh: true, Bulk: true, Front: true,
 	})
 	if err != nil {
 		return report, err

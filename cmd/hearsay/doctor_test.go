@@ -241,3 +241,22 @@ func TestDoctorClock(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorMailboxes: behind cover traffic subscriptions come one after the
+// other, for minutes, which is no failure.
+func TestDoctorMailboxes(t *testing.T) {
+	for _, c := range []struct {
+		st     chat.Status
+		ready  bool
+		result string
+	}{
+		{chat.Status{Cover: "off", Due: 2, Standing: 2}, true, checkOK},
+		{chat.Status{Cover: "off", Due: 2, Standing: 1}, false, checkFailed},
+		{chat.Status{Cover: "normal", Due: 9, Standing: 4}, false, checkWarning},
+		{chat.Status{Cover: "normal"}, true, checkOK},
+	} {
+		if got := mailCheck(c.st, c.ready); got.Result != c.result || (got.Fix == "") != (c.result == checkOK) {
+			t.Errorf("%+v: %+v", c.st, got)
+		}
+	}
+}
