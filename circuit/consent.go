@@ -3,8 +3,8 @@ package circuit
 // Consent gives or takes back the user's consent to use a snapshot that is
 // more than three days old, with the guards there are. Whoever can keep newer
 // snapshots from a client could otherwise choose for it; so it takes a person
-// to say so, and it holds for this snapshot alone. Older than seven days, none
-// is used.
+// to say so, and it ends when a snapshot comes that needs none, or with the
+// pool. Older than seven days, none is used.
 func (p *Pool) Consent(given bool) {
 	p.post(func() { p.selector.Consent(given) })
 }
