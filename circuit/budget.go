@@ -14,6 +14,7 @@ type budget struct {
 	minute int64 // of the newest slot
 	builds [budgetMinutes]int
 	pings  [budgetMinutes]int
+	fronts [budgetMinutes]int // builds beyond the share, for what a user waits for
 }
 
 // turn makes the slot of now the newest one and returns its index.
@@ -24,7 +25,7 @@ func (b *budget) turn(now time.Time) int {
 	}
 	for ; b.minute < m; b.minute++ {
 		i := (b.minute + 1) % budgetMinutes
-		b.builds[i], b.pings[i] = 0, 0
+		b.builds[i], b.pings[i], b.fronts[i] = 0, 0, 0
 	}
 	return int(m % budgetMinutes)
 }
@@ -54,8 +55,24 @@ func (b *budget) mayBuild(now time.Time, f link.Profile, percent int) bool {
 	return f == link.Off || total(&b.builds)+buildCells <= ticksIn(f)*buildShare/100*percent/100
 }
 
+// mayBuildFront tells whether another build fits for which a user waits: into
+// what builds may take, or into as much again, which no other build takes or
+// waits for.
+func (b *budget) mayBuildFront(now time.Time, f link.Profile) bool {
+	return b.mayBuild(now, f, 100) || total(&b.fronts)+buildCells <= ticksIn(f)*buildShare/100
+}
+
 // build counts the cells of hops that are added.
 func (b *budget) build(now time.Time, hops int) { b.builds[b.turn(now)] += 2*hops + dropMax/2 }
+
+// buildFront counts the same where a user waits.
+func (b *budget) buildFront(now time.Time, f link.Profile, hops int) {
+	if b.mayBuild(now, f, 100) {
+		b.build(now, hops)
+		return
+	}
+	b.fronts[b.turn(now)] += 2*hops + dropMax/2
+}
 
 // buildCells is what a build to a destination costs each way.
 const buildCells = 2*cell.Slots + dropMax/2

@@ -174,11 +174,28 @@ func TestUserGoesFirst(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	count := func(r Request) (n int) {
 		for ; p.mayBuild(now, p.share(&waiter{req: r})).Equal(p.nextBuild); n++ {
-			p.budget.build(now, 4)
+			if r.Front {
+				p.budget.buildFront(now, link.Normal, 4)
+			} else {
+				p.budget.build(now, 4)
+			}
 		}
 		return n
 	}
 	if patient, others, user := count(Request{Patient: true}), count(Request{}), count(Request{Front: true}); patient != 5 || others != 4 || user != 9 {
 		t.Errorf("%d patient ones, %d more, and %d more for a user", patient, others, user)
+	}
+	// When the others are forgotten, those of the user hold up nobody.
+	now = now.Add(5 * time.Minute)
+	if n := count(Request{Front: true}); n != 0 {
+		t.Errorf("%d more for a user", n)
+	}
+	p.budget.builds = [budgetMinutes]int{}
+	if others := count(Request{}); others != 9 {
+		t.Errorf("%d for others after those of a user", others)
+	}
+	now = now.Add(budgetMinutes * time.Minute)
+	if user := count(Request{Front: true}); user != 18 {
+		t.Errorf("%d for a user alone", user)
 	}
 }

@@ -27,6 +27,7 @@ type task struct {
 	spare  bool             // c was a spare
 	lost   bool             // the link to the guard was just lost
 	test   bool             // built to learn how long it takes
+	front  bool             // a user waits for it
 
 	begun   time.Time
 	profile byte          // of the link when it began
@@ -63,7 +64,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	if p.view == nil {
 		return "there is no snapshot of the network yet", time.Time{}
 	}
-	t := &task{key: w.key}
+	t := &task{key: w.key, front: w.req.Front}
 	dest := w.req.Destination
 	if dest != (directory.RelayID{}) {
 		r, listed := p.view.Relay(dest)
@@ -111,11 +112,15 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	return "", time.Time{}
 }
 
-// share is how much of the ticks for builds a request may use up, in percent.
+// shareFront stands for what budget.mayBuildFront allows.
+const shareFront = -1
+
+// share is how much of the ticks for builds a request may use up, in percent, or
+// shareFront.
 func (p *Pool) share(w *waiter) int {
 	switch {
 	case w.req.Front:
-		return frontShare
+		return shareFront
 	case w.req.Patient:
 		return patientShare
 	}
@@ -221,7 +226,8 @@ func (p *Pool) mayBuild(now time.Time, share int) time.Time {
 		return now.Add(interval)
 	case p.warming(now):
 		return now
-	case !p.budget.mayBuild(now, p.profile(), share):
+	case share == shareFront && !p.budget.mayBuildFront(now, p.profile()),
+		share != shareFront && !p.budget.mayBuild(now, p.profile(), share):
 		return now.Add(interval)
 	}
 	return p.nextBuild
@@ -269,7 +275,11 @@ func (p *Pool) start(t *task, now time.Time) {
 	warm := p.warming(now)
 	switch {
 	case !warm:
-		p.budget.build(now, hops)
+		if t.front {
+			p.budget.buildFront(now, p.profile(), hops)
+		} else {
+			p.budget.build(now, hops)
+		}
 		if !t.spare {
 			p.nextBuild = now.Add(buildEvery)
 		}

@@ -78,9 +78,8 @@ const (
 	budgetMinutes = 10 // of ticks, of which builds and PINGs have shares in percent
 	buildShare    = 30
 	pingShare     = 10
-	frontShare    = 200 // of the ticks for builds, for requests whose user is looking
-	patientShare  = 66  // of the ticks for builds, for requests that can wait
-	spareShare    = 50  // and for clean circuits
+	patientShare  = 66 // of the ticks for builds, for requests that can wait
+	spareShare    = 50 // and for clean circuits
 
 	dropMax = 4 // DROPs after a build, at most
 
