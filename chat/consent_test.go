@@ -37,3 +37,15 @@ func TestConsentIsGivenOnlyWhereItIsAskedFor(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
+
+// TestWarningsOfGuardsAreTold: whoever looks at the screen learns of them.
+func TestWarningsOfGuardsAreTold(t *testing.T) {
+	m := &Messenger{feed: NewFeed(0), circuits: make(chan struct{}, 1)}
+	sub := m.Subscribe()
+	defer sub.Close()
+	m.circuitEvent(circuit.Event{Type: circuit.EventWarning, Detail: "a guard is not used any more"})
+	ev, err := sub.Next(t.Context())
+	if err != nil || ev.Type != ErrorEvent || ev.Kind != KindRefused || ev.Detail != "a guard is not used any more" {
+		t.Errorf("%+v, %v", ev, err)
+	}
+}

@@ -121,16 +121,17 @@ func (b *inbox) Run(ctx context.Context, number int) {
 			began := time.Now()
 			stood, err = b.push(ctx, number, s.queue)
 			b.note(number, false, err != nil)
-			if stood {
+			if stood && time.Since(began) >= tm.steady {
 				fails = 0
 			}
 			if err == nil {
 				nextPoll = time.Time{}
 				continue
 			}
-			if stood && time.Since(began) >= tm.retryMin && ctx.Err() == nil {
+			if stood && fails == 0 && ctx.Err() == nil {
+				fails++
 				b.failed(ctx, number, err)
-				continue // a circuit that stood and broke is replaced at once
+				continue // replaced at once, unless that becomes a habit
 			}
 		default:
 			next := nextPoll

@@ -20,6 +20,7 @@ type timing struct {
 	hedgeMore   time.Duration // still no OK: this queue rests
 	retryMin    time.Duration // back-off of an unreachable queue
 	retryMax    time.Duration
+	steady      time.Duration // a subscription that stood so long is replaced at once, and the back-off begins anew
 	quotaMin    time.Duration // back-off of a full queue
 	quotaMax    time.Duration
 	claimWait   time.Duration    // an invite relay may be unreachable so long
@@ -65,6 +66,7 @@ func timingOf(lab bool) timing {
 		hedgeMore:   10 * time.Second,
 		retryMin:    2 * time.Second,
 		retryMax:    60 * time.Second,
+		steady:      time.Minute,
 		quotaMin:    time.Minute,
 		quotaMax:    6 * time.Hour,
 		claimWait:   10 * time.Minute,
@@ -87,7 +89,7 @@ func timingOf(lab bool) timing {
 	}
 	for _, d := range []*time.Duration{
 		&t.secondCopy, &t.listGap, &t.pollMin, &t.pollMax, &t.ackMin, &t.ackMax, &t.ackGap,
-		&t.hedgeMore, &t.retryMin, &t.retryMax, &t.quotaMin, &t.quotaMax, &t.claimWait,
+		&t.hedgeMore, &t.retryMin, &t.retryMax, &t.steady, &t.quotaMin, &t.quotaMax, &t.claimWait,
 		&t.repeats[0], &t.repeats[1], &t.repeats[2], &t.reseal, &t.resealGap, &t.oldKeep, &t.parkKeep,
 		&t.maintain, &t.queueFollow, &t.idleSend, &t.renewMin, &t.renewMax,
 	} {
