@@ -37,8 +37,11 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 	inv, err := m.createInvite(ctx, name)
 	if err != nil && context.Cause(ctx) == errInviteTimeout {
 		why := ""
-		if m.net != nil {
-			why = m.net.Why()
+		m.mu.Lock()
+		net := m.net
+		m.mu.Unlock()
+		if net != nil {
+			why = net.Why()
 		}
 		switch {
 		case why != "":
