@@ -29,6 +29,9 @@ func repetitions(n int) int {
 	if k, err := strconv.Atoi(os.Getenv("HEAL_RUNS")); err == nil && k > 0 {
 		return n * k
 	}
+	if raceDetector {
+		return (n + 3) / 4
+	}
 	return n
 }
 
