@@ -28,6 +28,8 @@ type memNet struct {
 	sw      []*Switch
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
+	links   context.Context // of all links, which cut ends while streams stay
+	cut     context.CancelFunc
 	// wrap, if set, may replace the stream from relay i to j.
 	wrap func(i, j int, s stream) stream
 }
@@ -36,6 +38,7 @@ func newMemNet(t testing.TB, n int, config func(i int, cfg *SwitchConfig)) *memN
 	t.Helper()
 	m := &memNet{t: t, views: new(directory.Views), network: directory.NetworkID{1}}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.links, m.cut = context.WithCancel(m.ctx)
 	keys := make([]onion.OnionKey, n)
 	for i := range n {
 		var priv [32]byte
@@ -82,7 +85,7 @@ func (m *memNet) dial(i, j int) stream {
 	m.wg.Add(1)
 	go func() {
 		m.sw[j].serve(key, func() *peer {
-			return newPeer(id, i >= 0, netip.AddrPort{}, m.ctx.Done(), m.sw[j].cfg.InsecureNoRateLimits)
+			return newPeer(id, i >= 0, netip.AddrPort{}, m.links.Done(), m.sw[j].cfg.InsecureNoRateLimits)
 		}, far, func() { reset(far); m.wg.Done() })
 	}()
 	if m.wrap != nil {

@@ -61,6 +61,16 @@ func newPeer(id directory.RelayID, listed bool, addr netip.AddrPort, gone <-chan
 	return p
 }
 
+// isGone reports whether the link has ended.
+func (p *peer) isGone() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // mayCreate takes a token for one CREATE. The link takes streams up no faster
 // than this, so who runs out of tokens got around it.
 func (p *peer) mayCreate() bool {

@@ -27,6 +27,7 @@ type ring struct {
 	turn    uint32 // counts the batches
 	running bool   // the goroutine that reads ahead
 	over    bool   // no goroutine may start any more
+	ended   bool   // the stream has ended while the owner was busy
 	buf     *batch
 	n       int   // bytes in buf
 	since   int64 // tick of the first of them
@@ -57,6 +58,14 @@ func (g *ring) isBusy() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.busy != 0
+}
+
+// hasEnded reports whether the stream was found to have ended while the owner
+// was busy, and so could not see it.
+func (g *ring) hasEnded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
 }
 
 // fullSince returns the tick since which the ring takes no more, 0 if it does.
@@ -104,8 +113,7 @@ func (g *ring) shut() {
 }
 
 // readAhead fills the ring until it is full, the owner is back, or the stream
-// has ended, which the owner then finds out by itself. The owner is busy with
-// the batch of the given turn.
+// has ended. The owner is busy with the batch of the given turn.
 func (r *cellReader) readAhead(turn uint32) {
 	var one [1]byte
 	for more := true; more; {
@@ -122,6 +130,7 @@ func (r *cellReader) ahead(turn uint32, err error) (uint32, bool) {
 	defer g.mu.Unlock()
 	late := errors.Is(err, os.ErrDeadlineExceeded)
 	if g.over || g.busy == 0 || err != nil && !late {
+		g.ended = g.busy != 0 && err != nil && !late
 		g.running = false
 		return g.turn, false
 	}
@@ -147,7 +156,8 @@ func (r *cellReader) ahead(turn uint32, err error) (uint32, bool) {
 	if g.n == len(g.buf) {
 		g.full = r.clock.now()
 	}
-	if err != nil || g.full != 0 {
+	g.ended = err != nil
+	if g.ended || g.full != 0 {
 		g.running = false
 		return turn, false
 	}

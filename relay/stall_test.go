@@ -261,3 +261,25 @@ func TestSlowNeighbourIsNoStall(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestResetOvertakesABlockedWrite lets either side go while the relay's write
+// to the next hop is blocked and its ring has room: the circuit must not stay
+// until it is idle for minutes, with all that it holds.
+func TestResetOvertakesABlockedWrite(t *testing.T) {
+	for name, leave := range map[string]func(m *memNet, c *testClient){
+		"stream": func(_ *memNet, c *testClient) { reset(c.s) },
+		"link":   func(m *memNet, _ *testClient) { m.cut() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			gated(t, func(t *testing.T, m *memNet, c *testClient, g *gate) {
+				g.close()
+				pings(t, c, 3)
+				advance(4 * janitorEvery)
+				m.expectCircuits(1, 1)
+				leave(m, c)
+				advance(3 * janitorEvery)
+				m.expectCircuits(0, 0)
+			})
+		})
+	}
+}

@@ -297,6 +297,9 @@ func (sw *Switch) sweep(now time.Time) {
 		case overdueTime:
 			c.end(EndTimeout)
 			continue
+		case overdueGone:
+			c.end(EndPeer)
+			continue
 		}
 		c.readAhead()
 		c.park()
@@ -313,10 +316,8 @@ func (sw *Switch) sweep(now time.Time) {
 		if p.door != nil {
 			p.load.mark(sw.clock.now(), p.door)
 		}
-		select {
-		case <-p.gone:
+		if p.isGone() {
 			delete(sw.peers, key)
-		default:
 		}
 	}
 }
@@ -344,6 +345,7 @@ const (
 	overdueTime         // age, idleness, or something incomplete
 	overdueUp           // the next hop takes nothing
 	overdueDown         // the client side takes nothing
+	overdueGone         // one side is gone, and a blocked write hides it
 )
 
 // overdue returns the time limit that the circuit has broken, if any.
@@ -357,12 +359,17 @@ func (c *circuit) overdue() overdue {
 	case k.older(c.born, ageTimeout) || k.older(c.active.Load(), idleTimeout) ||
 		c.in.partial() || k.older(c.extendSince.Load(), fragmentTimeout):
 		return overdueTime
+	case c.peer.isGone() || c.in.ring.hasEnded():
+		return overdueGone
 	}
 	c.mu.Lock()
 	out := c.out
 	c.mu.Unlock()
-	if out != nil && out.partial() {
+	switch {
+	case out != nil && out.partial():
 		return overdueTime
+	case out != nil && out.ring.hasEnded():
+		return overdueGone
 	}
 	return inTime
 }
