@@ -232,7 +232,7 @@ func (w *world) startClients(ctx context.Context) ([]*talker, error) {
 	talkers := make([]*talker, n)
 	for i := range talkers {
 		c, err := circuit.NewClient(circuit.ClientConfig{
-			Network: w.network, Views: w.views, State: new(memory), Profile: w.cfg.Profile,
+			Network: w.network, Views: w.views, State: new(lab.Memory), Profile: w.cfg.Profile,
 			ListenPacket: func() (net.PacketConn, error) {
 				a := w.sim.Address()
 				w.tap.Client(a, i)
@@ -321,28 +321,4 @@ func (w *world) record(talkers []*talker, messages int) *Record {
 		}
 	}
 	return r
-}
-
-// memory is a circuit.State in memory.
-type memory struct {
-	mu sync.Mutex
-	m  map[string][]byte
-}
-
-// Load is part of circuit.State.
-func (s *memory) Load(name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[name], nil
-}
-
-// Save is part of circuit.State.
-func (s *memory) Save(name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = make(map[string][]byte)
-	}
-	s.m[name] = append([]byte(nil), value...)
-	return nil
 }

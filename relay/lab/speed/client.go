@@ -5,36 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
 	"hearsay/circuit"
 	"hearsay/directory"
 	"hearsay/directory/gossip"
+	"hearsay/relay/lab"
 )
-
-// memory is a circuit.State and gossip.State that dies with the process.
-type memory struct {
-	mu sync.Mutex
-	m  map[string][]byte
-}
-
-func (s *memory) Load(name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[name], nil
-}
-
-func (s *memory) Save(name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = make(map[string][]byte)
-	}
-	s.m[name] = slices.Clone(value)
-	return nil
-}
 
 // startClient starts the network side of a messenger, which knows nothing but
 // the network's link.
@@ -43,7 +21,7 @@ func startClient(text string) (c *circuit.Client, views *directory.Views, stop f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	views, state := new(directory.Views), new(memory)
+	views, state := new(directory.Views), new(lab.Memory)
 	c, err = circuit.NewClient(circuit.ClientConfig{Network: link.ID, Lab: true, Views: views, ListenPacket: listen, State: state})
 	if err != nil {
 		return nil, nil, nil, err
