@@ -8,6 +8,8 @@
 // may not send ends the circuit; no hop is sent more than its credit.
 //
 // The package knows nothing of contacts or messages, and imports neither the
-// relay nor the chat. It does not shape traffic.
+// relay nor the chat. Traffic is shaped below it, by the link; the pool counts
+// its waits in ticks and keeps builds and PINGs within a share of them.
+//
 // SPEC.md beside this file states what a client does when, and all constants.
 package circuit
