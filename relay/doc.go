@@ -14,7 +14,7 @@
 // A batch is what has arrived, at most 32 cells, in one pooled buffer; it is
 // opened or sealed in place. What arrives while a write is blocked is read ahead
 // into a ring, and nothing more once that is full, so the memory of a circuit is
-// bounded by its buffers and the stream windows of the links; the heap as a
+// bounded by its buffers and the windows of the links; the heap as a
 // whole is watched (SPEC.md §5). Closing a circuit resets both streams, in
 // both directions, without a reason; it may happen from any goroutine and any
 // number of times.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -408,70 +409,120 @@ func TestAttackTooManyStreams(t *testing.T) {
 	})
 }
 
-// TestStalledStreamsBlockNoOther is the head-of-line rule at work: all streams
-// but one are filled to their window and not read, and the last one works.
-func TestStalledStreamsBlockNoOther(t *testing.T) {
-	simulated(t, func(t *testing.T, w *world) {
-		release := make(chan struct{})
-		a := w.start("a", "1.0.0.1", RoleRelay, func(c *Config) {
-			echo := c.Handlers[KindCircuit]
-			stall := func(ctx context.Context, l *Link, s *Stream) {
-				select {
-				case <-release:
-				case <-ctx.Done():
-				}
+// unreadBy starts a relay that reads no circuit whose second byte is 0xff, and
+// echoes others.
+func (w *world) unreadBy(name, ip string) *node {
+	w.t.Helper()
+	return w.start(name, ip, RoleRelay, func(c *Config) {
+		echo := c.Handlers[KindCircuit]
+		c.Handlers[KindCircuit] = func(ctx context.Context, l *Link, s *Stream) {
+			var b [2]byte
+			if _, err := s.Peek(b[:]); err == nil && b[1] == 0xff {
+				<-ctx.Done()
+				return
 			}
-			c.Handlers[KindRequest] = stall
-			c.Handlers[KindCircuit] = func(ctx context.Context, l *Link, s *Stream) {
-				var b [2]byte
-				if _, err := s.Peek(b[:]); err == nil && b[1] == 0xff {
-					stall(ctx, l, s)
-					return
-				}
-				echo(ctx, l, s)
-			}
-		})
-		c := w.start("c", "2.0.0.1", RoleClient, nil)
-		w.list(a)
-		l := w.link(c, a)
-		fill := func(k Kind, n int) {
-			for range n {
-				s, err := l.Open(w.ctx(time.Minute), k)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = s.SetWriteDeadline(time.Now().Add(2 * time.Second))
-				b := make([]byte, clientWindow+2*cell.Size)
-				b[0], b[1] = byte(k), 0xff
-				if k == KindRequest {
-					b = b[1:]
-				}
-				if n, err := s.Write(b); err == nil {
-					t.Fatalf("wrote %d bytes into a window of %d", n, clientWindow)
-				}
-			}
+			echo(ctx, l, s)
 		}
-		fill(KindRequest, maxRequests)
-		fill(KindCircuit, clientCircuits-1)
-		roundTrip(t, l, KindCircuit)
-		close(release)
 	})
 }
 
-// TestConnectionWindowNeverBinds checks the head-of-line rule in every
-// configuration: the window of a connection holds that of all its streams,
-// whoever opened them.
+// unread writes n bytes to a circuit that is not read, and reports whether the
+// peer's windows took them.
+func (w *world) unread(l *Link, n int) bool {
+	w.t.Helper()
+	s, err := l.Open(w.ctx(time.Minute), KindCircuit)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = s.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	b := make([]byte, n)
+	b[0], b[1] = byte(KindCircuit), 0xff
+	_, err = s.Write(b)
+	return err == nil
+}
+
+// TestStalledStreamsBlockNoOther is the head-of-line rule at work: circuits
+// are filled to their windows and not read, and another one works.
+func TestStalledStreamsBlockNoOther(t *testing.T) {
+	t.Run("relay", func(t *testing.T) {
+		simulated(t, func(t *testing.T, w *world) {
+			a, b := w.unreadBy("a", "1.0.0.1"), w.relay("b", "2.0.0.1")
+			w.list(a, b)
+			l := w.link(b, a)
+			for range 100 {
+				if w.unread(l, relayWindow+2*cell.Size) {
+					t.Fatalf("more than %d bytes go into a window", relayWindow)
+				}
+			}
+			roundTrip(t, l, KindCircuit)
+		})
+	})
+	// The streams of a client share a window. It has room for one circuit in bulk
+	// whose far end gave the largest credit, 1024 cells, and for what may be on
+	// the way to mailbox relays on all others, 16 SENDs and 16 other commands.
+	t.Run("client", func(t *testing.T) {
+		const bulk, mailbox, most = 1024, 32, cell.Size + cell.MaxTrim
+		simulated(t, func(t *testing.T, w *world) {
+			a, c := w.unreadBy("a", "1.0.0.1"), w.start("c", "2.0.0.1", RoleClient, nil)
+			w.list(a)
+			l := w.link(c, a)
+			if !w.unread(l, bulk*most) {
+				t.Fatal("one circuit uses up the window")
+			}
+			for i := range clientCircuits - 2 {
+				if !w.unread(l, mailbox*most) {
+					t.Fatalf("%d more circuits use up the window", i+1)
+				}
+			}
+			roundTrip(t, l, KindCircuit)
+		})
+	})
+}
+
+// TestAttackUnreadStreams: whatever a client leaves a relay with, on one stream
+// or on many, it is bounded by the window of its connection.
+func TestAttackUnreadStreams(t *testing.T) {
+	for _, streams := range []int{1, clientCircuits} {
+		t.Run(fmt.Sprint(streams), func(t *testing.T) {
+			simulated(t, func(t *testing.T, w *world) {
+				a, c := w.unreadBy("a", "1.0.0.1"), w.start("c", "2.0.0.1", RoleClient, nil)
+				w.list(a)
+				l := w.link(c, a)
+				each, took := clientConnWindow/streams+2*cell.Size, true
+				for range streams {
+					took = w.unread(l, each)
+				}
+				if took {
+					t.Errorf("%d bytes went into a window of %d", streams*each, clientConnWindow)
+				}
+			})
+		})
+	}
+}
+
+// TestConnectionWindowNeverBinds checks the windows of every configuration:
+// between relays that of a connection holds those of all its streams, whoever
+// opened them; on a client's link no stream ever needs a new one.
 func TestConnectionWindowNeverBinds(t *testing.T) {
 	for name, c := range map[string]struct {
-		conf *quic.Config
-		ours int64 // streams that we may open towards such a peer
+		conf   *quic.Config
+		client bool
+		ours   int64 // streams that we may open towards such a peer
 	}{
-		"client at a relay": {clientSideConfig(), 0},
-		"relay":             {relayConfig(), relayStreams},
-		"client itself":     {dialingClientConfig(), clientStreams},
+		"client at a relay": {clientSideConfig(), true, 0},
+		"relay":             {relayConfig(), false, relayStreams},
+		"client itself":     {dialingClientConfig(), true, clientStreams},
 	} {
 		streams := max(0, c.conf.MaxIncomingStreams) + c.ours
-		if sum := uint64(streams) * c.conf.MaxStreamReceiveWindow; sum > c.conf.MaxConnectionReceiveWindow {
+		switch sum := uint64(streams) * c.conf.MaxStreamReceiveWindow; {
+		case c.client:
+			if day := uint64(Fast.MegabytesPerDay()) << 20; c.conf.MaxStreamReceiveWindow/4 < 365*day {
+				t.Errorf("%s: the window of a stream is used up within a year", name)
+			}
+			if c.conf.MaxConnectionReceiveWindow > 16<<20 {
+				t.Errorf("%s: a connection holds %d bytes", name, c.conf.MaxConnectionReceiveWindow)
+			}
+		case sum > c.conf.MaxConnectionReceiveWindow:
 			t.Errorf("%s: %d streams hold %d bytes, the connection %d", name, streams, sum, c.conf.MaxConnectionReceiveWindow)
 		}
 		if c.conf.InitialStreamReceiveWindow != c.conf.MaxStreamReceiveWindow || c.conf.InitialConnectionReceiveWindow != c.conf.MaxConnectionReceiveWindow {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,14 +50,19 @@ func chatty(w *world, l *Link) {
 // warm-up on, both ways.
 func watched(t *testing.T, p Profile, f traffic) (up, down []sighting) {
 	t.Helper()
+	return watchedFor(t, p, f, long)
+}
+
+func watchedFor(t *testing.T, p Profile, f traffic, length time.Duration) (up, down []sighting) {
+	t.Helper()
 	simulated(t, func(t *testing.T, w *world) {
 		v := w.watchLink("3.0.0.1")
 		_, _, l := w.shapedLink(p, cellEcho)
 		from := v.now() + warmFor + p.Tick()/2
 		w.circuit(l)
 		f(w, l)
-		pass(from + long - v.now())
-		up, down = v.between(from, from+long)
+		pass(from + length - v.now())
+		up, down = v.between(from, from+length)
 	})
 	return up, down
 }
@@ -80,15 +86,46 @@ func TestSizesAndTimesDoNotTellDataFromPadding(t *testing.T) {
 		all := balancedAccuracy(sizes(c.idle), sizes(c.busy))
 		_, allP := kolmogorov(gaps(c.idle), gaps(c.busy))
 		t.Logf("%-13s cells: %d and %d, sizes %v and %v: accuracy %.3f, times p = %.3f", c.name, len(idle), len(busy), sizes(idle), sizes(busy), a, p)
-		t.Logf("%-13s all packets, an open risk: sizes %v and %v: accuracy %.3f, times p = %.3f", c.name, sizes(c.idle), sizes(c.busy), all, allP)
-		if a > 0.55 {
-			t.Errorf("%s: sizes tell data from padding: %.3f", c.name, a)
+		t.Logf("%-13s all packets: sizes %v and %v: accuracy %.3f, times p = %.3f", c.name, sizes(c.idle), sizes(c.busy), all, allP)
+		if a > 0.55 || all > 0.55 {
+			t.Errorf("%s: sizes tell data from padding: %.3f, %.3f of all packets", c.name, a, all)
 		}
-		if p <= 0.01 {
-			t.Errorf("%s: times tell data from padding: p = %v", c.name, p)
+		if p <= 0.01 || allP <= 0.01 {
+			t.Errorf("%s: times tell data from padding: p = %v, %v of all packets", c.name, p, allP)
 		}
 		if len(idle) != len(busy) {
 			t.Errorf("%s: %d cells without data, %d with", c.name, len(idle), len(busy))
+		}
+	}
+}
+
+// Windows are renewed after so many bytes in all, not on the stream that had
+// them: cells that carry data move no window update, and cause none. What else
+// has no cell are acknowledgements, of 33 to 35 bytes, and changes of connection
+// ids, of 60, at random times.
+func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
+	const hours = 4 * time.Hour
+	updates := func(s []sighting) (at []time.Duration) {
+		for _, x := range s {
+			if x.size > 35 && x.size < 50 || x.size > 1192 {
+				at = append(at, x.at.Truncate(time.Millisecond))
+			}
+		}
+		return at
+	}
+	idleUp, idleDown := watchedFor(t, Normal, silent, hours)
+	up, down := updates(idleUp), updates(idleDown)
+	t.Logf("up at %v, down at %v", up, down)
+	if len(up) == 0 || len(down) == 0 {
+		t.Error("no window is ever renewed")
+	}
+	for name, f := range map[string]traffic{"chatty": chatty, "full": full} {
+		busyUp, busyDown := watchedFor(t, Normal, f, hours)
+		if u := updates(busyUp); !slices.Equal(u, up) {
+			t.Errorf("%s: up at %v, idle at %v", name, u, up)
+		}
+		if d := updates(busyDown); !slices.Equal(d, down) {
+			t.Errorf("%s: down at %v, idle at %v", name, d, down)
 		}
 	}
 }

@@ -62,15 +62,16 @@ const (
 )
 
 // Receive windows in bytes. Initial and maximum are equal, so that quic-go
-// never tunes them and the connection window stays above the sum of all
-// streams (SPEC.md §5.2).
+// never tunes them. Between relays the connection window stays above the sum of
+// all streams. On a client's link that of a stream is never used up, so that
+// nothing is sent when it would be, and that of the connection bounds the memory
+// (SPEC.md §5.2).
 const (
-	clientWindow     = 64 << 10
-	clientConnWindow = 2304 << 10
 	relayWindow      = 128 << 10
 	relayConnWindow  = 512 << 20
-	selfWindow       = 256 << 10 // of a client, towards its guard
-	selfConnWindow   = 16 << 20
+	openWindow       = 1 << 40    // of each stream of a client's link, both ways
+	clientConnWindow = 2304 << 10 // towards a client
+	selfConnWindow   = 16 << 20   // of a client, towards its guard
 )
 
 // Rates at which streams of a peer are taken up (SPEC.md §5.3). The stream
@@ -107,7 +108,7 @@ func clientSideConfig() *quic.Config {
 	c := baseConfig()
 	c.MaxIdleTimeout = clientIdle
 	c.MaxIncomingStreams = clientStreams
-	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = clientWindow, clientWindow
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = openWindow, openWindow
 	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = clientConnWindow, clientConnWindow
 	return c
 }
@@ -130,7 +131,7 @@ func dialingClientConfig() *quic.Config {
 	c := baseConfig()
 	c.MaxIdleTimeout = clientIdle
 	c.MaxIncomingStreams = -1
-	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = selfWindow, selfWindow
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = openWindow, openWindow
 	c.InitialConnectionReceiveWindow, c.MaxConnectionReceiveWindow = selfConnWindow, selfConnWindow
 	return c
 }

@@ -9,7 +9,8 @@
 //   - a dialed Link leads to the identity that was asked for, proven by the
 //     pinned TLS key or by a signature over the unpinned one;
 //   - a relay that dials is known by its certificate, a client by nothing;
-//   - no stream can stall another, since the connection window never binds;
+//   - between relays no stream can stall another, since the connection window
+//     never binds;
 //   - whoever floods the door or the streams spends his own share only;
 //   - the cells of a client's link leave on the schedule of its profile, which
 //     says nothing about what they carry.

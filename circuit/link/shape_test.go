@@ -281,7 +281,11 @@ func (w *world) hostileGuard(edit func(*cell.Hello), say func(o *cell.Shaping) [
 	}
 	pc := w.socket("9.0.0.1", 9000)
 	tr := &quic.Transport{Conn: pc}
-	ln, err := tr.Listen(serverTLS(func() *credentials { return creds }), clientSideConfig())
+	conf := clientSideConfig()
+	if w.limits != nil {
+		w.limits(conf)
+	}
+	ln, err := tr.Listen(serverTLS(func() *credentials { return creds }), conf)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -429,11 +433,18 @@ func TestNegotiatingPaddingAgainAndAgainKeepsMemory(t *testing.T) {
 	})
 }
 
+// narrow gives each stream a window of its own, as no node of ours does on a
+// client's link.
+func narrow(c *quic.Config) {
+	c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = 64<<10, 64<<10
+}
+
 // A client that asks again and again, and takes no answer, makes the relay hold
 // no more than a few.
 func TestAnswersThatNobodyReadsEndTheLink(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {
 		a := w.relay("a", "1.0.0.1")
+		w.limits = narrow
 		conn, err := w.raw("4.0.0.1", a, nil, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -236,16 +236,32 @@ func TestResetsOfTheRelayWaitToo(t *testing.T) {
 	})
 }
 
+// linkToNarrow is a client's link to a relay that reads no circuit and has a
+// window for each stream.
+func (w *world) linkToNarrow(p Profile) *Link {
+	w.t.Helper()
+	w.limits = narrow
+	target := w.hostileGuard(nil, func(*cell.Shaping) [][]byte { return nil })
+	c := w.start("client", "3.0.0.1", RoleClient, func(c *Config) { c.Profile = p })
+	l, err := c.Link(w.ctx(10*time.Second), target)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return l
+}
+
 func TestWaitingForATickIsNoStall(t *testing.T) {
 	for _, reads := range []bool{true, false} {
 		t.Run(fmt.Sprint(reads), func(t *testing.T) {
 			simulated(t, func(t *testing.T, w *world) {
-				_, _, l := w.shapedLink(Fast, func(ctx context.Context, _ *Link, s *Stream) {
-					if reads {
+				var l *Link
+				if reads {
+					_, _, l = w.shapedLink(Fast, func(_ context.Context, _ *Link, s *Stream) {
 						_, _ = io.Copy(io.Discard, s)
-					}
-					<-ctx.Done()
-				})
+					})
+				} else {
+					l = w.linkToNarrow(Fast)
+				}
 				s, other := w.circuit(l), w.circuit(l)
 				if s.Waiting() {
 					t.Error("waits without a Write")

@@ -34,6 +34,7 @@ type world struct {
 	t      testing.TB
 	router *simnet.PerfectRouter      // nil: loopback sockets
 	drop   func(p simnet.Packet) bool // sees each packet and says whether it is lost; nil: none
+	limits func(*quic.Config)         // of nodes without an Endpoint; nil: those of others
 	lab    bool
 	views  *directory.Views
 	epoch  time.Time
@@ -328,7 +329,11 @@ func (w *world) raw(ip string, to *node, key ed25519.PrivateKey, tweak func(*tls
 	if tweak != nil {
 		tweak(tc)
 	}
-	c, err := tr.Dial(w.ctx(10*time.Second), net.UDPAddrFromAddrPort(to.Addr()), tc, dialingClientConfig())
+	conf := dialingClientConfig()
+	if w.limits != nil {
+		w.limits(conf)
+	}
+	c, err := tr.Dial(w.ctx(10*time.Second), net.UDPAddrFromAddrPort(to.Addr()), tc, conf)
 	if err == nil {
 		w.ends = append(w.ends, func() { _ = c.CloseWithError(0, "") })
 	}

@@ -2,6 +2,7 @@ package anonymity
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,9 @@ func (s *Scores) AUC() float64 { return AUC(s.True, s.Not) }
 
 // TPR returns the true-positive rate at a thousandth false positives.
 func (s *Scores) TPR() float64 { return TPR(s.True, s.Not, 1e-3) }
+
+// Found returns how many true pairs that are.
+func (s *Scores) Found() int { return int(s.TPR()*float64(len(s.True)) + 0.5) }
 
 // attacks are the attacks on pairs: what each takes for a sign that the second
 // link q belongs to the first link p.
@@ -159,10 +163,22 @@ func (x *Arena) Add(r *Record) {
 // Scores compares what is left and returns the scores of all attacks.
 func (x *Arena) Scores() []*Scores {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.fight(x.waiting)
 	x.waiting = nil
-	return x.scores
+	x.mu.Unlock()
+	return x.SoFar()
+}
+
+// SoFar returns a copy of the scores of the pairs that were compared already,
+// and lets the others wait.
+func (x *Arena) SoFar() []*Scores {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []*Scores
+	for _, s := range x.scores {
+		out = append(out, &Scores{Name: s.Name, Insider: s.Insider, True: slices.Clone(s.True), Not: slices.Clone(s.Not)})
+	}
+	return out
 }
 
 // fight holds each pair of a block against its own second link and against

@@ -77,7 +77,8 @@ func TestCoverHidesWhoTalks(t *testing.T) {
 // are whole messengers. It takes long, so the recipe of the Justfile runs it;
 // without the variable, only the guard discovery is simulated.
 // HEARSAY_ANONYMITY_SEED is the seed, 1 by default, _LENGTH the time of
-// observation, an hour by default, and _PROFILES lists profiles by their names.
+// observation, an hour by default, _PROFILES lists profiles by their names, and
+// _IDLE is how many idle pairs each 25 that talk have beside them.
 func TestLaboratory(t *testing.T) {
 	pairs, _ := strconv.Atoi(setting("", "0"))
 	discover(t, pairs > 0)
@@ -89,6 +90,10 @@ func TestLaboratory(t *testing.T) {
 		t.Fatal(err)
 	}
 	length, err := time.ParseDuration(setting("_LENGTH", "1h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := strconv.Atoi(setting("_IDLE", "10"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +118,13 @@ func TestLaboratory(t *testing.T) {
 				t.Run(strconv.Itoa(i), func(t *testing.T) {
 					t.Parallel()
 					res.Add(observe(t, WorldConfig{
-						Seed: seed*10_000 + uint64(i), Pairs: min(worldPairs, n-i*worldPairs), Idle: worldIdle, Profile: p, Length: length,
+						Seed: seed*10_000 + uint64(i), Pairs: min(worldPairs, n-i*worldPairs), Idle: idle, Profile: p, Length: length,
 					}))
 					mu.Lock()
 					defer mu.Unlock()
 					if worlds++; worlds%5 == 0 {
-						fmt.Printf("%v: %d worlds, %v\n", p, worlds, time.Since(start).Round(time.Second))
+						fmt.Printf("%v since the start, ", time.Since(start).Round(time.Second))
+						WriteProgress(os.Stdout, res.SoFar())
 					}
 				})
 			}
@@ -141,11 +147,8 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
-// Sizes of a world of the laboratory.
-const (
-	worldPairs = 25
-	worldIdle  = 5
-)
+// worldPairs is how many pairs talk in a world of the laboratory.
+const worldPairs = 25
 
 // gate checks the targets.
 func gate(t *testing.T, all []*Figures) {
@@ -169,8 +172,7 @@ func gate(t *testing.T, all []*Figures) {
 				if s.AUC() > 0.55+slack {
 					t.Errorf("normal, %s: AUC %.3f, the target is 0.55", s.Name, s.AUC())
 				}
-				found := int(s.TPR()*float64(len(s.True)) + 0.5)
-				low, _ := ProportionBounds(found, len(s.True), 0.001)
+				low, _ := ProportionBounds(s.Found(), len(s.True), 0.001)
 				if s.TPR() > 0.005 && (f.Pairs >= 1000 || low > 0.005) {
 					t.Errorf("normal, %s: true positives %.4f, the target is 0.005", s.Name, s.TPR())
 				}

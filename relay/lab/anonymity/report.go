@@ -92,8 +92,13 @@ type Figures struct {
 }
 
 // Figures works the results out.
-func (r *Result) Figures() *Figures {
-	scores := r.arena.Scores()
+func (r *Result) Figures() *Figures { return r.figures(r.arena.Scores()) }
+
+// SoFar works out what the worlds up to now show, so that a run that is broken
+// off is worth something. The newest pairs still wait for their decoys.
+func (r *Result) SoFar() *Figures { return r.figures(r.arena.SoFar()) }
+
+func (r *Result) figures(scores []*Scores) *Figures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	hours := float64(r.clients) * r.length.Hours()
@@ -128,12 +133,20 @@ func (r *Result) Figures() *Figures {
 	return f
 }
 
+// WriteProgress prints one line about a run that goes on.
+func WriteProgress(w io.Writer, f *Figures) {
+	n := len(f.Best.True)
+	fmt.Fprintf(w, "%v: %d pairs seen, %d compared: AUC %.3f ± %.3f (%s), %d found (%s); talks or idles %.3f, by all links %.3f (%d, %d)\n",
+		f.Profile, f.Pairs, n, f.Best.AUC(), AUCBound(f.Best.AUC(), n, 1.96), f.Best.Name, f.MostFound.Found(), f.MostFound.Name,
+		f.TalkOrIdle, f.ClientTalkOrIdle, f.TalkIdleSamples[0], f.TalkIdleSamples[1])
+}
+
 // WriteTable prints one line for each profile, and then each attack.
 func WriteTable(w io.Writer, all []*Figures) {
 	fmt.Fprintf(w, "\n%-8s %6s  %-24s %-30s %8s %16s %16s %16s\n", "profile", "pairs", "best attack: AUC ± 95 %", "TPR at FPR 1e-3 (95 %)", "MB/day", "added p50/p95 s", "stored p50/p95 s", "read p50/p95 s")
 	for _, f := range all {
 		n := len(f.Best.True)
-		found := int(f.MostFound.TPR()*float64(n) + 0.5)
+		found := f.MostFound.Found()
 		low, high := ProportionBounds(found, n, 0.025)
 		fmt.Fprintf(w, "%-8s %6d  %.3f ± %.3f            %.4f (%.4f to %.4f)      %8.1f %8.2f %7.2f %8.2f %7.2f %8.2f %7.2f\n",
 			f.Profile, f.Pairs, f.Best.AUC(), AUCBound(f.Best.AUC(), n, 1.96), f.MostFound.TPR(), low, high, f.MBPerDay,

@@ -20,8 +20,8 @@ import (
 // (circuit/link/SPEC.md §5.2).
 const (
 	relayStreamWindow, relayConnWindow   = 128 << 10, 512 << 20
-	guardStreamWindow, guardConnWindow   = 64 << 10, 2304 << 10 // of the first node, towards the client
-	clientStreamWindow, clientConnWindow = 256 << 10, 16 << 20
+	guardStreamWindow, guardConnWindow   = 1 << 40, 2304 << 10 // of the first node, towards the client
+	clientStreamWindow, clientConnWindow = 1 << 40, 16 << 20
 
 	udpBuffer = 7680 << 10
 )
