@@ -70,7 +70,10 @@ type asker struct {
 
 // mayWarm reports whether the relay would take another warm-up.
 func (a *asker) mayWarm(now time.Time) bool {
-	return a.profile != Off && (a.warmed.IsZero() || now.Sub(a.warmed) >= warmEvery+shapeSlack)
+	if a.profile == Off || a.queued && a.asked.Op == cell.ShapeWarmUp {
+		return false
+	}
+	return a.warmed.IsZero() || now.Sub(a.warmed) >= warmEvery+shapeSlack
 }
 
 // wants reports whether there is something to ask for.

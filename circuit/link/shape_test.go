@@ -485,7 +485,7 @@ func TestClientKeepsToTheRulesOfRelays(t *testing.T) {
 		case 0:
 			c.wanted = Profile(r.IntN(4))
 		case 1:
-			c.warm = c.mayWarm(now)
+			c.warm = c.warm || c.mayWarm(now)
 		case 2:
 			if c.profile != Off {
 				c.burst = uint16(1 + r.IntN(600))
@@ -496,6 +496,12 @@ func TestClientKeepsToTheRulesOfRelays(t *testing.T) {
 			continue
 		}
 		orders++
+		// The order waits for its tick, of which some are lost. Meanwhile the
+		// user may ask again.
+		now = now.Add(time.Duration(r.IntN(2) * r.IntN(int(10*time.Second))))
+		if r.IntN(2) == 0 && c.mayWarm(now) {
+			c.warm = true
+		}
 		c.sent(now)
 		// Outages hold the order and its answer back, for long or not at all.
 		now = now.Add(time.Duration(r.IntN(2) * r.IntN(int(answerWithin/2))))
