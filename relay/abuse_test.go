@@ -164,7 +164,7 @@ func TestAbuseBytesOfALink(t *testing.T) {
 		for range circuits {
 			wg.Go(func() {
 				for n := 0; n < each; n += batchCells * cell.Size {
-					pace(batchCells*cell.Size, done, p.up)
+					pace(batchCells*cell.Size, false, done, nil, p.up)
 				}
 			})
 		}

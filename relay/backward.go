@@ -180,7 +180,7 @@ func (c *circuit) sendReplies(first *localCell) error {
 }
 
 func (c *circuit) sendBack(cells []byte) error {
-	if c.paced && !pace(len(cells), c.done, c.downLimit, c.peer.down, c.sw.down) {
+	if c.paced && !pace(len(cells), !c.downBusy.Load(), c.done, c.downLimit, c.peer.down, c.sw.down) {
 		return errGone
 	}
 	return c.write(c.prev, &c.downSince, cells, ToClientSide)

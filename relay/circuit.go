@@ -94,11 +94,13 @@ type circuit struct {
 	upLimit  *rate.Limiter
 
 	snapshotTaken atomic.Bool // on one of the directory streams
+	upBusy        atomic.Bool // sent more than a quiet circuit lately
 
 	downLimit *rate.Limiter // backward goroutine
 	paced     bool          // a rate of bytes is limited
 	attached  bool          // of the backward goroutine: there is a next hop
 	slot      int8          // of the layer
+	downBusy  atomic.Bool
 
 	mu        sync.Mutex
 	echo      *echoer                   // nil before the first ECHO, which the forward goroutine takes

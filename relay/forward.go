@@ -35,7 +35,7 @@ func (c *circuit) forward() error {
 		if err != nil {
 			return err
 		}
-		if c.paced && !pace(n, c.done, c.upLimit, c.peer.up, c.sw.up) {
+		if c.paced && !pace(n, !c.upBusy.Load(), c.done, c.upLimit, c.peer.up, c.sw.up) {
 			return errGone
 		}
 	}

@@ -128,29 +128,6 @@ func (p *peer) stallKilled(now time.Time) {
 	p.offend()
 }
 
-// pace waits until n bytes fit the limits, nil ones being none; it reports
-// false if done was closed first. It is called once per batch.
-func pace(n int, done <-chan struct{}, limits ...*rate.Limiter) bool {
-	var wait time.Duration
-	now := time.Now()
-	for _, l := range limits {
-		if l != nil {
-			wait = max(wait, l.ReserveN(now, n).DelayFrom(now))
-		}
-	}
-	if wait == 0 {
-		return true
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-done:
-		return false
-	}
-}
-
 // stalledFor reports whether a write, which began at the tick since, is blocked
 // for too long. Where relays are in a row, the one next to whoever takes nothing
 // must act first (SPEC.md §5.2).

@@ -92,6 +92,8 @@ func (p *priorities) update(all []*circuit, k *counters) {
 	for _, c := range all {
 		k.forward.Add(c.up.tick())
 		k.backward.Add(c.down.tick())
+		c.upBusy.Store(c.up.average >= quietCells)
+		c.downBusy.Store(c.down.average >= quietCells)
 		if c.up.average >= quietCells {
 			id := c.nextID()
 			p.relays[id] = max(p.relays[id], c.up.average)
