@@ -16,10 +16,14 @@ import (
 // CREATE of a link waits for no more than the first 2n of any other, so that a
 // flood over many links delays those who make it, and nobody who builds a
 // circuit now and then. A link that is new comes later, or a flood would take
-// new ones all the time (SPEC.md §4.3).
+// new ones all the time. And so that a flood leaves time for all else that the
+// relay does, a worker pauses after a job of the later classes as long as that
+// took; meanwhile it serves the earlier ones (SPEC.md §4.3).
 type workers struct {
-	n    int
-	work chan struct{} // one token per queued job; workers wait on it
+	n int
+	// soon and late hold one token per queued job of the classes before and from
+	// lateTurn on; workers wait on them.
+	soon, late chan struct{}
 
 	mu    sync.Mutex
 	turns [turns][]job  // by how much their links asked for, served in this order
@@ -40,6 +44,12 @@ const (
 	// than newLink ago.
 	newTurns = 3
 	newLink  = 30 * time.Second
+	// lateTurn is the first class whose jobs have half of a worker's time at
+	// most: those of links that are new or asked for four or more lately.
+	lateTurn = newTurns
+	// handshakeMost is how long a job counts at most, however long the process
+	// was stopped in it.
+	handshakeMost = 20 * time.Millisecond
 	// maxQueued bounds a class and those before it, whatever handshakes cost.
 	maxQueued = 8192
 	// createMemory is the time in which half of what a link asked for is
@@ -53,7 +63,8 @@ const (
 func newWorkers() *workers {
 	return &workers{
 		n:    max(1, runtime.GOMAXPROCS(0)-1),
-		work: make(chan struct{}, turns*maxQueued), // never full: submit counts
+		soon: make(chan struct{}, turns*maxQueued), // never full: submit counts
+		late: make(chan struct{}, turns*maxQueued),
 		cost: handshakeCost,
 	}
 }
@@ -66,15 +77,23 @@ func (w *workers) submit(p *peer, run func(late bool)) bool {
 	defer w.mu.Unlock()
 	now := time.Now()
 	turn := p.asksLocked(now)
-	ahead := 0
-	for _, jobs := range w.turns[:turn+1] {
+	ahead, times := 0, 0 // jobs, and how many times the cost of one they take
+	for i, jobs := range w.turns[:turn+1] {
 		ahead += len(jobs)
+		times += len(jobs)
+		if i >= lateTurn {
+			times += len(jobs)
+		}
 	}
-	if ahead >= maxQueued || w.cost*time.Duration(ahead)/time.Duration(w.n) > handshakeMaxDelay {
+	if ahead >= maxQueued || w.cost*time.Duration(times)/time.Duration(w.n) > handshakeMaxDelay {
 		return false
 	}
 	w.turns[turn] = append(w.turns[turn], job{p: p, queued: now, run: run})
-	w.work <- struct{}{}
+	if turn < lateTurn {
+		w.soon <- struct{}{}
+	} else {
+		w.late <- struct{}{}
+	}
 	return true
 }
 
@@ -102,39 +121,62 @@ func (p *peer) asksLocked(now time.Time) int {
 func (w *workers) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for range w.n {
-		wg.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-w.work:
-				}
-				w.one()
-			}
-		})
+		wg.Go(func() { w.work(ctx) })
 	}
 	wg.Wait()
 }
 
-// one serves the next job; there is one.
-func (w *workers) one() {
-	j := w.next()
+// work is one worker.
+func (w *workers) work(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	late := (<-chan struct{})(nil) // w.late but in a pause
+	for {
+		select {
+		case <-w.soon:
+			w.serve(w.next(0, lateTurn))
+			runtime.Gosched()
+			continue
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.soon:
+			w.serve(w.next(0, lateTurn))
+		case <-late:
+			late = nil
+			pause.Reset(w.serve(w.next(lateTurn, turns)))
+		case <-pause.C:
+			late = w.late
+		}
+		// Who waits for this answer, and all who came meanwhile, are to go on
+		// before the next job: it keeps a processor for long.
+		runtime.Gosched()
+	}
+}
+
+// serve does a job and returns how long that took.
+func (w *workers) serve(j job) time.Duration {
 	start := time.Now()
 	late := start.Sub(j.queued) > handshakeMaxAge
 	j.run(late)
 	if late {
-		return
+		return 0
 	}
-	took := time.Since(start)
+	took := min(time.Since(start), handshakeMost)
 	w.mu.Lock()
 	w.cost += (took - w.cost) / 16
 	w.mu.Unlock()
+	return took
 }
 
-func (w *workers) next() job {
+// next takes the first job of the classes from and up to, not including, to.
+// There is one.
+func (w *workers) next(from, to int) job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := range w.turns {
+	for i := from; i < to; i++ {
 		if jobs := w.turns[i]; len(jobs) > 0 {
 			j := jobs[0]
 			jobs[0] = job{}

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +22,7 @@ func TestAbuseHandshakeQueueRefusesAtLoad(t *testing.T) {
 		}
 		n = i + 1
 	}
-	if want := int(handshakeMaxDelay/w.cost) * w.n; n < want || n > want+w.n {
+	if want := int(handshakeMaxDelay/w.cost) * w.n / 2; n < want || n > want+w.n {
 		t.Errorf("the queue takes %d handshakes, want about %d", n, want)
 	}
 	if !w.submit(&peer{}, func(bool) {}) {
@@ -47,13 +49,57 @@ func TestAbuseCreateFloodDelaysItself(t *testing.T) {
 			t.Fatal("refused")
 		}
 		for !done {
-			w.one()
+			w.serve(w.next(0, turns))
 		}
 		// Its n-th waits for at most 2n of each other link.
 		if most := (before + links*2*(round+1)); served > most {
 			t.Errorf("circuit %d waited for %d of the flood", round, served-before)
 		}
 	}
+}
+
+// TestAbuseFloodLeavesTime: a flood has half of a worker's time, so that the
+// rest of the relay goes on, and who builds a circuit now and then waits for one
+// job of it at most.
+func TestAbuseFloodLeavesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const cost, during = time.Millisecond, 400 * time.Millisecond
+		w := newWorkers()
+		w.n = 1
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { w.run(ctx) })
+		served := 0
+		flood := func(p *peer) {
+			w.submit(p, func(bool) { served++; time.Sleep(cost) })
+		}
+		for range 100 {
+			var p peer
+			for range clientCreateBurst {
+				flood(&p)
+			}
+		}
+		old := &peer{askedAt: time.Now(), askedFirst: time.Now().Add(-newLink)}
+		began := time.Now()
+		for time.Since(began) < during {
+			asked, done := time.Now(), make(chan struct{})
+			if !w.submit(old, func(bool) { close(done) }) {
+				t.Fatal("refused")
+			}
+			<-done
+			if waited := time.Since(asked); waited > cost {
+				t.Errorf("an old link waited for %v", waited)
+			}
+			old.asked = 0 // as some time later
+			time.Sleep(7*cost + cost/3)
+		}
+		whole := time.Since(began)
+		if busy := time.Duration(served) * cost; busy > whole/2+cost || busy < whole/3 {
+			t.Errorf("the flood had %v of %v", busy, whole)
+		}
+		cancel()
+		wg.Wait()
+	})
 }
 
 // TestAbuseCreateFloodOverNewLinks takes a new link for every few CREATEs: a
@@ -64,7 +110,7 @@ func TestAbuseCreateFloodOverNewLinks(t *testing.T) {
 		var honest peer
 		for range 30 { // a circuit every two seconds
 			w.submit(&honest, func(bool) {})
-			w.one()
+			w.serve(w.next(0, turns))
 			advance(2 * time.Second)
 		}
 		waited, done := 0, false
@@ -74,7 +120,7 @@ func TestAbuseCreateFloodOverNewLinks(t *testing.T) {
 		}
 		w.submit(&honest, func(bool) { done = true })
 		for !done {
-			w.one()
+			w.serve(w.next(0, turns))
 		}
 		if waited > 0 {
 			t.Errorf("an old link waited for %d new ones", waited)
@@ -89,7 +135,7 @@ func TestAbuseCreateFloodOfOneClient(t *testing.T) {
 	client, relay := &peer{}, &peer{relay: true}
 	for range 50 { // a relay that is in use
 		w.submit(relay, func(bool) {})
-		w.one()
+		w.serve(w.next(0, turns))
 	}
 	waited := 0
 	for range clientCreateBurst {
@@ -98,7 +144,7 @@ func TestAbuseCreateFloodOfOneClient(t *testing.T) {
 	done := false
 	w.submit(relay, func(bool) { done = true })
 	for !done {
-		w.one()
+		w.serve(w.next(0, turns))
 	}
 	if waited > 2 {
 		t.Errorf("the relay's CREATE waited for %d of one client", waited)
@@ -130,7 +176,7 @@ func TestAbuseOldHandshakesAreDropped(t *testing.T) {
 		late := false
 		w.submit(&peer{}, func(l bool) { late = l })
 		advance(handshakeMaxAge + time.Second)
-		w.one()
+		w.serve(w.next(0, turns))
 		if !late {
 			t.Error("answered after the client has given up")
 		}

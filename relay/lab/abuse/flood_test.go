@@ -79,32 +79,56 @@ func (f *foe) floodOnce(ctx context.Context, sent, answered *atomic.Int64, most 
 }
 
 // TestAbuseCreateFlood floods the victim with handshakes from many links at
-// once. Honest clients go on building circuits.
+// once. Honest clients go on building circuits, as clients do that open a chat
+// now and then and have been there for half a minute.
+//
+// All processes share this machine, so that a flood takes time from everybody.
+// What the victim could do about is seen beside a second relay that nobody
+// floods, with as many honest clients of its own, at the same moment.
 func TestAbuseCreateFlood(t *testing.T) {
 	w := newWorld(t, worldConfig{})
-	// As clients do that open a chat now and then, and have been there for half
-	// a minute.
-	every := time.Duration(size(300, 2000)) * time.Millisecond
-	load := loadArgs{Links: size(4, 24), Warm: size(0, 16), Count: size(3, 20), Every: every}
-	var idle, busy loadResult
-	w.honest.call("build", load, &idle)
+	control, calm := spawn(t, "victim"), spawn(t, "honest")
+	var to target
+	control.call("start", startArgs{Home: t.TempDir(), MaxMemory: 192 * mib}, &to)
+	calm.call("target", to, nil)
+
+	load := loadArgs{Links: size(4, 24), Every: time.Duration(size(300, 2000)) * time.Millisecond}
+	w.honest.call("steady", load, nil)
+	calm.call("steady", load, nil)
+	sample := func() (honest, other loadResult) {
+		w.honest.call("sample", none{}, &honest)
+		calm.call("sample", none{}, &other)
+		return honest, other
+	}
+	<-time.After(time.Duration(size(500, 16_000)) * time.Millisecond)
+	sample()
+	<-time.After(time.Duration(size(1000, 20_000)) * time.Millisecond)
+	idle, idleControl := sample()
+
+	processes := []*process{w.victim, w.attacker, w.honest, control, calm}
+	var used [5]time.Duration
+	for i, p := range processes {
+		used[i] = p.cpu()
+	}
 	attack := floodArgs{Links: size(8, 48), Creates: size(500, 50_000), Most: 300 * time.Second}
 	var r floodResult
-	built := w.honest.begin("build", load, &busy)
-	<-time.After(time.Duration(load.Warm) * every)
-	flooded := w.attacker.begin("flood", attack, &r)
-	if err := built(); err != nil {
-		t.Fatal(err)
+	w.attacker.call("flood", attack, &r)
+	busy, busyControl := sample()
+	for i, p := range processes {
+		used[i] = p.cpu() - used[i]
 	}
-	if err := flooded(); err != nil {
-		t.Fatal(err)
-	}
+	w.honest.call("rest", none{}, nil)
+	calm.call("rest", none{}, nil)
+
 	t.Logf("flood: %+v", r)
-	t.Logf("honest circuits: idle %v, during the flood %v, %d failed: %s", idle.Took, busy.Took, busy.Failed, busy.Why)
+	t.Logf("honest circuits: idle %v, during the flood %v", idle.Took, busy.Took)
+	t.Logf("beside it, at a relay that nobody floods: before %v, meanwhile %v", idleControl.Took, busyControl.Took)
+	t.Logf("processor time: victim %v, attacker %v, its honest clients %v, the other relay %v, its clients %v", used[0], used[1], used[2], used[3], used[4])
 	results.check(t, "CREATE flood: sent", r.Sent >= int64(attack.Creates), fmt.Sprintf("%d in %v", r.Sent, r.Took.Round(time.Millisecond)), fmt.Sprintf("%d", attack.Creates))
 	// A relay that is short of time refuses what would wait too long.
 	results.check(t, "CREATE flood: honest circuits that failed", busy.Failed == 0 || !full, fmt.Sprintf("%d of %d", busy.Failed, busy.Took.N+busy.Failed), "0")
 	timed(t, "CREATE flood: honest circuit, p95", busy.Took.P95, 3*idle.Took.P95, fmt.Sprintf("(idle %v)", idle.Took.P95.Round(10*time.Microsecond)))
+	timed(t, "CREATE flood: honest circuit, p95 beside an unflooded relay", busy.Took.P95, 3*busyControl.Took.P95, fmt.Sprintf("(there %v)", busyControl.Took.P95.Round(10*time.Microsecond)))
 	w.below("CREATE flood", 256)
 	w.after("CREATE flood", 64)
 }

@@ -16,7 +16,17 @@ import (
 )
 
 // honest is the process of clients that keep to the rules.
-type honest struct{ target target }
+type honest struct {
+	target target
+
+	mu     sync.Mutex
+	took   []time.Duration // of what steady has built since the last sample
+	failed int
+	why    string
+
+	stop context.CancelFunc // ends steady
+	done sync.WaitGroup
+}
 
 func newHonest() operations {
 	h := &honest{}
@@ -24,6 +34,9 @@ func newHonest() operations {
 		"target":  op(func(t target) (any, error) { h.target = t; return nil, nil }),
 		"build":   op(h.build),
 		"connect": op(h.connect),
+		"steady":  op(func(a loadArgs) (any, error) { return nil, h.steady(a) }),
+		"sample":  op(func(none) (any, error) { return h.sample(), nil }),
+		"rest":    op(func(none) (any, error) { h.rest(); return nil, nil }),
 	}
 }
 
@@ -66,7 +79,6 @@ func (h *honest) link(ctx context.Context) (*link.Endpoint, *link.Link, error) {
 // loadArgs say how much an honest client does.
 type loadArgs struct {
 	Links, Count int // so many circuits on each link
-	Warm         int // so many before that, which are not counted
 	Every        time.Duration
 }
 
@@ -98,13 +110,9 @@ func (h *honest) build(a loadArgs) (any, error) {
 			defer e.Close()
 			tick := time.NewTicker(a.Every)
 			defer tick.Stop()
-			for n := range a.Warm + a.Count {
+			for range a.Count {
 				began := time.Now()
 				err := h.create(l)
-				if n < a.Warm {
-					<-tick.C
-					continue
-				}
 				mu.Lock()
 				if err != nil {
 					result.Failed++
@@ -125,6 +133,60 @@ func (h *honest) build(a loadArgs) (any, error) {
 	}
 	result.Took = summarize(all)
 	return result, nil
+}
+
+// steady makes circuits of one hop until rest, one after the other on each of
+// some warm links. It returns when there are the links.
+func (h *honest) steady(a loadArgs) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	h.stop = cancel
+	for i := range a.Links {
+		dialing, done := context.WithTimeout(ctx, 30*time.Second)
+		e, l, err := h.link(dialing)
+		done()
+		if err != nil {
+			return err
+		}
+		h.done.Go(func() {
+			defer e.Close()
+			wait := a.Every * time.Duration(i) / time.Duration(a.Links) // not all at once
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(wait):
+				}
+				began := time.Now()
+				err := h.create(l)
+				took := time.Since(began)
+				h.mu.Lock()
+				if err != nil {
+					h.failed++
+					h.why = err.Error()
+				} else {
+					h.took = append(h.took, took)
+				}
+				h.mu.Unlock()
+				wait = max(0, a.Every-took)
+			}
+		})
+	}
+	return nil
+}
+
+// sample tells what steady has built since the last sample.
+func (h *honest) sample() loadResult {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := loadResult{Took: summarize(h.took), Failed: h.failed, Why: h.why}
+	h.took, h.failed, h.why = nil, 0, ""
+	return r
+}
+
+// rest ends steady.
+func (h *honest) rest() {
+	h.stop()
+	h.done.Wait()
 }
 
 // create makes a circuit of one hop and closes it.
