@@ -47,6 +47,7 @@ type contact struct {
 	rec     contactRecord
 	session *session.State // nil until the request was made
 	out     map[uint64]*outgoing
+	order   []uint64 // keys of out, rising
 	waiting []uint64 // numbers of messages not yet sealed, rising
 	held    map[uint64]*held
 	seen    seen
@@ -96,6 +97,22 @@ type outgoing struct {
 	rec outRecord
 	due [2]time.Time // not sent to this slot before
 	got [2]*custody  // the parsed receipts
+}
+
+// addOut puts a frame into the outbox in memory, or replaces it.
+func (c *contact) addOut(o *outgoing) {
+	if at, found := slices.BinarySearch(c.order, o.seq); !found {
+		c.order = slices.Insert(c.order, at, o.seq)
+	}
+	c.out[o.seq] = o
+}
+
+// dropOut takes a frame out of the outbox in memory.
+func (c *contact) dropOut(seq uint64) {
+	if at, found := slices.BinarySearch(c.order, seq); found {
+		c.order = slices.Delete(c.order, at, at+1)
+	}
+	delete(c.out, seq)
 }
 
 // held is a received frame that waits, with the time of its arrival.
@@ -229,7 +246,7 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 	now := time.Now()
 	err = each(tx, bucketOutbox+id, func(seq uint64, raw []byte) error {
 		o := &outgoing{seq: seq}
-		c.out[seq] = o
+		c.addOut(o)
 		if err := decode(raw, &o.rec); err != nil {
 			return err
 		}

@@ -33,6 +33,7 @@ type turn struct {
 	m      *Messenger
 	tx     *store.Tx
 	now    time.Time
+	hour   uint32 // protocol hour of now; 0: not computed yet
 	book   *book
 	dirty  map[*contact]struct{}
 	events []Event
@@ -57,13 +58,26 @@ func (m *Messenger) look(ctx context.Context, run func(t *turn) error) error {
 }
 
 func (m *Messenger) submit(ctx context.Context, o *op) error {
+	if err := m.hand(ctx, o); err != nil {
+		return err
+	}
+	return m.await(o)
+}
+
+// hand gives an operation its place behind those before it.
+func (m *Messenger) hand(ctx context.Context, o *op) error {
 	select {
 	case m.ops <- o:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-m.closing:
 		return errClosed
 	}
+}
+
+// await returns what came of an operation.
+func (m *Messenger) await(o *op) error {
 	select {
 	case err := <-o.done:
 		return err

@@ -13,6 +13,11 @@ type custody struct {
 	relay directory.RelayID
 	sid   mailbox.SID
 	until uint32 // protocol hours
+
+	// Whether the relay is listed, as of view, so that each receipt is looked up
+	// once per snapshot.
+	view   *directory.View
+	listed bool
 }
 
 // parse reads the receipts of a stored frame.
@@ -26,7 +31,7 @@ func (o *outgoing) parse() error {
 		if err != nil {
 			return err
 		}
-		o.got[i] = &custody{r.Relay, r.SID, r.Until}
+		o.got[i] = &custody{relay: r.Relay, sid: r.SID, until: r.Until}
 	}
 	return nil
 }
@@ -34,14 +39,29 @@ func (o *outgoing) parse() error {
 // holds tells whether the copy of a slot is still proven: its relay is listed
 // and owes the block.
 func (t *turn) holds(g *custody) bool {
-	if g == nil || mailbox.Hours(t.m.snapshotTime(t.now), t.m.isLab()) >= g.until {
+	if g == nil || t.protocolHour() >= g.until {
 		return false
 	}
 	view := t.m.views.Current()
 	if view == nil {
 		return true // nothing newer is known than when the receipt was verified
 	}
-	_, listed := view.Relay(g.relay)
+	if view != g.view {
+		g.view, g.listed = view, listedIn(view, g.relay)
+	}
+	return g.listed
+}
+
+// protocolHour is the hour of the turn.
+func (t *turn) protocolHour() uint32 {
+	if t.hour == 0 {
+		t.hour = mailbox.Hours(t.m.snapshotTime(t.now), t.m.isLab())
+	}
+	return t.hour
+}
+
+func listedIn(view *directory.View, id directory.RelayID) bool {
+	_, listed := view.Relay(id)
 	return listed
 }
 

@@ -283,11 +283,7 @@ func (m *Messenger) snapshotTime(local time.Time) time.Time {
 
 func (m *Messenger) listed(id directory.RelayID) bool {
 	view := m.views.Current()
-	if view == nil {
-		return false
-	}
-	_, ok := view.Relay(id)
-	return ok
+	return view != nil && listedIn(view, id)
 }
 
 // AcceptInvite makes a contact from an invite link, at once in state invited;
@@ -347,14 +343,24 @@ func shapeContact(c *contact) Contact {
 // Send queues a text for a contact and returns after the disk sync, in state
 // queued. It fails with not_found, refused (empty) or too_large.
 func (m *Messenger) Send(ctx context.Context, contact, text string) (Message, error) {
+	return m.StartSend(ctx, contact, text)()
+}
+
+// StartSend begins what Send does and returns once the text has its place
+// behind those before it; wait returns what Send returns. So texts that follow
+// each other keep their order and yet share disk syncs.
+func (m *Messenger) StartSend(ctx context.Context, contact, text string) (wait func() (Message, error)) {
+	fail := func(err error) func() (Message, error) {
+		return func() (Message, error) { return Message{}, err }
+	}
 	switch {
 	case text == "" || !utf8.ValidString(text):
-		return Message{}, &Error{Kind: KindRefused, Text: "a message needs a text in UTF-8"}
+		return fail(&Error{Kind: KindRefused, Text: "a message needs a text in UTF-8"})
 	case len(text) > session.MaxText:
-		return Message{}, &Error{Kind: KindTooLarge, Text: "the message is too long", Hint: "64 KiB of text at most"}
+		return fail(&Error{Kind: KindTooLarge, Text: "the message is too long", Hint: "64 KiB of text at most"})
 	}
 	var sent Message
-	err := m.do(ctx, func(t *turn) (err error) {
+	o := &op{done: make(chan error, 1), run: func(t *turn) (err error) {
 		c := t.book.contacts[contact]
 		if c == nil {
 			return errNoContact
@@ -364,8 +370,11 @@ func (m *Messenger) Send(ctx context.Context, contact, text string) (Message, er
 		}
 		sent, err = t.enqueue(c, text)
 		return err
-	})
-	return sent, err
+	}}
+	if err := m.hand(ctx, o); err != nil {
+		return fail(err)
+	}
+	return func() (Message, error) { err := m.await(o); return sent, err }
 }
 
 var errNoContact = &Error{Kind: KindNotFound, Text: "there is no such contact"}

@@ -1,8 +1,10 @@
 package chat
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -99,8 +101,7 @@ func (t *turn) sealControl(c *contact, kind session.FrameType, content []byte) e
 	return t.addOutgoing(c, sealed, 0)
 }
 
-// addOutgoing writes sealed frames to the outbox. The copies go out in random
-// order, the second after a random wait.
+// addOutgoing writes sealed frames to the outbox.
 func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, number uint64) error {
 	t.touch(c)
 	for _, s := range sealed {
@@ -117,16 +118,46 @@ func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, number uint64) e
 }
 
 func (t *turn) putOutgoing(c *contact, o *outgoing) error {
-	c.out[o.seq] = o
-	t.spread(o)
+	t.spread(c, o)
+	c.addOut(o)
 	return t.saveOutgoing(c, o)
 }
 
-// spread draws when each copy of a frame goes out.
-func (t *turn) spread(o *outgoing) {
-	second := int(between(0, 2))
-	o.due[1-second] = t.now
-	o.due[second] = t.now.Add(between(0, t.m.timing().secondCopy))
+// spread draws when each copy of a frame goes out: the first at once to the
+// queue that the contact has pushed to it, the second after a random wait
+// (SPEC.md §5.2). While the second queue stands in for the first, a frame waits
+// there for those before it, which were to go to the first.
+func (t *turn) spread(c *contact, o *outgoing) {
+	first := t.firstSlot(c)
+	o.due[first] = t.now
+	o.due[1-first] = t.now.Add(between(0, t.m.timing().secondCopy))
+	if first == 0 {
+		return
+	}
+	for _, seq := range c.order {
+		if before := c.out[seq]; before.got == [2]*custody{} && before.due[first].After(o.due[first]) {
+			o.due[first] = before.due[first]
+		}
+	}
+}
+
+// firstSlot is the queue that the first copy goes to: the first one, which the
+// contact has pushed to it, or the second while the first cannot be used.
+func (t *turn) firstSlot(c *contact) int {
+	if !c.slots[1].addr.IsZero() && !t.usable(c, 0) && t.usable(c, 1) {
+		return 1
+	}
+	return 0
+}
+
+// usable tells whether a queue of the contact can be written to now.
+func (t *turn) usable(c *contact, slotNumber int) bool {
+	s := &c.slots[slotNumber]
+	if s.addr.IsZero() || t.now.Before(s.rests) {
+		return false
+	}
+	view := t.m.views.Current()
+	return view == nil || listedIn(view, s.addr.Relay)
 }
 
 func (t *turn) saveOutgoing(c *contact, o *outgoing) error {
@@ -134,7 +165,7 @@ func (t *turn) saveOutgoing(c *contact, o *outgoing) error {
 }
 
 func (t *turn) dropOutgoing(c *contact, seq uint64) error {
-	delete(c.out, seq)
+	c.dropOut(seq)
 	return t.tx.Sequence(bucketOutbox + c.id).Delete(seq)
 }
 
@@ -151,8 +182,9 @@ type work struct {
 	next time.Time // when to look again; zero: when woken
 }
 
-// due returns what may be sent to a slot now, in the order of the frames.
-func (t *turn) due(c *contact, slotNumber int) work {
+// due returns what may be sent to a slot now beside what is on its way, in the
+// order of the frames, as much as a window takes.
+func (t *turn) due(c *contact, slotNumber int, busy []*parcel) work {
 	s := &c.slots[slotNumber]
 	w := work{addr: s.addr}
 	if w.addr.IsZero() {
@@ -161,12 +193,10 @@ func (t *turn) due(c *contact, slotNumber int) work {
 	if t.now.Before(s.rests) {
 		return work{next: s.rests}
 	}
-	if view := t.m.views.Current(); view != nil {
-		if _, listed := view.Relay(s.addr.Relay); !listed {
-			return work{} // a new snapshot wakes the writer
-		}
+	if view := t.m.views.Current(); view != nil && !listedIn(view, s.addr.Relay) {
+		return work{} // a new snapshot wakes the writer
 	}
-	for _, seq := range c.sendOrder() {
+	for seq := range c.sendOrder() {
 		o := c.out[seq]
 		if g := o.got[slotNumber]; g != nil && g.sid == mailbox.SID(s.addr.SID) && t.holds(g) {
 			continue
@@ -177,21 +207,33 @@ func (t *turn) due(c *contact, slotNumber int) work {
 			}
 			continue
 		}
-		if len(w.jobs) < mailbox.SendWindow {
+		if len(busy)+len(w.jobs) < mailbox.SendWindow && !underway(busy, seq, o.rec.Inner) {
 			w.jobs = append(w.jobs, job{seq, o.rec.Inner})
 		}
 	}
-	if c.ack != nil && slotNumber == c.ackSlot(t.now) {
+	if c.ack != nil && slotNumber == c.ackSlot(t.now) && len(busy)+len(w.jobs) <= mailbox.SendWindow && !underway(busy, 0, c.ack) {
 		w.jobs = append(w.jobs, job{0, c.ack})
 	}
 	return w
 }
 
-// sendOrder returns the seqs of the outbox: the blocks of a request first.
-func (c *contact) sendOrder() []uint64 {
-	seqs := sortedKeys(c.out)
-	n, _ := slices.BinarySearch(seqs, requestSeq)
-	return append(slices.Clone(seqs[n:]), seqs[:n]...)
+// underway tells whether a block is on its way.
+func underway(busy []*parcel, seq uint64, inner []byte) bool {
+	return slices.ContainsFunc(busy, func(p *parcel) bool { return p.seq == seq && bytes.Equal(p.inner, inner) })
+}
+
+// sendOrder yields the seqs of the outbox: the blocks of a request first.
+func (c *contact) sendOrder() iter.Seq[uint64] {
+	n, _ := slices.BinarySearch(c.order, requestSeq)
+	return func(yield func(uint64) bool) {
+		for _, part := range [...][]uint64{c.order[n:], c.order[:n]} {
+			for _, seq := range part {
+				if !yield(seq) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // ackSlot is the queue that takes pure acknowledgements: the first one, or the
@@ -227,7 +269,7 @@ func (t *turn) record(c *contact, slotNumber int, results []sent) error {
 			continue // acknowledged or sealed anew meanwhile
 		}
 		o.rec.Receipts[slotNumber] = r.receipt.Append(nil)
-		o.got[slotNumber] = &custody{r.receipt.Relay, r.receipt.SID, r.receipt.Until}
+		o.got[slotNumber] = &custody{relay: r.receipt.Relay, sid: r.receipt.SID, until: r.receipt.Until}
 		if err := t.saveOutgoing(c, o); err != nil {
 			return err
 		}
@@ -271,9 +313,9 @@ func (t *turn) maintain(c *contact) error {
 		}
 	}
 	tm := t.m.timing()
-	for _, seq := range sortedKeys(c.out) {
+	for _, seq := range slices.Clone(c.order) {
 		o := c.out[seq]
-		if seq >= requestSeq || t.now.Sub(time.Unix(o.rec.Sealed, 0)) < tm.expire {
+		if o == nil || seq >= requestSeq || t.now.Sub(time.Unix(o.rec.Sealed, 0)) < tm.expire {
 			continue
 		}
 		t.touch(c)
@@ -311,7 +353,7 @@ func (t *turn) maintain(c *contact) error {
 
 // giveUp fails the message of a frame, with all its frames.
 func (t *turn) giveUp(c *contact, o *outgoing, reason string) error {
-	for _, seq := range sortedKeys(c.out) {
+	for _, seq := range slices.Clone(c.order) {
 		other := c.out[seq]
 		if seq != o.seq && (o.rec.Number == 0 || other.rec.Number != o.rec.Number) {
 			continue

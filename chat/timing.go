@@ -54,8 +54,8 @@ const (
 
 func timingOf(lab bool) timing {
 	t := timing{
-		secondCopy:  4 * time.Second,
-		gapHold:     5 * time.Second,
+		secondCopy:  8 * time.Second,
+		gapHold:     9 * time.Second,
 		listGap:     30 * time.Second,
 		pollMin:     10 * time.Minute,
 		pollMax:     20 * time.Minute,

@@ -20,7 +20,9 @@ type Backend interface {
 	CreateInvite(ctx context.Context, name string) (chat.Invite, error)
 	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
 	Contacts(ctx context.Context) ([]chat.Contact, error)
-	Send(ctx context.Context, contact, text string) (chat.Message, error)
+	// StartSend returns once the text has its place behind those before it; wait
+	// returns when it is on the disk.
+	StartSend(ctx context.Context, contact, text string) (wait func() (chat.Message, error))
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
 	Subscribe() *chat.Subscription
 	Consent(ctx context.Context) error

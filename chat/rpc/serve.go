@@ -144,27 +144,60 @@ func (s *server) start(ctx, work context.Context, req request) {
 		s.subscribe(ctx, req)
 		return
 	}
+	if req.method == "message.send" {
+		s.send(ctx, work, req)
+		return
+	}
 	call, bad := s.prepare(req)
 	if bad != nil {
 		s.answerRequest(req, nil, bad)
 		return
 	}
+	if s.enter(ctx) {
+		go s.finish(req, func() (any, error) { return call(work) })
+	}
+}
+
+// enter waits until a request may be at work; false if ctx ended.
+func (s *server) enter(ctx context.Context) bool {
 	select {
 	case s.slots <- struct{}{}:
+		s.requests.Add(1)
+		return true
 	case <-ctx.Done():
+		return false
+	}
+}
+
+// finish does the work of a request that entered, and answers.
+func (s *server) finish(req request, call func() (any, error)) {
+	defer func() { <-s.slots; s.requests.Done() }()
+	result, err := call()
+	s.answerRequest(req, result, failure(err))
+}
+
+// send begins to send a text behind those of earlier lines. The next one begins
+// when this one has its place, not only when it is on the disk, so that texts
+// which follow each other share disk syncs.
+func (s *server) send(ctx, work context.Context, req request) {
+	args := &arguments{params: req.params}
+	contact, text := args.text("contact", true), args.text("text", true)
+	if bad := args.done(); bad != nil {
+		s.answerRequest(req, nil, bad)
 		return
 	}
-	s.requests.Add(1)
-	run := func() {
-		defer func() { <-s.slots; s.requests.Done() }()
-		result, err := call(work)
-		s.answerRequest(req, result, failure(err))
-	}
-	if req.method == "message.send" {
-		s.sends <- run // never blocks for long: slots bound it below its capacity
+	if !s.enter(ctx) {
 		return
 	}
-	go run()
+	s.sends <- func() { // never blocks for long: slots bound it below its capacity
+		wait := s.backend.StartSend(work, contact, text)
+		go s.finish(req, func() (any, error) {
+			m, err := wait()
+			return struct {
+				ID string `json:"id"`
+			}{m.ID}, err
+		})
+	}
 }
 
 // prepare reads the parameters of a request and returns the work to do.
@@ -192,14 +225,6 @@ func (s *server) prepare(req request) (func(context.Context) (any, error), *answ
 		call = func(ctx context.Context) (any, error) { return struct{}{}, s.backend.Consent(ctx) }
 	case "contact.list":
 		call = s.listContacts
-	case "message.send":
-		contact, text := args.text("contact", true), args.text("text", true)
-		call = func(ctx context.Context) (any, error) {
-			m, err := s.backend.Send(ctx, contact, text)
-			return struct {
-				ID string `json:"id"`
-			}{m.ID}, err
-		}
 	case "message.list":
 		contact := args.text("contact", true)
 		after := args.number("after", 0, 1<<63-1, 0)

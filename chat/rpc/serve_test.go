@@ -35,6 +35,7 @@ type fakeChat struct {
 	mu   sync.Mutex
 	sent []string
 	gate chan struct{} // CreateInvite waits for it, if set
+	disk chan struct{} // each send takes one before it is answered, if set
 }
 
 var when = time.Date(2026, 11, 21, 14, 5, 6, 789_000_000, time.UTC)
@@ -84,14 +85,22 @@ func (f *fakeChat) Contacts(context.Context) ([]chat.Contact, error) {
 	return []chat.Contact{{ID: "c_1", Name: "marta", State: chat.ContactActive, SafetyNumber: "28471 90312"}}, nil
 }
 
-func (f *fakeChat) Send(_ context.Context, contact, text string) (chat.Message, error) {
+func (f *fakeChat) StartSend(_ context.Context, contact, text string) func() (chat.Message, error) {
 	if contact != "c_1" {
-		return chat.Message{}, &chat.Error{Kind: chat.KindNotFound, Text: "no such contact"}
+		return func() (chat.Message, error) {
+			return chat.Message{}, &chat.Error{Kind: chat.KindNotFound, Text: "no such contact"}
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = append(f.sent, text)
-	return chat.Message{ID: fmt.Sprintf("m_%d", len(f.sent)), Contact: contact, Text: text}, nil
+	m := chat.Message{ID: fmt.Sprintf("m_%d", len(f.sent)), Contact: contact, Text: text}
+	return func() (chat.Message, error) {
+		if f.disk != nil {
+			<-f.disk
+		}
+		return m, nil
+	}
 }
 
 func (f *fakeChat) Messages(_ context.Context, contact string, after uint64, limit int) ([]chat.Message, error) {

@@ -60,9 +60,24 @@ func (b *bench) messages() error {
 	if err != nil {
 		return err
 	}
-	rate, err := flood(couples)
+	var rate float64
+	before, err := spent(net, couples)
 	if err != nil {
 		return err
+	}
+	err = profiled("messages", net.relays, func() (err error) {
+		rate, err = flood(couples)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := spent(net, couples)
+	if err != nil {
+		return err
+	}
+	each := func(before, after time.Duration) string {
+		return fmt.Sprintf("%.2f ms", ms(after-before)/float64(len(couples)*messageFlood))
 	}
 	b.add(
 		figure{name: "message, send to shown at the other side, p50", must: 15, aim: 5, unit: "ms", measured: ms(one.P50)},
@@ -71,8 +86,37 @@ func (b *bench) messages() error {
 			name: "messages through durable mailboxes, many pairs", must: 2, aim: 8, more: true, unit: "k/s", measured: rate / 1000,
 			plain: fmt.Sprintf("%d pairs and %d relays share this computer; both copies count as one", messagePairs, messageRelays),
 		},
+		figure{
+			name: "the same, CPU per message, all", unit: "ms",
+			measured: ms(after.all()-before.all()) / float64(len(couples)*messageFlood),
+			plain: fmt.Sprintf("senders %s, receivers %s, relays %s", each(before.senders, after.senders),
+				each(before.receivers, after.receivers), each(before.relays, after.relays)),
+		},
 	)
 	return nil
+}
+
+// expense is the CPU time that messages cost so far.
+type expense struct {
+	senders, receivers, relays time.Duration
+}
+
+func (e expense) all() time.Duration { return e.senders + e.receivers + e.relays }
+
+// spent asks the relays, and the system about the messengers.
+func spent(net *network, couples []*couple) (e expense, err error) {
+	us, err := usages(net.relays)
+	if err != nil {
+		return e, err
+	}
+	for _, u := range us {
+		e.relays += u.CPU
+	}
+	for _, c := range couples {
+		e.senders += processTime(c.a.cmd.Process.Pid)
+		e.receivers += processTime(c.b.cmd.Process.Pid)
+	}
+	return e, nil
 }
 
 // introduce starts two messengers and makes them contacts.

@@ -1,0 +1,159 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hearsay/directory"
+	"hearsay/relay/mailbox"
+)
+
+// shownWithin is what performance asks of the slowest of a hundred texts where
+// nothing is far away.
+const shownWithin = 60 * time.Millisecond
+
+// shown waits until the next text comes and returns how long that took.
+func (u *user) shown(since time.Time) time.Duration {
+	u.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		ev, err := u.sub.Next(ctx)
+		if err != nil {
+			u.t.Fatal("a text did not come")
+		}
+		if ev.Type == MessageReceived {
+			return time.Since(since)
+		}
+	}
+}
+
+// TestFirstCopyIsPushed sends texts one after the other. The first copy of each
+// goes to the queue that is pushed, so that none waits for its second copy; that
+// one follows after a time that tells little.
+func TestFirstCopyIsPushed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		bob.events()
+		var pushed, polled directory.RelayID
+		_ = bob.look(t.Context(), func(t *turn) error {
+			own := t.book.contacts[a].rec.Own
+			pushed, polled = own[0].Relay, own[1].Relay
+			return nil
+		})
+		sends := make(chan directory.RelayID, 1000)
+		times := make(chan time.Time, 1000)
+		w.setDrop(func(toRelay bool, relay directory.RelayID, c mailbox.Command) bool {
+			if toRelay && c == mailbox.CmdSend && (relay == pushed || relay == polled) { // alice's queues are elsewhere
+				sends <- relay
+				times <- time.Now()
+			}
+			return false
+		})
+		wait := alice.timing().secondCopy
+		var late, early int
+		const texts = 60
+		for i := range texts {
+			start := time.Now()
+			alice.say(b, fmt.Sprint(i))
+			if took := bob.shown(start); took > shownWithin {
+				t.Errorf("text %d was shown after %v", i, took)
+			}
+			first := <-times
+			if relay := <-sends; relay != pushed {
+				t.Errorf("the first copy of text %d did not go to the queue that is pushed", i)
+			}
+			<-time.After(2 * wait)
+			if len(sends) == 0 {
+				continue // bob's acknowledgement came first
+			}
+			second := (<-times).Sub(first)
+			if relay := <-sends; relay == pushed || second > wait+shownWithin {
+				t.Errorf("the second copy of text %d came after %v", i, second)
+			}
+			switch {
+			case second > wait*3/4:
+				late++
+			case second < wait/4:
+				early++
+			}
+			if len(sends) > 0 {
+				t.Fatalf("text %d was sent %d times more", i, len(sends))
+			}
+		}
+		// Of a uniform wait each quarter takes 15 of 60; 3 or fewer have a chance
+		// of 10^-5.
+		if late < 4 || early < 4 {
+			t.Errorf("of %d second copies %d waited for the last quarter of the time and %d for the first", texts, late, early)
+		}
+	})
+}
+
+// TestUnansweredTextHoldsUpNone sends texts while the relay's answers are lost:
+// each is on its way at once, not after the one before it was given up.
+func TestUnansweredTextHoldsUpNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		alice.say(b, "warm")
+		eventually(t, time.Minute, "delivered", func() bool { return alice.settled(b, Delivered) })
+		bob.events()
+		w.setDrop(func(toRelay bool, _ directory.RelayID, c mailbox.Command) bool { return !toRelay && c == mailbox.CmdOK })
+		texts := []string{"warm"}
+		for i := range 4 {
+			start := time.Now()
+			texts = append(texts, fmt.Sprint(i))
+			alice.say(b, texts[i+1])
+			if took := bob.shown(start); took > shownWithin {
+				t.Errorf("text %d was shown after %v", i, took)
+			}
+			<-time.After(alice.timing().hedge / 8)
+		}
+		list, _ := alice.Messages(t.Context(), b, 0, 10)
+		for _, m := range list[1:] {
+			if m.State != Queued {
+				t.Errorf("%q is %v without a receipt", m.Text, m.State)
+			}
+		}
+		w.setDrop(nil)
+		eventually(t, time.Minute, "all delivered", func() bool { return alice.settled(b, Delivered) })
+		bob.checkReceived(a, texts)
+	})
+}
+
+// TestStandInKeepsOrder kills the relay of the queue that is pushed under a
+// stream of texts: they go on over the other one, once each and in order.
+func TestStandInKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 6)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		var pushed directory.RelayID
+		_ = bob.look(t.Context(), func(t *turn) error { pushed = t.book.contacts[a].rec.Own[0].Relay; return nil })
+		var texts []string
+		for i := range 60 {
+			texts = append(texts, fmt.Sprint(i))
+			alice.say(b, texts[i])
+			if i == 20 {
+				w.stop(w.relay(pushed))
+			}
+			<-time.After(50 * time.Millisecond)
+		}
+		eventually(t, time.Minute, "all received", func() bool { return len(bob.texts(a, In)) == len(texts) })
+		list, _ := bob.Messages(t.Context(), a, 0, 100)
+		for i, m := range list {
+			if m.Text != texts[i] || m.Late {
+				t.Errorf("text %d is %q, late %v", i, m.Text, m.Late)
+			}
+		}
+	})
+}
