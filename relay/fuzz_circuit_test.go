@@ -136,6 +136,7 @@ type account struct {
 func (a *account) Offend()          { a.charges.Add(1) }
 func (a *account) Refused() bool    { return a.charges.Load() >= 8 }
 func (a *account) Received() uint64 { return uint64(a.packets.Add(1)) } // always alive
+func (a *account) Surplus() int64   { return a.packets.Load() << 10 }
 func (a *account) Close()           { a.closed.Store(true) }
 
 // fuzzClient is a client that keeps to the rules until the program says not to.

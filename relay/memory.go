@@ -1,12 +1,15 @@
 package relay
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"hearsay/circuit/link"
 )
 
 // Marks of the memory watch, in percent of MaxMemory (SPEC.md §5.4).
@@ -27,9 +30,10 @@ const (
 	collectEvery = time.Second
 	// shedPart is the part of the candidates that one round closes.
 	shedPart = 8
-	// ratioTicks is how far back at least packets and cells of a link are
-	// compared.
-	ratioTicks = int64(10 * time.Second / janitorEvery)
+	// What a link held all the time in one to two times holdTicks counts most.
+	holdTicks = int64(10 * time.Second / janitorEvery)
+	// holdUnit is the difference between two links that says nothing, in bytes.
+	holdUnit = 4 << 10
 
 	gcPercent = 200 // GOGC of a relay's process
 
@@ -172,14 +176,13 @@ func (w *memoryWatch) closeCircuits(all []*circuit, now time.Time) {
 	}
 }
 
-// closeLinks closes links of clients, those first that sent the most packets
-// for each cell that came of them, until the heap is below markCircuits. A link
-// that never began a circuit counts with all its packets: whoever fills streams
-// that lead to nothing needs none.
+// closeLinks closes links of clients, those first that may hold the most, until
+// the heap is below markCircuits. A link that never began a circuit has nothing
+// to send: whoever fills streams that lead to nothing needs none.
 func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
 	type candidate struct {
-		door  doorkeeper
-		ratio float64
+		door         doorkeeper
+		lasting, now int64
 	}
 	var links []candidate
 	doors := sw.clients()
@@ -187,21 +190,16 @@ func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
 	for key, p := range sw.peers {
 		delete(doors, key)
 		if !p.relay && p.door != nil {
-			links = append(links, candidate{p.door, p.load.ratio(p.door.Received())})
+			p.load.add(p.door)
+			links = append(links, candidate{p.door, p.load.lasting(), p.load.held})
 		}
 	}
 	sw.mu.Unlock()
 	for _, d := range doors {
-		links = append(links, candidate{d, float64(d.Received())})
+		links = append(links, candidate{d, d.Surplus(), d.Surplus()})
 	}
 	slices.SortStableFunc(links, func(a, b candidate) int {
-		switch {
-		case a.ratio > b.ratio:
-			return -1
-		case a.ratio < b.ratio:
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(b.lasting/holdUnit, a.lasting/holdUnit), cmp.Compare(b.now, a.now))
 	})
 	for round := max(1, len(links)/shedPart); len(links) > 0; round *= 2 {
 		n := min(round, len(links))
@@ -216,32 +214,44 @@ func (w *memoryWatch) closeLinks(sw *Switch, now time.Time) {
 	}
 }
 
-// peerLoad compares what a client's link costs with what it brings.
+// peerLoad estimates what a client's link makes QUIC hold: what came of it and
+// is explained by no cell. QUIC cannot be asked for it. A link that loses packets
+// holds much for moments, since what comes behind a gap waits; one that leaves
+// gaps on purpose holds it for long, however silent it is then (SPEC.md §5.4).
 type peerLoad struct {
 	cells atomic.Uint64 // whole cells that came
 
-	// Of the janitor: packets and cells at two moments at least ratioTicks
-	// apart, the older of which the ratio counts from.
-	at                  int64
-	packets, oldPackets uint64
-	then, oldThen       uint64
+	// Guarded by Switch.mu: what was added up last, what the link may hold, in
+	// bytes, and the least of that since the last mark and between it and the one
+	// before.
+	surplus    int64
+	then       uint64
+	held       int64
+	low, older int64
+	marked     int64 // tick of the last mark
 }
 
-// mark remembers where a link stands, every ratioTicks.
-func (l *peerLoad) mark(now int64, door doorkeeper) {
-	if l.at != 0 && now-l.at < ratioTicks {
-		return
+// look adds up, and sets a mark every holdTicks. The janitor calls it in each
+// tick.
+func (l *peerLoad) look(now int64, door doorkeeper) {
+	l.add(door)
+	l.low = min(l.low, l.held)
+	if now-l.marked >= holdTicks {
+		l.marked = now
+		l.older, l.low = l.low, l.held
 	}
-	packets := door.Received()
-	l.at = now
-	l.oldPackets, l.oldThen = l.packets, l.then
-	l.packets, l.then = packets, l.cells.Load()
 }
 
-// ratio returns the packets per cell since the older mark.
-func (l *peerLoad) ratio(packets uint64) float64 {
-	return float64(packets-min(packets, l.oldPackets)) / float64(1+l.cells.Load()-l.oldThen)
+// add adds what has come since it was called last. Nobody gets credit for cells:
+// what a link sent by the rules pays for nothing that comes later.
+func (l *peerLoad) add(door doorkeeper) {
+	surplus, cells := door.Surplus(), l.cells.Load()
+	l.held = max(0, l.held+surplus-l.surplus-link.CellBytes*int64(cells-l.then))
+	l.surplus, l.then = surplus, cells
 }
+
+// lasting returns what the link held all the time in the last 10 to 20 s.
+func (l *peerLoad) lasting() int64 { return min(l.older, l.low, l.held) }
 
 // oldest returns the tick since which a cell waits to be sent, 0 if none does.
 func (c *circuit) oldest() int64 {

@@ -3,6 +3,7 @@ package relay
 import (
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"hearsay/circuit/cell"
+	"hearsay/circuit/link"
 )
 
 // testHeap is a heap whose size a test says.
@@ -136,24 +138,32 @@ func TestMemoryClosesTheOldestQueue(t *testing.T) {
 
 // testDoor is a link's door.
 type testDoor struct {
-	packets atomic.Uint64
+	surplus atomic.Int64
 	closed  atomic.Bool
 	close   func()
 }
 
 func (d *testDoor) Offend()          {}
 func (d *testDoor) Refused() bool    { return false }
-func (d *testDoor) Received() uint64 { return d.packets.Load() }
+func (d *testDoor) Received() uint64 { return uint64(d.surplus.Load()) }
+func (d *testDoor) Surplus() int64   { return d.surplus.Load() }
 func (d *testDoor) Close() {
 	d.closed.Store(true)
 	d.close()
 }
 
-// TestMemoryClosesLinks: the link that sends the most packets for each cell goes
-// first, even though others are older or busier.
-func TestMemoryClosesLinks(t *testing.T) {
+// sends says that n cells come, and so many bytes besides.
+func (d *testDoor) sends(c *testClient, n, besides int) {
+	d.surplus.Add(int64(n*link.CellBytes + besides))
+	for range n {
+		c.send(0, cell.Message{Command: cell.Drop})
+	}
+}
+
+// withLinks runs f with a relay that has links of clients, each with a circuit.
+func withLinks(t *testing.T, links int, f func(m *memNet, h *testHeap, doors []*testDoor, clients []*testClient)) {
+	t.Helper()
 	withHeap(t, nil, func(t *testing.T, m *memNet, h *testHeap) {
-		const links = 8
 		var doors []*testDoor
 		var clients []*testClient
 		for i := range links {
@@ -173,44 +183,92 @@ func TestMemoryClosesLinks(t *testing.T) {
 			}
 			doors, clients = append(doors, d), append(clients, c)
 		}
-		// All were busy before; link 5 spent its packets well then.
-		for i, c := range clients {
-			for range dropBurst {
-				c.send(0, cell.Message{Command: cell.Drop})
-			}
-			doors[i].packets.Add(10)
-		}
-		doors[0].packets.Add(100)
-		advance(25 * time.Second)
-		for i, c := range clients {
-			c.send(0, cell.Message{Command: cell.Drop})
-			doors[i].packets.Add(3)
-		}
-		doors[5].packets.Add(30) // and no cell
-		synctest.Wait()
-		closed := func() (n uint64) {
-			for _, d := range doors {
-				if d.closed.Load() {
-					n++
-				}
-			}
-			return n
-		}
-		h.set(func() uint64 { return 930 - 81*closed() })
-		advance(2 * janitorEvery)
-		for i, d := range doors {
-			if d.closed.Load() != (i == 5) {
-				t.Errorf("link %d closed %v", i, d.closed.Load())
-			}
-		}
-		if n := m.sw[0].Counters().LinksClosed; n != 1 {
-			t.Errorf("%d links counted", n)
-		}
-		m.expectCircuits(links - 1)
+		f(m, h, doors, clients)
 		h.setBytes(0)
 		for _, c := range clients {
 			reset(c.s)
 		}
+	})
+}
+
+// expectClosed makes memory short until so many links are closed, and expects
+// these to be the ones.
+func expectClosed(t *testing.T, m *memNet, h *testHeap, doors []*testDoor, want ...int) {
+	t.Helper()
+	closed := func() (n uint64) {
+		for _, d := range doors {
+			if d.closed.Load() {
+				n++
+			}
+		}
+		return n
+	}
+	h.set(func() uint64 { return 930 - 80*closed()/uint64(len(want)) })
+	advance(2 * janitorEvery)
+	for i, d := range doors {
+		if d.closed.Load() != slices.Contains(want, i) {
+			t.Errorf("link %d closed %v", i, d.closed.Load())
+		}
+	}
+	if n := m.sw[0].Counters().LinksClosed; n != uint64(len(want)) {
+		t.Errorf("%d links counted", n)
+	}
+	m.expectCircuits(len(doors) - len(want))
+}
+
+// TestMemoryClosesLinks: the link that sends bytes of which no cell comes goes
+// first, even though others send more, and cells.
+func TestMemoryClosesLinks(t *testing.T) {
+	withLinks(t, 8, func(m *memNet, h *testHeap, doors []*testDoor, clients []*testClient) {
+		advance(25 * time.Second)
+		for i, c := range clients {
+			doors[i].sends(c, dropBurst, 100)
+		}
+		doors[5].sends(nil, 0, 3000) // and no cell
+		synctest.Wait()
+		expectClosed(t, m, h, doors, 5)
+	})
+}
+
+// TestMemoryClosesTheSilentFiller: a link that filled QUIC's queues some time
+// ago, and sends nothing since then, goes before links that send a lot, lose
+// some of it now, and acknowledge much.
+func TestMemoryClosesTheSilentFiller(t *testing.T) {
+	const filler, lossy = 3, 6
+	withLinks(t, 8, func(m *memNet, h *testHeap, doors []*testDoor, clients []*testClient) {
+		doors[filler].sends(nil, 0, 50_000)
+		for range 120 {
+			for i, c := range clients {
+				if i != filler {
+					doors[i].sends(c, 2, 0)
+				}
+			}
+			// What comes behind a gap waits for the rest, and is cells then.
+			doors[lossy].sends(nil, 0, 500_000)
+			advance(time.Second / 2)
+			doors[lossy].surplus.Add(-500_000)
+			advance(time.Second / 2)
+		}
+		doors[lossy].sends(nil, 0, 500_000) // at this moment
+		synctest.Wait()
+		expectClosed(t, m, h, doors, filler)
+	})
+}
+
+// TestMemoryCellsPayForNothing: a link that sent many cells by the rules has no
+// credit for what it fills afterwards, and what it took pays for nothing either.
+func TestMemoryCellsPayForNothing(t *testing.T) {
+	withLinks(t, 8, func(m *memNet, h *testHeap, doors []*testDoor, clients []*testClient) {
+		for range 60 {
+			for i, c := range clients {
+				doors[i].sends(c, 2, 0)
+			}
+			doors[2].surplus.Add(-100_000) // acknowledgements, allowed for but not sent
+			advance(time.Second)
+		}
+		doors[2].sends(nil, 0, 50_000)
+		advance(21 * time.Second)
+		expectClosed(t, m, h, doors, 2)
 	})
 }
 
@@ -220,9 +278,9 @@ func TestMemoryClosesLinksWithoutCircuits(t *testing.T) {
 	withHeap(t, nil, func(t *testing.T, m *memNet, h *testHeap) {
 		doors := make(map[any]doorkeeper)
 		var closed atomic.Uint64
-		for i, packets := range []uint64{20, 10_000, 30} {
+		for i, bytes := range []int64{2000, 1_000_000, 3000} {
 			d := &testDoor{close: func() { closed.Add(1) }}
-			d.packets.Store(packets)
+			d.surplus.Store(bytes)
 			doors[i] = d
 		}
 		m.sw[0].clients = func() map[any]doorkeeper { return maps.Clone(doors) }
@@ -338,6 +396,7 @@ func TestQuietRelayFreesMemory(t *testing.T) {
 // TestHeapObjectsGrow shows that the reading follows what is allocated.
 func TestHeapObjectsGrow(t *testing.T) {
 	heap := heapObjects()
+	runtime.GC() // what other tests left
 	before := heap()
 	hold := make([][]byte, 64)
 	for i := range hold {

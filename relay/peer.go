@@ -18,6 +18,7 @@ type doorkeeper interface {
 	Offend()          // charges a breach that only the peer itself can have made
 	Refused() bool    // the peer may create no circuits
 	Received() uint64 // packets from the peer
+	Surplus() int64   // bytes from the peer that only cells of circuits explain
 	Close()           // ends the link
 }
 

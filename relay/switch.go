@@ -314,7 +314,7 @@ func (sw *Switch) sweep(now time.Time) {
 	for key, p := range sw.peers {
 		p.setStalled(sw.stalled[p])
 		if p.door != nil {
-			p.load.mark(sw.clock.now(), p.door)
+			p.load.look(sw.clock.now(), p.door)
 		}
 		if p.isGone() {
 			delete(sw.peers, key)

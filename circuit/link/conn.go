@@ -37,6 +37,8 @@ type Link struct {
 	// before the link carries streams.
 	shaper atomic.Pointer[shaper]
 	heard  atomic.Int64 // Unix nanoseconds of the last control cell
+	// controls counts the control cells that came.
+	controls atomic.Uint64
 
 	welcome  chan struct{} // closed when the peer's LINK_HELLO was accepted
 	draining chan struct{} // closed when GOAWAY was sent or received
@@ -336,6 +338,7 @@ func (l *Link) readControl(s *quic.Stream, state control) error {
 		}
 		now := time.Now()
 		l.heard.Store(now.UnixNano())
+		l.controls.Add(1)
 		if hello != nil {
 			if err := l.acceptAnswer(*hello); err != nil {
 				return err

@@ -176,6 +176,25 @@ func (l *Link) Refused() bool {
 // sends, but takes nothing, is not one whose network is gone.
 func (l *Link) Received() uint64 { return l.conn.ConnectionStats().PacketsReceived }
 
+// What of a peer's packets is explained, in bytes. Both figures are on the
+// peer's side: who keeps to the rules needs less.
+const (
+	// CellBytes is a cell, and the packet around it if it is alone in one.
+	CellBytes = cell.Size + cell.MaxTrim + 64
+	// ackBytes is a packet that acknowledges nothing but one of ours.
+	ackBytes = 48
+)
+
+// Surplus returns the bytes that came from the peer, but those of the control
+// cells among them and of packets that acknowledge ours; streams have the rest.
+// What the cells of circuits (CellBytes each) do not explain of it lies in QUIC's
+// receive queues, or came in vain. It is below zero for who sends nothing of its
+// own.
+func (l *Link) Surplus() int64 {
+	s := l.conn.ConnectionStats()
+	return int64(s.BytesReceived) - ackBytes*int64(s.PacketsSent) - CellBytes*int64(l.controls.Load())
+}
+
 // Clients returns the accepted links whose peer has proven no identity.
 func (e *Endpoint) Clients() []*Link {
 	e.mu.Lock()

@@ -2,12 +2,16 @@ package link
 
 import (
 	"context"
+	"io"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"hearsay/circuit/cell"
 )
 
 // offend commits n offending links of a prefix.
@@ -286,4 +290,58 @@ func TestClientsAreWhoProvesNothing(t *testing.T) {
 			t.Errorf("%d clients, want 2", n)
 		}
 	})
+}
+
+// TestSurplusIsWhatNobodyReads: what a client sends by the rules, padding
+// included, leaves no surplus, whether it talks or takes; what is sent and not
+// read stays in it.
+func TestSurplusIsWhatNobodyReads(t *testing.T) {
+	for p, talks := range map[Profile]int{Off: 500, Fast: 50} {
+		simulated(t, func(t *testing.T, w *world) {
+			var accepted atomic.Pointer[Link]
+			var cells, deaf atomic.Int64
+			_, _, l := w.shapedLink(p, func(_ context.Context, l *Link, s *Stream) {
+				accepted.Store(l)
+				buf := make([]byte, 8*cell.Size)
+				for deaf.Load() == 0 && readTrimmed(s, buf[:cell.Size]) == nil {
+					cells.Add(1)
+					if _, err := s.Write(buf); err != nil { // eight times as much
+						return
+					}
+				}
+				<-s.Context().Done()
+			})
+			unread := func() int64 { return accepted.Load().Surplus() - CellBytes*cells.Load() }
+			s := w.circuit(l)
+			defer reset(s)
+			go func() { _, _ = io.Copy(io.Discard, s) }()
+			pass(10 * time.Minute)
+			if n := unread(); n > 4096 {
+				t.Errorf("%v: %d bytes of an idle link", p, n)
+			}
+			for i := range talks {
+				if _, err := s.Write(numbered(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pass(10 * time.Minute)
+			if n := unread(); n > 4096 || cells.Load() < int64(talks) {
+				t.Errorf("%v: %d bytes after %d cells", p, n, cells.Load())
+			}
+			if p != Off {
+				return
+			}
+			deaf.Store(1)
+			before := unread()
+			for range 200 { // two of them are read at most
+				if _, err := s.Write(numbered(0)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pass(10 * time.Second)
+			if n := unread() - before; n < 190*cell.Size {
+				t.Errorf("%d bytes after 200 cells that nobody read", n)
+			}
+		})
+	}
 }
