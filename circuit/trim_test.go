@@ -80,7 +80,7 @@ func TestTrimThatIsNotAllowed(t *testing.T) {
 		change func(b []byte) []byte
 	}{
 		"unshaped":   {false, func(b []byte) []byte { return b }},
-		"too many":   {true, func(b []byte) []byte { b[3] = 12; return append(b, 0) }},
+		"too many":   {true, func(b []byte) []byte { b[3] = cell.MaxTrim + 1; return append(b, 0) }},
 		"far more":   {true, func(b []byte) []byte { b[3] = 255; return append(b, make([]byte, 300)...) }},
 		"first":      {true, func(b []byte) []byte { b[cell.Size] = 1; return b }},
 		"last":       {true, func(b []byte) []byte { b[len(b)-1] = 0x80; return b }},

@@ -18,7 +18,7 @@ const (
 	Size       = 1152              // a cell on the wire
 	HeaderSize = 4                 // type, flags, fragment, trim
 	BodySize   = Size - HeaderSize // 1148
-	MaxTrim    = 11                // zero bytes that may follow a cell on a shaped link
+	MaxTrim    = 17                // zero bytes that may follow a cell on a shaped link
 
 	Slots  = 4  // hops that one onion holds
 	Stride = 17 // bytes that each layer takes: tag 16, flag 1

@@ -268,7 +268,7 @@ func TestHeader(t *testing.T) {
 	for h, ok := range map[string]bool{
 		"00000000": true, "01000200": true, "01001200": true, "02000200": true, "03000000": true, "04000000": true,
 		"05000000": true, "06000000": true, "07000000": false, "03010000": false, "03000200": false, "01000000": false,
-		"01002200": false, "0300000b": true, "0300000c": false, "00000200": false,
+		"01002200": false, "03000011": true, "03000012": false, "00000200": false,
 	} {
 		got, err := ParseHeader(cell(h))
 		if (err == nil) != ok {

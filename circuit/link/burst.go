@@ -72,9 +72,12 @@ func (h *shaper) bursting() bool {
 	return !h.burst.IsZero()
 }
 
-// endBurstLocked resets the bulk streams: they must not fill the ticks of the
-// others.
-func (h *shaper) endBurstLocked() {
+// endBurstLocked resets the bulk streams when a burst is over: they must not
+// fill the ticks of the others.
+func (h *shaper) endBurstLocked(now time.Time) {
+	if h.burst.IsZero() || now.Before(h.burst) {
+		return
+	}
 	h.burst = time.Time{}
 	for _, s := range h.bulks {
 		s.bulk, s.unsent = false, true

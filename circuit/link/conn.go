@@ -182,7 +182,10 @@ func (l *Link) watch(s *Stream) {
 	} else {
 		context.AfterFunc(s.Context(), end)
 	}
-	s.SetReceiveFinalSizeCallback(func(int64) { end() })
+	s.SetReceiveFinalSizeCallback(func(int64) {
+		s.reset.Store(true)
+		end()
+	})
 }
 
 // GoAway announces that this side wants the link to end: neither side opens

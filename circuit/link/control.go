@@ -79,7 +79,8 @@ func (s *control) take(c []byte) (*cell.Hello, *cell.Shaping, error) {
 }
 
 // mayTrim reports whether the zero bytes after a cell are those of its place on
-// the stream (SPEC.md §8.2). LINK_HELLO goes out before the first tick.
+// the stream, less what went beside it (SPEC.md §8.2). LINK_HELLO goes out before
+// the first tick.
 func (s *control) mayTrim(c []byte) bool {
 	zeros := c[cell.Size:]
 	for _, b := range zeros {
@@ -87,7 +88,8 @@ func (s *control) mayTrim(c []byte) bool {
 			return false
 		}
 	}
-	return s.client && s.hello && len(zeros) == trim(controlStream, s.offset)
+	less := trim(controlStream, s.offset) - len(zeros)
+	return s.client && s.hello && less >= 0 && less <= besideMost
 }
 
 // helloCell encodes a LINK_HELLO as a whole cell.

@@ -200,7 +200,7 @@ func FuzzControl(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if m := len(c) - cell.Size; m != int(c[3]) || m != 0 && (!s.client || n == 0 || m != trim(0, taken)) {
+			if m := len(c) - cell.Size; m != int(c[3]) || m != 0 && (!s.client || n == 0 || m > trim(0, taken) || m < trim(0, taken)-besideMost) {
 				t.Fatalf("a trim of %d at %d", m, taken)
 			}
 			taken += uint64(len(c))

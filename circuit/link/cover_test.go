@@ -1,6 +1,8 @@
 package link
 
 import (
+	"context"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -107,7 +109,7 @@ func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 	const hours = 4 * time.Hour
 	updates := func(s []sighting) (at []time.Duration) {
 		for _, x := range s {
-			if x.size > 35 && x.size < 50 || x.size > 1192 {
+			if x.size > 35 && x.size < 50 || x.size > 1198 {
 				at = append(at, x.at.Truncate(time.Millisecond))
 			}
 		}
@@ -130,7 +132,87 @@ func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 	}
 }
 
-// An unshaped link is what the test above is good for.
+// churn opens circuits and ends them, after few cells and after many, by either
+// side. The relay ends those whose cells are numbered 13.
+func churn(w *world, l *Link) {
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-time.After(time.Duration(20+i%50) * time.Second):
+			case <-l.Done():
+				return
+			}
+			s := w.circuit(l)
+			go func() {
+				c := make([]byte, cell.Size)
+				for readTrimmed(s, c) == nil {
+				}
+			}()
+			for range i % 20 {
+				if _, err := s.Write(numbered(1)); err != nil {
+					return
+				}
+			}
+			if i%3 == 0 {
+				_, _ = s.Write(numbered(13))
+			}
+			reset(s)
+		}
+	}()
+}
+
+// echoUntil13 is cellEcho that ends after a cell numbered 13.
+func echoUntil13(_ context.Context, _ *Link, s *Stream) {
+	buf := make([]byte, cell.Size)
+	for readTrimmed(s, buf) == nil && numberOf(buf) != 13 {
+		if _, err := s.Write(buf); err != nil {
+			return
+		}
+	}
+}
+
+// The ends of circuits go beside cells, which are shorter by as much: nothing on
+// the wire tells that they end, nor how much they carried. Acknowledgements vary
+// by what they count, with and without.
+func TestEndsOfCircuitsDoNotShow(t *testing.T) {
+	look := func(f traffic) (cells, small map[int]int) {
+		simulated(t, func(t *testing.T, w *world) {
+			v := w.watchLink("3.0.0.1")
+			_, _, l := w.shapedLink(Normal, echoUntil13)
+			from := v.now() + warmFor + Normal.Tick()/2
+			w.circuit(l)
+			f(w, l)
+			pass(from + time.Hour - v.now())
+			if n := l.Streams(); n > 6 {
+				t.Errorf("%d circuits have not ended", n)
+			}
+			up, down := v.between(from, from+time.Hour)
+			cells, small = map[int]int{}, map[int]int{}
+			for _, s := range append(up, down...) {
+				if s.size > cell.Size {
+					cells[s.size]++
+				} else {
+					small[s.size]++
+				}
+			}
+		})
+		return cells, small
+	}
+	idleCells, idleSmall := look(silent)
+	cells, small := look(churn)
+	t.Logf("idle: %v %v", idleCells, idleSmall)
+	t.Logf("with circuits that come and go: %v %v", cells, small)
+	if len(cells) != 1 || !maps.Equal(cells, idleCells) {
+		t.Error("sizes of packets with cells differ")
+	}
+	for size, n := range small {
+		if d := n - idleSmall[size]; d != 0 && size > 35 || d > 5 || d < -5 {
+			t.Errorf("%d packets of %d bytes, %d on an idle link", n, size, idleSmall[size])
+		}
+	}
+}
+
+// An unshaped link is what the tests above are good for.
 func TestSizesAndTimesTellDataOnAnUnshapedLink(t *testing.T) {
 	idleUp, _ := watched(t, Off, silent)
 	simulated(t, func(t *testing.T, w *world) {

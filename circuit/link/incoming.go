@@ -115,7 +115,7 @@ func (l *Link) acceptHello(h cell.Hello) error {
 }
 
 // acceptStreams takes up the peer's streams one after the other, no faster than
-// the peer's rate, and gives the credit of each back at once; what has not been
+// the peer's rate, and only then gives the credit of each back; what has not been
 // taken up counts against the peer's stream limit, reset or not. So a peer that
 // opens and resets streams gets no more of them than one that uses them
 // (SPEC.md §5.3).
@@ -133,7 +133,9 @@ func (l *Link) acceptStreams() {
 		if err := limiter.Wait(ctx); err != nil {
 			return
 		}
-		s.ReleaseStreamCredit()
+		if l.shaper.Load() == nil {
+			s.ReleaseStreamCredit() // as soon as the stream has ended
+		}
 		if !l.e.start(func() { l.serve(s) }) {
 			return
 		}
@@ -143,8 +145,11 @@ func (l *Link) acceptStreams() {
 // serve dispatches one stream by its first byte and ends it afterwards.
 func (l *Link) serve(s *quic.Stream) {
 	var c canceler = s
-	detached := false
+	detached, held := false, false
 	defer func() {
+		if !held {
+			s.ReleaseStreamCredit()
+		}
 		if !detached {
 			endIncoming(s, c)
 		}
@@ -177,6 +182,10 @@ func (l *Link) serve(s *quic.Stream) {
 	}
 	if k == KindCircuit && !st.findBulk() {
 		return
+	}
+	if st.shaper != nil {
+		held = true
+		st.shaper.hold(st)
 	}
 	_ = s.SetReadDeadline(time.Time{})
 	handler(l.conn.Context(), l, st)

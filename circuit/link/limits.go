@@ -40,6 +40,8 @@ const (
 	shapeEvery  = 10 * time.Second // between two SHAPEs of a client
 	warmEvery   = 10 * time.Minute // between two warm-ups that it asks for
 	closeWithin = 60 * time.Second // in which a cancelled circuit stream is reset
+	endWithin   = 3 * time.Minute  // in which the peer has to reset its direction
+	creditAfter = 10 * time.Second // after the end of a stream, when its last frame is acknowledged
 )
 
 // Implementation constants of shaping.
@@ -57,7 +59,10 @@ const (
 	maxRequests    = 2
 	maxGossip      = 2
 
-	clientStreams = clientCircuits + 1 + maxRequests // and the control stream
+	// Circuits that have ended may wait a minute for the tick of their reset, or
+	// their credit.
+	clientEnding  = 64
+	clientStreams = clientCircuits + clientEnding + 1 + maxRequests // and the control stream
 	relayStreams  = relayCircuits + 8
 )
 

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -47,6 +46,9 @@ type shaper struct {
 	offset   uint64    // of the control stream
 	directs  []*Stream // with a Write in QUIC
 	closing  []*Stream // cancelled, and QUIC not told yet
+	ending   []*Stream // reset, and the peer has not reset its direction yet
+	held     []*Stream // of the peer, whose credit was not given back
+	beside   int       // bytes of frames that go with the cell of this tick
 	bulks    []*Stream // that pass the schedule
 	burst    time.Time // end of the burst; zero if none runs
 
@@ -91,7 +93,7 @@ func (h *shaper) end() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
-	h.queue, h.closing, h.bulks, h.adjacent, h.of = nil, nil, nil, nil, nil
+	h.queue, h.closing, h.ending, h.held, h.bulks, h.adjacent, h.of = nil, nil, nil, nil, nil, nil, nil
 }
 
 // armLocked sets the timer for what comes next.
@@ -125,7 +127,7 @@ func (h *shaper) tick() {
 		h.flushLocked(now)
 		h.padLocked(now)
 	case !now.Before(h.next): // else the schedule has changed meanwhile
-		h.closeLocked(now)
+		h.endBurstLocked(now)
 		h.pumpLocked(now)
 		h.sendLocked(now)
 		h.advanceLocked(now)
@@ -172,10 +174,7 @@ func (h *shaper) applyLocked(p Profile, now time.Time) {
 			s.bulk = false
 		}
 		h.bulks, h.burst = nil, time.Time{}
-		for _, s := range h.closing {
-			h.closeNowLocked(s)
-		}
-		h.closing = nil
+		h.closeAllLocked()
 	case old == Off:
 		h.last = now
 		h.next = now.Add(p.Tick())
@@ -203,42 +202,4 @@ func (h *shaper) warmUpLocked(now time.Time) {
 // directLocked reports whether cells of the stream pass the schedule.
 func (h *shaper) directLocked(s *Stream) bool {
 	return h.profile == Off || s.bulk && !h.burst.IsZero()
-}
-
-// closeLaterLocked tells QUIC at a tick at a random time that a stream was
-// cancelled.
-func (h *shaper) closeLaterLocked(s *Stream) {
-	if s.closing {
-		return
-	}
-	s.closing = true
-	s.closeAt = time.Now().Add(rand.N(closeWithin - h.profile.Tick()))
-	h.closing = append(h.closing, s)
-}
-
-// closeLocked tells QUIC of the cancelled streams whose time has come.
-func (h *shaper) closeLocked(now time.Time) {
-	left := h.closing[:0]
-	for _, s := range h.closing {
-		if s.closeAt.After(now) {
-			left = append(left, s)
-			continue
-		}
-		h.closeNowLocked(s)
-	}
-	clear(h.closing[len(left):])
-	h.closing = left
-	if !h.burst.IsZero() && !now.Before(h.burst) {
-		h.endBurstLocked()
-	}
-}
-
-func (h *shaper) closeNowLocked(s *Stream) {
-	s.closing = false
-	if s.unsent {
-		s.Stream.CancelWrite(0)
-	}
-	if s.unread.Load() {
-		s.Stream.CancelRead(0)
-	}
 }

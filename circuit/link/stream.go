@@ -46,7 +46,8 @@ type Stream struct {
 	unsent   bool          // CancelWrite was called
 	bulk     bool          // passes the schedule while a burst runs
 	closing  bool          // stands in shaper.closing
-	closeAt  time.Time     // when QUIC is told of the cancelling
+	closeAt  time.Time     // when QUIC is told of the cancelling, or was
+	endedAt  time.Time     // when QUIC was told that nothing is read any more
 	deadline time.Time     // of Write
 	wake     chan struct{} // capacity 1; nil until a Write waits
 }
@@ -56,6 +57,9 @@ func newStream(l *Link, s *quic.Stream, k Kind) *Stream {
 	st := &Stream{Stream: s, link: l, kind: k}
 	if k == KindCircuit {
 		st.shaper = l.shaper.Load()
+		if st.shaper != nil {
+			s.SetReceiveFinalSizeCallback(func(int64) { st.reset.Store(true) })
+		}
 	}
 	return st
 }
@@ -249,7 +253,7 @@ func (s *Stream) CancelRead(code quic.StreamErrorCode) {
 	defer h.mu.Unlock()
 	s.unread.Store(true)
 	if s.reset.Load() || h.directLocked(s) {
-		s.Stream.CancelRead(code)
+		s.cancelReadLocked(time.Now())
 		return
 	}
 	_ = s.Stream.SetReadDeadline(past) // calls a Read back
@@ -265,6 +269,7 @@ func (s *Stream) Reset() {
 		s.unsent = true
 		s.unread.Store(true)
 		s.wakeLocked()
+		s.endedAt = time.Now()
 		h.mu.Unlock()
 	}
 	reset(s.Stream)

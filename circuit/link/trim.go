@@ -14,6 +14,10 @@ func trim(id, offset uint64) int {
 	return max(t, 0)
 }
 
+// resetSize is the size of QUIC's RESET_STREAM frame with the code 0 for a
+// stream that ends at an offset.
+func resetSize(id, offset uint64) int { return 2 + varint(id) + varint(offset) }
+
 // varint returns the bytes that QUIC takes for a number.
 func varint(v uint64) int {
 	switch {

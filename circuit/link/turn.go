@@ -35,6 +35,7 @@ func (h *shaper) sendLocked(now time.Time) {
 		return
 	}
 	h.mark, h.handed, h.of = sent, 0, nil
+	h.beside = h.endStreamsLocked(now)
 	if h.sendOrderLocked(now) || h.sendDataLocked() {
 		return
 	}
@@ -64,7 +65,7 @@ func (h *shaper) sendOrderLocked(now time.Time) bool {
 func (h *shaper) putControlLocked(c []byte) bool {
 	t := 0
 	if h.profile != Off {
-		t = trim(uint64(h.control.StreamID()), h.offset)
+		t = h.trimLocked(h.control, h.offset)
 	}
 	c = c[:cell.Size+t]
 	c[3] = byte(t)
@@ -139,10 +140,16 @@ func (h *shaper) cellLocked(s *Stream) (int, []byte) {
 	if n < cell.Size {
 		return n, h.scratch[:n]
 	}
-	t := trim(uint64(s.StreamID()), s.offset)
+	t := h.trimLocked(s.Stream, s.offset)
 	clear(h.scratch[cell.Size:])
 	h.scratch[3] = byte(t)
 	return n, h.scratch[:cell.Size+t]
+}
+
+// trimLocked returns the trim of the cell of this tick, which leaves room for
+// the frames beside it.
+func (h *shaper) trimLocked(s *quic.Stream, offset uint64) int {
+	return max(trim(uint64(s.StreamID()), offset)-h.beside, 0)
 }
 
 func (h *shaper) dequeueLocked(s *Stream) {

@@ -225,11 +225,11 @@ func TestResetsOfTheRelayWaitToo(t *testing.T) {
 		if len(seen) < 5 {
 			t.Errorf("10 resets came at %d times", len(seen))
 		}
-		for _, s := range streams { // costs no packet of its own
+		for _, s := range streams {
 			s.CancelRead(0)
 			s.CancelWrite(0)
 		}
-		pass(time.Second)
+		pass(6 * Normal.Tick()) // each has room for two
 		if n := l.Streams(); n != 0 {
 			t.Errorf("%d streams are left", n)
 		}
