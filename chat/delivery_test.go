@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hearsay/circuit"
 	"hearsay/directory"
 	"hearsay/relay/mailbox"
 )
@@ -153,6 +154,48 @@ func TestStandInKeepsOrder(t *testing.T) {
 		for i, m := range list {
 			if m.Text != texts[i] || m.Late {
 				t.Errorf("text %d is %q, late %v", i, m.Text, m.Late)
+			}
+		}
+	})
+}
+
+// TestBrokenWayIsReplacedAtOnce breaks the circuit under a text that is on its
+// way: the same text goes out over another one at once, and not after the time
+// for an answer.
+func TestBrokenWayIsReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		w.lab = false
+		alice, bob := w.user(t), w.user(t)
+		b, _ := befriend(t, alice, bob)
+		for i := range 4 {
+			<-time.After(time.Minute)
+			bob.events()
+			lost := make(chan struct{}, 100)
+			w.setDrop(func(toRelay bool, _ directory.RelayID, c mailbox.Command) bool {
+				if toRelay && c == mailbox.CmdSend {
+					lost <- struct{}{}
+					return true
+				}
+				return false
+			})
+			start := time.Now()
+			alice.say(b, fmt.Sprint(i))
+			<-lost
+			w.setDrop(nil)
+			alice.net.mu.Lock()
+			var ways []*fakeRoute
+			for r := range alice.net.on {
+				if r.info.Purpose == circuit.Send {
+					ways = append(ways, r)
+				}
+			}
+			alice.net.mu.Unlock()
+			for _, r := range ways {
+				r.Close()
+			}
+			if took := bob.shown(start); took > time.Second {
+				t.Errorf("the text came after %v", took)
 			}
 		}
 	})

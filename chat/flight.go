@@ -294,6 +294,9 @@ func (f *flight) start(p *post) *lane {
 				}
 				x.left.CompareAndSwap(0, time.Now().UnixNano())
 				gone <- departed{x, s}
+			case <-p.Done():
+				failure = errMailboxClosed
+				return
 			case <-f.ctx.Done():
 				failure = f.ctx.Err()
 				return
