@@ -12,6 +12,7 @@ import (
 
 type runFlags struct {
 	home, network, listen, advertise, token string
+	bandwidth, memory                       string
 	json                                    bool
 }
 
@@ -24,9 +25,15 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 at most 30 seconds. A second signal ends it at once.
 
 It prints one ready line once its port is bound and the network file is
-verified. Being listed comes with the next snapshot.`,
-		Example: `  hearsay-relay run --home /var/lib/hearsay-relay --network HEARSAY-NET:… --listen 192.0.2.7:4443`,
-		Args:    cobra.NoArgs,
+verified. Being listed comes with the next snapshot.
+
+What it may use is limited by --bandwidth and --memory. With --bandwidth, cells
+of circuits take no more than that in each direction, and measurements by others
+a quarter of it. With --memory, it refuses and closes circuits, and then links,
+before its heap is larger than that; the process takes about a quarter more.`,
+		Example: `  hearsay-relay run --home /var/lib/hearsay-relay --network HEARSAY-NET:… --listen 192.0.2.7:4443
+  hearsay-relay run --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --bandwidth 10MiB --memory 1GiB`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return program.NodeError(run(cmd, logs, f))
 		},
@@ -37,6 +44,8 @@ verified. Being listed comes with the next snapshot.`,
 	fl.StringVar(&f.listen, "listen", "", "UDP address to bind, IP:PORT; port 0 takes any")
 	fl.StringVar(&f.advertise, "advertise", "", "address that others dial, if it is not the bound one")
 	fl.StringVar(&f.token, "token", "", "relay token, or @FILE that holds it, if the link has none")
+	fl.StringVar(&f.bandwidth, "bandwidth", "", "bytes per second for circuits, each way, such as 10MiB; at least 512KiB (default: no limit)")
+	fl.StringVar(&f.memory, "memory", "", "heap that is not exceeded, such as 1GiB; at least 64MiB (default: a quarter of the machine's memory, at most 2GiB)")
 	fl.BoolVar(&f.json, "json", false, "print the ready line as JSON")
 	cmd.MarkFlagRequired("home")
 	cmd.MarkFlagRequired("listen")
@@ -48,24 +57,12 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg := relay.NodeConfig{Home: f.home, Software: software(), Log: log}
-	if cfg.Link, err = program.ReadLink(f.network); err != nil {
+	cfg, err := f.config()
+	if err != nil {
 		return err
 	}
-	if cfg.Token, err = program.ReadToken(f.token); err != nil {
-		return err
-	}
-	if cfg.Listen, err = program.ParseListen("listen", f.listen); err != nil {
-		return err
-	}
-	if f.advertise != "" {
-		a, err := program.ParseListen("advertise", f.advertise)
-		if err != nil {
-			return err
-		}
-		cfg.Advertise = []netip.AddrPort{a}
-	}
-	relay.TuneProcess(relay.MemoryLimit())
+	cfg.Log = log
+	relay.TuneProcess(cfg.MaxMemory)
 	n, err := relay.NewNode(cfg)
 	if err != nil {
 		return err
@@ -90,6 +87,35 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
 	}
 	return <-done
+}
+
+// config is what the flags say. MaxMemory is never zero.
+func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
+	cfg = relay.NodeConfig{Home: f.home, Software: software(), MaxMemory: relay.MemoryLimit()}
+	if cfg.Link, err = program.ReadLink(f.network); err != nil {
+		return cfg, err
+	}
+	if cfg.Token, err = program.ReadToken(f.token); err != nil {
+		return cfg, err
+	}
+	if cfg.Listen, err = program.ParseListen("listen", f.listen); err != nil {
+		return cfg, err
+	}
+	if f.advertise != "" {
+		a, err := program.ParseListen("advertise", f.advertise)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Advertise = []netip.AddrPort{a}
+	}
+	if cfg.Bandwidth, err = parseSize("bandwidth", f.bandwidth, leastBandwidth); err != nil {
+		return cfg, err
+	}
+	memory, err := parseSize("memory", f.memory, leastMemory)
+	if memory > 0 {
+		cfg.MaxMemory = memory
+	}
+	return cfg, err
 }
 
 // software is what the directory shows of this program, at most 24 bytes.
