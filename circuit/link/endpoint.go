@@ -150,7 +150,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		<-e.ctx.Done()
 		return e.runError(ctx, nil)
 	}
-	if !e.start(e.followViews) {
+	if !e.start(e.followViews) || !e.start(e.nudge) {
 		return ErrClosed
 	}
 	for {

@@ -82,6 +82,42 @@ func TestStatelessResetAfterCrash(t *testing.T) {
 	})
 }
 
+// TestRestartIsNoticedOnAQuietLink: nobody sends a cell to a relay that was
+// killed and started again, and yet its peer notices long before the link would
+// have idled out. A peer that answers keepalives gets no such PAD.
+func TestRestartIsNoticedOnAQuietLink(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		keys := func(c *Config) { c.StatelessResetKey[0], c.TokenGeneratorKey[0] = 7, 8 }
+		a, b := w.relay("a", "1.0.0.1"), w.start("b", "1.0.0.2", RoleRelay, keys)
+		w.list(a, b)
+		l := w.link(a, b)
+		s, err := l.Open(t.Context(), KindCircuit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write([]byte{byte(KindCircuit)}); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Minute)
+		if l.conn.Context().Err() != nil {
+			t.Fatal("a quiet link ended")
+		}
+		heard := func() time.Time {
+			for _, back := range b.busyRelayLinks() {
+				return time.Unix(0, back.heard.Load())
+			}
+			t.Fatal("no link")
+			return time.Time{}
+		}
+		if h := heard(); time.Since(h) < 9*time.Minute {
+			t.Errorf("a live peer was sent a cell %v ago", time.Since(h))
+		}
+		b.crash()
+		w.start("b", "1.0.0.2", RoleRelay, keys)
+		gone(t, l, nudgeAfter+nudgeEvery+2*latency)
+	})
+}
+
 // TestPeerThatLostTheLinkIsNotTurnedAway: after a crash the restarted relay
 // dials first, while the other side still believes in the old link. The rule
 // for simultaneous dials must not prefer the dead one.
