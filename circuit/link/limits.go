@@ -61,7 +61,7 @@ const (
 
 	// Circuits that have ended may wait a minute for the tick of their reset, or
 	// their credit.
-	clientEnding  = 64
+	clientEnding  = 29
 	clientStreams = clientCircuits + clientEnding + 1 + maxRequests // and the control stream
 	relayStreams  = relayCircuits + 8
 )

@@ -182,7 +182,7 @@ func TestAbuseRapidReset(t *testing.T) {
 	args := resetArgs{Links: size(4, 40), For: time.Duration(size(2, 30)) * time.Second}
 	var n int
 	w.attacker.call("reset", args, &n)
-	most := args.Links * (35 + 30 + 3*int(args.For/time.Second) + 3) // those in flight, burst and rate
+	most := args.Links * (64 + 30 + 3*int(args.For/time.Second) + 3) // those in flight, burst and rate
 	results.check(t, "rapid reset: streams opened", n <= most, itoa(n), fmt.Sprintf("≤ %d", most))
 	w.below("rapid reset", 256)
 	w.after("rapid reset", 64)
