@@ -29,7 +29,7 @@ func (c *mailboxClient) StartSend(ctx context.Context, sid mailbox.SID, capabili
 		}
 		receipt := mailbox.NewReceipt(c.cfg.Relay, c.hello.Custody, m, ok)
 		now := c.cfg.Now()
-		if err := receipt.Verify(c.cfg.Network, now); err != nil {
+		if err := receipt.VerifyCertified(c.cfg.Network, now); err != nil { // the certificate is HELLO's
 			return false, mailboxProtocolError(err.Error())
 		}
 		if !receipt.Live(now, c.cfg.Lab) {

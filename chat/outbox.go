@@ -130,7 +130,9 @@ func (t *turn) putOutgoing(c *contact, o *outgoing) error {
 func (t *turn) spread(c *contact, o *outgoing) {
 	first := t.firstSlot(c)
 	o.due[first] = t.now
-	o.due[1-first] = t.now.Add(between(0, t.m.timing().secondCopy))
+	wait := t.m.timing().secondCopy
+	step := wait / secondSteps
+	o.due[1-first] = t.now.Add(between(0, wait-step)).Truncate(step).Add(step)
 	if first == 0 {
 		return
 	}

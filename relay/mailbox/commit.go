@@ -11,7 +11,7 @@ import (
 
 // Implementation constants of the committer.
 const (
-	batchDelay = 2 * time.Millisecond   // others may join a transaction so long
+	batchDelay = 2 * time.Millisecond   // between the beginnings of two transactions: meanwhile others may join
 	lazyDelay  = 100 * time.Millisecond // an ACK may wait so long
 	batchMax   = 256                    // operations in one transaction
 	opsMax     = 1024                   // waiting operations; then sessions block, each holding back its client
@@ -85,8 +85,9 @@ func (s *Server) await(o *op) error {
 	}
 }
 
-// commitLoop is the only writer of the store. Operations that come within
-// batchDelay share one transaction and one sync.
+// commitLoop is the only writer of the store. An operation that comes when
+// nothing was written for batchDelay is written at once, with what else is there;
+// those that come sooner wait until then, and share one transaction and one sync.
 func (s *Server) commitLoop(ctx context.Context) error {
 	flush := time.NewTimer(0)
 	defer flush.Stop()
@@ -94,20 +95,27 @@ func (s *Server) commitLoop(ctx context.Context) error {
 	tick := time.NewTicker(s.expiryPeriod())
 	defer tick.Stop()
 	var batch []*op
-	var due time.Time // of the flush; zero if none is set
+	var due time.Time  // of batch
+	var last time.Time // when the last transaction began
+	join := func(o *op) {
+		at := last.Add(s.batchDelay)
+		if o.lazy {
+			at = time.Now().Add(lazyDelay)
+		}
+		if len(batch) == 0 || at.Before(due) {
+			due = at
+		}
+		batch = append(batch, o)
+	}
 	for {
 		select {
 		case o := <-s.ops:
-			batch = append(batch, o)
-			delay := s.batchDelay
-			if o.lazy {
-				delay = lazyDelay
+			join(o)
+			for len(s.ops) > 0 && len(batch) < batchMax { // nobody else takes them
+				join(<-s.ops)
 			}
-			if t := time.Now().Add(delay); due.IsZero() || t.Before(due) {
-				due = t
-				flush.Reset(delay)
-			}
-			if len(batch) < batchMax {
+			if wait := time.Until(due); wait > 0 && len(batch) < batchMax {
+				flush.Reset(wait)
 				continue
 			}
 		case <-flush.C:
@@ -118,10 +126,14 @@ func (s *Server) commitLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return s.commit(s.drain(batch))
 		}
+		if len(batch) == 0 {
+			continue
+		}
+		last = time.Now()
 		if err := s.commit(batch); err != nil {
 			return err
 		}
-		batch, due = nil, time.Time{}
+		batch = nil
 	}
 }
 
