@@ -28,6 +28,8 @@ type task struct {
 	lost   bool             // the link to the guard was just lost
 	test   bool             // built to learn how long it takes
 	front  bool             // a user waits for it
+	lent   bool             // to the destination, see trust
+	ahead  bool             // it follows a circuit that is to be replaced
 
 	begun   time.Time
 	profile byte          // of the link when it began
@@ -64,7 +66,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	if p.view == nil {
 		return "there is no snapshot of the network yet", time.Time{}
 	}
-	t := &task{key: w.key, front: w.req.Front}
+	t := &task{key: w.key, front: w.req.Front, ahead: w.ahead}
 	dest := w.req.Destination
 	if dest != (directory.RelayID{}) {
 		r, listed := p.view.Relay(dest)
@@ -74,6 +76,12 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 		}
 		if until := p.selector.Until(dest); until.After(now) {
 			return "the mailbox relay did not answer and is tried again soon", until
+		}
+		if p.triedByOther(w) {
+			return "the mailbox relay did not answer and is being tried again", now.Add(interval)
+		}
+		if t := p.trusts(dest, now); t.left <= 0 {
+			return "the mailbox relay broke too many circuits and is tried again within ten minutes", t.more
 		}
 		t.dest = r
 	}
@@ -107,6 +115,10 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	}
 	if w.req.Fresh {
 		t.waiter = w
+	}
+	if t.dest != nil {
+		p.lend(dest, now)
+		t.lent = true
 	}
 	p.start(t, now)
 	return "", time.Time{}
@@ -255,6 +267,7 @@ func (p *Pool) spareFor(now time.Time, dest directory.RelayID, avoid func(direct
 // start runs a task.
 func (p *Pool) start(t *task, now time.Time) {
 	p.tasks[t] = struct{}{}
+	p.log.Debug("ZP start", "purpose", t.key.purpose, "spare", t.spare)
 	t.begun, t.profile, t.moves = now, byte(p.profile()), p.moves.Load()
 	hops := 1
 	if t.spare {
@@ -319,7 +332,7 @@ func (p *Pool) warming(now time.Time) bool {
 }
 
 func (p *Pool) warm(now time.Time) {
-	if now.Sub(p.warmUntil) >= 0 {
+	if now.Sub(p.warmUntil) >= 0 && p.warms.take(now) {
 		p.warmUntil, p.warmLeft = now.Add(warmPeriod), warmBuilds
 	}
 }
@@ -529,6 +542,7 @@ func (c *Circuit) sendDrops(n int) {
 func (p *Pool) finish(t *task, f *fault) {
 	now := time.Now()
 	delete(p.tasks, t)
+	p.log.Debug("ZP finish", "purpose", t.key.purpose, "spare", t.spare, "ok", f == nil)
 	guard := t.path.Guard.ID
 	if t.past && !t.three {
 		if p.ctx.Err() != nil || t.moves != p.moves.Load() {
@@ -541,6 +555,9 @@ func (p *Pool) finish(t *task, f *fault) {
 		}
 	}
 	if f != nil {
+		if t.lent {
+			p.giveBack(t.dest.ID, f.isDest && f.blame, now)
+		}
 		p.failed(t, f, now)
 		return
 	}
@@ -564,6 +581,12 @@ type heldTask struct {
 // complete hands a circuit over, unless a better guard has its chance first.
 func (p *Pool) complete(t *task, now time.Time) {
 	use, ask := p.selector.GuardConfirmed(t.path.Guard.ID, now)
+	entered := false
+	defer func() {
+		if t.lent && !entered {
+			p.giveBack(t.dest.ID, t.c.wasBroken(), now)
+		}
+	}()
 	switch {
 	case !t.c.alive():
 		return // closed in between; nobody was told of it
@@ -575,14 +598,18 @@ func (p *Pool) complete(t *task, now time.Time) {
 		return
 	case !use:
 		p.held = append(p.held, heldTask{t, ask})
+		entered = true
 		return
-	case t.waiter != nil && t.waiter.gone, t.key != (key{}) && t.waiter == nil && p.reusable(t.key) != nil:
+	case t.waiter != nil && t.waiter.gone, t.key != (key{}) && t.waiter == nil && !t.ahead && p.reusable(t.key) != nil:
 		t.c.destroy("another one was built sooner")
 		return
 	}
-	e := &entry{c: t.c, path: t.path, key: t.key}
-	p.entries[t.c] = e
+	e := &entry{c: t.c, path: t.path, key: t.key, lent: t.lent}
+	p.entries[t.c], entered = e, true
 	p.setLife(e, now)
+	if t.ahead {
+		e.ahead, e.closeAt = true, now.Add(aheadKeep)
+	}
 	p.tell(Event{Type: EventBuilt, Circuit: t.c.Info()})
 	if t.waiter != nil {
 		e.front = t.waiter.req.Front

@@ -56,6 +56,7 @@ type Circuit struct {
 	mu        sync.Mutex
 	closed    bool
 	reason    string // why it closed, in words
+	broken    bool   // a relay closed it, or did not answer: its destination may be at fault
 	retired   bool
 	purpose   Purpose
 	dest      directory.RelayID
@@ -78,6 +79,7 @@ type Circuit struct {
 	probed    bool      // the guard was asked since asked
 	pinged    time.Time // when the pool last asked for a PING
 	waited    time.Time // when cells were last seen to wait for their tick
+	spoke     time.Time // when the last mailbox message left in its tick
 
 	idle chan struct{} // for the next outbound.written, or nil
 }
@@ -171,13 +173,15 @@ func (c *Circuit) Close() { c.destroy("closed by this side") }
 
 // destroy ends the circuit: DESTROY is a reset in both directions, which
 // overtakes queued cells and tells no reason (SPEC.md §3).
-func (c *Circuit) destroy(reason string) {
+func (c *Circuit) destroy(reason string) { c.end(reason, false) }
+
+func (c *Circuit) end(reason string, broken bool) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return
 	}
-	c.closed, c.reason = true, reason
+	c.closed, c.reason, c.broken = true, reason, broken
 	close(c.done)
 	c.mu.Unlock()
 	c.conn.CancelRead(0)
@@ -189,11 +193,12 @@ func (c *Circuit) destroy(reason string) {
 
 // fail ends the circuit for an error of the stream or of the peer.
 func (c *Circuit) fail(err error) {
-	reason := "a relay of the circuit closed it"
+	reason, broken := "a relay of the circuit closed it", false
 	var idle *quic.IdleTimeoutError
+	var reset *quic.StreamError
 	switch {
 	case errors.Is(err, errViolation), errors.Is(err, cell.ErrFormat), errors.Is(err, onion.ErrLayer):
-		reason = errViolation.Error()
+		reason, broken = errViolation.Error(), true
 	case errors.As(err, &idle):
 		reason = "the link to the guard was lost"
 	default:
@@ -201,9 +206,17 @@ func (c *Circuit) fail(err error) {
 		case <-c.guard.done:
 			reason = "the link to the guard was lost"
 		default:
+			broken = errors.As(err, &reset) || errors.Is(err, io.EOF)
 		}
 	}
-	c.destroy(reason)
+	c.end(reason, broken)
+}
+
+// wasBroken tells whether a relay ended the circuit.
+func (c *Circuit) wasBroken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
 }
 
 // closedError is what methods return on a closed circuit.

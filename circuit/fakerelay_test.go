@@ -34,6 +34,7 @@ type world struct {
 	router *simnet.PerfectRouter
 	views  *directory.Views
 	epoch  time.Time
+	lab    bool         // how the view ages
 	loss   atomic.Int32 // percent of all packets
 	relays []*fakeRelay
 
@@ -45,8 +46,15 @@ type world struct {
 // simulate runs f in a bubble with n relays.
 func simulate(t *testing.T, n int, f func(t *testing.T, w *world)) {
 	t.Helper()
+	simulateAges(t, n, true, f)
+}
+
+// simulateAges runs f in a bubble with n relays, whose view ages as in a lab
+// network, in minutes, or as in an ordinary one, in hours.
+func simulateAges(t *testing.T, n int, lab bool, f func(t *testing.T, w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, router: &simnet.PerfectRouter{}, views: new(directory.Views), epoch: time.Now()}
+		w := &world{t: t, router: &simnet.PerfectRouter{}, views: new(directory.Views), epoch: time.Now(), lab: lab}
 		defer w.end()
 		for i := range n {
 			w.start(byte(i))
@@ -119,7 +127,7 @@ func (w *world) list() {
 			Addrs: []netip.AddrPort{r.addr},
 		})
 	}
-	w.views.Set(directory.InsecureView(testNetwork, true, w.epoch, list))
+	w.views.Set(directory.InsecureView(testNetwork, w.lab, w.epoch, list))
 }
 
 // fakeRelay is a relay as the client needs it, which a test can script.

@@ -32,6 +32,8 @@ const (
 	slackTicks        = 8               // more to wait for a hop
 	warmPeriod        = 20 * time.Second
 	warmBuilds        = 24 // free builds in the warm period of a link
+	warmBurst         = 6  // warm periods, and then one every so often
+	warmEvery         = 2 * time.Minute
 	buildEvery        = time.Second
 	maxCircuits       = 31 // on one link, of the 32 that a relay takes
 	maxUsed           = 24 // with a purpose
@@ -47,6 +49,7 @@ const (
 	testMost  = 100 // in one run
 
 	probeAfter  = 2 * time.Second        // silence after which all hops are asked
+	probeLeast  = time.Second            // sooner, if a round trip is much shorter
 	traceWait   = 500 * time.Millisecond // a hop behind one that answered may take longer by that
 	suspectFor  = 30 * time.Second       // a relay is avoided after it seemed dead
 	silentAfter = 5 * time.Second        // silence in which an extending hop is given up
@@ -67,13 +70,17 @@ const (
 	redialMin      = time.Second     // silence after which a guard is dialed beside its link
 	redialTimeout  = 3 * time.Second // of that
 	redialEvery    = 10 * time.Second
-	addressEvery   = 2 * time.Second  // looks at the own address
+	addressEvery   = 2 * time.Second // looks at the own address
+	changeBurst    = 4               // changes of it that count at once, and then one every so often
+	changeEvery    = time.Minute
 	sleepAtLeast   = 30 * time.Second // of the computer, to dial anew after it
 
-	pingTicks    = 10               // between two PINGs to ends of circuits, in total
+	pingTicks    = 10               // for each PING to the end of a circuit, in total
+	pingTokens   = 2                // of them at once
+	pingSpread   = 0.2              // of a PING more that one counts, at random
 	pingMinQuiet = 15 * time.Second // of one circuit between two
 	pingMaxQuiet = 15 * time.Minute
-	pingFront    = pingMinQuiet * 3 / 4 // of one that goes first; it never is asked so soon
+	pingHeard    = 5 * time.Second // after something came on it
 
 	budgetMinutes = 10 // of ticks, of which builds and PINGs have shares in percent
 	buildShare    = 30

@@ -94,7 +94,14 @@ func (p *Pool) redial(pl *poolLink, moved bool, now time.Time) {
 
 // networkChanged dials all guards in use anew: this computer has another
 // address, or slept so long that its links are forgotten at the other end.
+// Changes that come too often wait, and count as one: whoever makes an address
+// flap must not have us dial and build without end. Meanwhile silence tells.
 func (p *Pool) networkChanged(now time.Time) {
+	if !p.changes.take(now) {
+		p.changeAt = p.changes.next()
+		return
+	}
+	p.changeAt = time.Time{}
 	p.selector.Online()
 	clear(p.lost)
 	clear(p.refusals)
@@ -112,6 +119,9 @@ func (p *Pool) networkChanged(now time.Time) {
 func (p *Pool) checkSleep(now time.Time) {
 	wall := p.wall().Round(0)
 	if !p.lastStep.IsZero() && wall.Sub(p.lastWall)-now.Sub(p.lastStep) > sleepAtLeast {
+		p.networkChanged(now)
+	}
+	if !p.changeAt.IsZero() && !now.Before(p.changeAt) {
 		p.networkChanged(now)
 	}
 	p.lastWall, p.lastStep = wall, now

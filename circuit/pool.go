@@ -76,8 +76,12 @@ type Pool struct {
 	suspects  map[directory.RelayID]time.Time // relays better avoided, and until when
 	budget    budget
 	hedges    tokens
-	held      []heldTask  // circuits that wait for a better guard to have its chance
-	taken     []time.Time // when clean circuits were taken, the last ten minutes
+	warms     tokens                       // warm periods
+	changes   tokens                       // of the own network
+	changeAt  time.Time                    // when the next one is taken notice of; zero: none waits
+	trusted   map[directory.RelayID]*trust // destinations; those with circuits or broken ones
+	held      []heldTask                   // circuits that wait for a better guard to have its chance
+	taken     []time.Time                  // when clean circuits were taken, the last ten minutes
 	nextTest  time.Time
 	tests     int // circuits built to learn their time
 	lastStep  time.Time
@@ -86,7 +90,7 @@ type Pool struct {
 	moves     atomic.Int64     // how often this side moved to another link
 	nextBuild time.Time
 	nextSpare time.Time
-	nextPing  time.Time
+	pings     bucket // of circuits' ends
 	updated   time.Time
 	unsaved   time.Time // when guards that could not be saved are tried again; zero: none
 	view      *directory.View
@@ -115,6 +119,8 @@ type entry struct {
 	path     path.Path
 	key      key       // of a circuit in use; zero for a spare
 	front    bool      // asked for by PING before others
+	lent     bool      // to its destination, see trust
+	ahead    bool      // built to follow another one; nobody has it yet
 	retireAt time.Time // of a spare: closed then
 	closeAt  time.Time
 }
@@ -135,6 +141,7 @@ type waiter struct {
 	failures int                 // of the destination
 	tried    []directory.RelayID // middles that could not reach it
 	gone     bool                // answered or given up
+	ahead    bool                // nobody: what follows a circuit is built
 	why      string              // guarded by Pool.mu
 }
 
@@ -165,7 +172,11 @@ func NewPool(cfg Config) (*Pool, error) {
 		live:     map[*Circuit]struct{}{},
 		traces:   map[*Circuit]*trace{},
 		suspects: map[directory.RelayID]time.Time{},
+		trusted:  map[directory.RelayID]*trust{},
 		hedges:   tokens{burst: hedgeBurst, every: hedgeEvery},
+		warms:    tokens{burst: warmBurst, every: warmEvery},
+		changes:  tokens{burst: changeBurst, every: changeEvery},
+		pings:    bucket{tokens: pingTokens, burst: pingTokens, last: time.Now()},
 		wall:     time.Now,
 		why:      "there is no snapshot of the network yet",
 	}
@@ -433,6 +444,12 @@ func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
 	if w.gone {
 		return time.Time{}
 	}
+	if e := p.ahead(w.key); e != nil {
+		e.ahead, e.front = false, w.req.Front
+		p.setLife(e, now)
+		p.answer(w, result{c: e.c})
+		return time.Time{}
+	}
 	if !w.req.Fresh {
 		if c := p.reusable(w.key); c != nil {
 			p.answer(w, result{c: c})
@@ -465,7 +482,7 @@ func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
 // another one should be begun beside them.
 func (p *Pool) working(w *waiter) (n int, hedgeAt time.Time) {
 	for t := range p.tasks {
-		if t.late || t.key != w.key || t.waiter != nil && t.waiter != w || t.waiter == nil && w.req.Fresh {
+		if t.late || t.key != w.key || t.waiter != nil && t.waiter != w || t.waiter == nil && w.req.Fresh && !t.ahead {
 			continue
 		}
 		n++
@@ -528,6 +545,12 @@ func (p *Pool) closedCircuit(c *Circuit) {
 		}
 		delete(p.entries, c)
 		delete(p.traces, c)
+		switch broken := c.wasBroken(); {
+		case e.lent:
+			p.giveBack(e.key.dest, broken, time.Now())
+		case broken && e.key == (key{}):
+			p.cleanBroken(e.path, time.Now())
+		}
 		i := c.Info()
 		p.log.Debug("circuit closed", slog.String(keyReason, i.Reason))
 		p.tell(Event{Type: EventClosed, Circuit: i, Detail: i.Reason})

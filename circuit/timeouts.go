@@ -42,7 +42,12 @@ func (p *Pool) guardSilence() time.Duration {
 }
 
 // probe is the silence after which the hops of a circuit are asked.
-func (p *Pool) probe() time.Duration { return probeAfter + p.ticks(2) }
+func (p *Pool) probe(s signs) time.Duration {
+	if p.ticks(1) > 0 {
+		return probeAfter + p.ticks(2)
+	}
+	return min(probeAfter, probeLeast+4*s.rtt)
+}
 
 // hedgeAfter is how long to wait for a task until another is begun beside it:
 // well above what the path takes if all its relays are alive. Late links, which
@@ -88,3 +93,6 @@ func (b *tokens) take(now time.Time) bool {
 	b.left--
 	return true
 }
+
+// next is when there is a token again, after take found none.
+func (b *tokens) next() time.Time { return b.last.Add(b.every) }

@@ -21,6 +21,7 @@ type trace struct {
 type signs struct {
 	silent time.Duration // how long what waits longest for an answer waits; 0: nothing does
 	hops   int
+	rtt    time.Duration // of the whole circuit, as last measured
 }
 
 // signs looks for silence after something that should be answered. Cells that
@@ -36,7 +37,7 @@ func (c *Circuit) signs(now time.Time) signs {
 		c.waited = now
 		return signs{hops: len(c.relays)}
 	}
-	s := signs{hops: len(c.relays)}
+	s := signs{hops: len(c.relays), rtt: c.rtt}
 	since := func(asked time.Time) {
 		if c.waited.After(asked) {
 			asked = c.waited
@@ -57,6 +58,7 @@ func (c *Circuit) signs(now time.Time) signs {
 // startTrace asks every hop.
 func (p *Pool) startTrace(c *Circuit, hops int, now time.Time) {
 	tr := &trace{began: now, near: -1}
+	p.log.Debug("ZP trace", "c", c.id)
 	p.traces[c] = tr
 	if p.ticks(1) > 0 { // ticks are short: the end alone is asked
 		if p.budget.mayPing(now, p.profile(), 1) {
@@ -120,14 +122,15 @@ func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
 		e := p.entries[c]
 		switch {
 		case e == nil: // being built: its task watches it
-		case tr == nil && s.silent < p.probe():
-			next = sooner(next, now.Add(p.probe()-s.silent))
+		case tr == nil && s.silent < p.probe(s):
+			next = sooner(next, now.Add(p.probe(s)-s.silent))
 		case tr == nil:
 			p.startTrace(c, s.hops, now)
 			next = sooner(next, now.Add(traceEvery))
 		case tr.judged:
 		case tr.conclusive(now, p.ticks(4)):
 			tr.judged = true
+			p.log.Debug("ZP judged", "c", c.id, "near", tr.near)
 			p.suspectHop(c, tr, now)
 			if e.key != (key{}) && tr.near+1 < pathHops {
 				c.setRetired() // a replacement is built before it is given up
@@ -150,7 +153,8 @@ func (p *Pool) giveUp(c *Circuit, tr *trace, now time.Time) {
 	if tr != nil && !tr.judged && tr.near >= 0 {
 		p.suspectHop(c, tr, now)
 	}
-	c.destroy("it did not answer PING")
+	// The middle answered, the destination did not.
+	c.end("it did not answer PING", tr != nil && tr.near == pathHops-1)
 }
 
 // suspectHop notes the relay at which a circuit seems to end, and the one

@@ -194,6 +194,9 @@ func (c *Circuit) leftLocked(list []outbound, now time.Time) {
 		if expectsAnswer(list[i].m.Command) && !c.asked.IsZero() {
 			c.asked = now
 		}
+		if list[i].m.Command.Mailbox() {
+			c.spoke = now
+		}
 		if list[i].m.Command == cell.Ping {
 			c.pingLeftLocked(list[i].hop, list[i].m.Data, now)
 		}
