@@ -193,6 +193,65 @@ func TestDoorHoldsSoMany(t *testing.T) {
 	})
 }
 
+// TestAttackNewAddressesProveThemselves: whoever comes from ever new addresses
+// gets Retry after so many in a second, in lab networks too.
+func TestAttackNewAddressesProveThemselves(t *testing.T) {
+	for _, lab := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(lab)
+			unproven := func() (n int) {
+				for i := range 1000 {
+					if !d.mustProve(at(fmt.Sprintf("3.%d.%d.1", i/250, i%250))) {
+						n++
+					}
+				}
+				return n
+			}
+			if n := unproven(); n != newBurst {
+				t.Errorf("lab %v: %d of 1000 at once need no proof, want %d", lab, n, newBurst)
+			}
+			pass(time.Second / 2)
+			if n := unproven(); n != int(newRate)/2 {
+				t.Errorf("lab %v: %d half a second later, want %v", lab, n, newRate/2)
+			}
+		})
+	}
+}
+
+// TestAttackHandshakesInFlight: while so many handshakes are under way, slow as
+// they may have come, everybody gets Retry, and no longer.
+func TestAttackHandshakesInFlight(t *testing.T) {
+	for _, lab := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(lab)
+			var ends []func()
+			for i := range 2 * maxHandshakes {
+				a := at(fmt.Sprintf("3.0.%d.1", i%250))
+				if want := len(ends) >= maxHandshakes; d.mustProve(a) != want {
+					t.Fatalf("lab %v: proof asked for %v with %d in flight", lab, !want, len(ends))
+				} else if want {
+					continue
+				}
+				end, _ := knock(d, at(fmt.Sprintf("4.0.%d.1", i%250)), false)
+				if end == nil {
+					t.Fatal("refused")
+				}
+				ends = append(ends, end)
+				pass(time.Second / 50)
+			}
+			ends[0]()
+			synctest.Wait()
+			if d.mustProve(at("5.0.0.1")) {
+				t.Errorf("lab %v: proof asked for with %d in flight", lab, len(ends)-1)
+			}
+			for _, end := range ends {
+				end()
+			}
+			synctest.Wait()
+		})
+	}
+}
+
 // TestPrefixLimitAtARealDoor runs the same over QUIC, Retry included.
 func TestPrefixLimitAtARealDoor(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {
