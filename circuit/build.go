@@ -331,9 +331,14 @@ func (p *Pool) warming(now time.Time) bool {
 	return now.Before(until) && p.warmLeft > 0
 }
 
+// warm begins the time of a new link, unless there were many of late.
 func (p *Pool) warm(now time.Time) {
-	if now.Sub(p.warmUntil) >= 0 && p.warms.take(now) {
+	switch {
+	case now.Before(p.warmUntil):
+	case p.warms.take(now):
 		p.warmUntil, p.warmLeft = now.Add(warmPeriod), warmBuilds
+	default:
+		p.warmUntil = now
 	}
 }
 

@@ -75,7 +75,7 @@ func (w *world) ordinary(dialed *atomic.Int64, source func(netip.AddrPort) netip
 // is hours.
 func TestAttackMailboxBreaksEveryCircuit(t *testing.T) {
 	const queues = 4
-	hours := 5
+	hours := 3
 	if os.Getenv("HEAL_RUNS") != "" {
 		hours = 24
 	}
