@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"hearsay/circuit/cell"
 )
@@ -74,6 +75,7 @@ func (c *Circuit) newStream(mailbox bool) (*stream, error) {
 	c.lastID++
 	s := &stream{c: c, id: c.lastID, hop: len(c.relays) - 1, mailbox: mailbox, notify: make(chan struct{}, 1)}
 	c.streams[s.id] = s
+	c.flows[s.hop].send.AtMost(c.rtt, time.Since(c.born))
 	return s, nil
 }
 

@@ -59,6 +59,13 @@ func (s *sendCredit) sealed(tag credit.Tag, now time.Duration) {
 	s.mu.Unlock()
 }
 
+// atMost says that a round trip without queues takes no longer than trip.
+func (s *sendCredit) atMost(trip, now time.Duration) {
+	s.mu.Lock()
+	s.sender.AtMost(trip, now)
+	s.mu.Unlock()
+}
+
 // sendMe takes the client's acknowledgement of credit.Step cells, at now.
 func (s *sendCredit) sendMe(tag []byte, now time.Duration) error {
 	s.mu.Lock()

@@ -96,6 +96,11 @@ func (s *Sender) Sealed(tag Tag, now time.Duration) {
 	}
 }
 
+// AtMost says, at now, that a round trip without queues takes no longer than
+// trip: one was measured in another way. The first SENDMEs of a circuit that
+// begins in a crowd would take the queues of the crowd for the path.
+func (s *Sender) AtMost(trip, now time.Duration) { s.vegas.atMost(trip, now) }
+
 // Acknowledge takes a SENDME that came at now. It gives the credit of Step
 // cells back and lets the window follow the path. ErrTag says that none is due
 // or that the tag is not that of the cell to acknowledge: the other end has

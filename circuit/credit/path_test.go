@@ -3,6 +3,7 @@ package credit
 import (
 	"container/heap"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -145,8 +146,7 @@ func tagOf(n uint64) (t Tag) {
 }
 
 // TestThroughputOfPaths: a flow alone uses what the path carries, or its
-// largest window, and keeps the queue short: below what the rules cut at, or on
-// a path so fast that this lasts for less than 18 ms, below what that takes.
+// largest window, and keeps the queue short: below what the rules cut at.
 func TestThroughputOfPaths(t *testing.T) {
 	for _, rtt := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond} {
 		for _, rate := range []float64{100, 500, 2256, 10000, 40000} {
@@ -158,7 +158,7 @@ func TestThroughputOfPaths(t *testing.T) {
 				if want := min(rate, Max/(rtt.Seconds()+Step/rate)); got < 0.9*want {
 					t.Errorf("%.0f cells/s of %.0f, window %d", got, want, p.flows[0].s.Window())
 				}
-				if p.queued > longestQueue(rate)+2*Step {
+				if p.queued > longestQueue(rate, rtt)+2*Step {
 					t.Errorf("a queue of %.0f cells", p.queued)
 				}
 			})
@@ -202,7 +202,7 @@ func TestFairnessOfTwo(t *testing.T) {
 			if s[0]+s[1] < 0.9*p.rate {
 				t.Errorf("%.0f cells/s in all", s[0]+s[1])
 			}
-			if p.queued > 4*dropAbove {
+			if p.queued > 4*mostGrow*dropAbove/2 {
 				t.Errorf("a queue of %.0f cells", p.queued)
 			}
 		})
@@ -229,14 +229,52 @@ func TestPathThatChanges(t *testing.T) {
 			if want := min(p.rate, Max/(p.flows[0].rtt.Seconds()+Step/p.rate)); got < 0.9*want {
 				t.Errorf("%.0f cells/s of %.0f, window %d", got, want, p.flows[0].s.Window())
 			}
-			if p.queued > dropAbove+2*Step {
+			if p.queued > mostGrow*dropAbove/2+2*Step {
 				t.Errorf("a queue of %.0f cells", p.queued)
 			}
 		})
 	}
 }
 
-// longestQueue is the queue above which a window falls, at a rate in cells/s.
-func longestQueue(rate float64) float64 {
-	return dropAbove * min(max(1, rate*settle.Seconds()/growBelow), mostSettle)
+// TestCrowd: flows that begin while others fill the path, and measure their
+// queues, do not let the queue grow without end: half a minute after the last one
+// came each keeps what it would if it knew the path, and they share it.
+func TestCrowd(t *testing.T) {
+	const rate, rtt = 60000, 2 * time.Millisecond // a fast network
+	for _, n := range []int{4, 16} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			p := &simPath{t: t, rate: rate}
+			for i := range n {
+				f := p.add(rtt)
+				f.s.AtMost(2*rtt, p.now) // as the building of a circuit tells
+				p.run(time.Duration(37*i%50) * time.Millisecond)
+			}
+			p.run(30 * time.Second)
+			for range 2 {
+				var sum, squares float64
+				for _, got := range p.share(5 * time.Second) {
+					sum += got
+					squares += got * got
+				}
+				if sum < 0.98*rate {
+					t.Errorf("%.0f cells/s in all", sum)
+				}
+				if jain := sum * sum / (float64(n) * squares); jain < 0.6 {
+					t.Errorf("fairness %.2f", jain)
+				}
+				most := float64(n) * (longestQueue(rate/float64(n), rtt) + 2*Step)
+				if p.queued > most {
+					t.Errorf("a queue of %.0f cells, more than %.0f", p.queued, most)
+				}
+			}
+		})
+	}
+}
+
+// longestQueue is the queue above which the window of a flow falls, at a rate in
+// cells/s, on a path that takes rtt, and longer for a 32nd cell: those before it
+// are sent at the same time.
+func longestQueue(rate float64, rtt time.Duration) float64 {
+	grow := min(max(rate*rtt.Seconds()+Step, leastGrow), mostGrow)
+	return max(grow, min(math.Sqrt(mostGrow*rate*settle.Seconds()), mostSettle)) * dropAbove / 2
 }

@@ -1,26 +1,32 @@
 package credit
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Specification constants of the window (SPEC.md §3). All are cells unless
 // said.
 const (
-	slowStep  = 16  // growth per SENDME in slow start
-	slowUntil = 96  // queue that ends slow start
-	growBelow = 64  // queue below which the window grows
-	cutAbove  = 128 // queue above which it shrinks
-	dropAbove = 192 // queue above which it falls to what the path holds and dropTo
-	dropTo    = 160
-	change    = 32 // growth or loss, once per window
+	slowStep = 16 // growth per SENDME in slow start
+	change   = 32 // growth or loss, once per window
 
-	// On a fast path the queues that count above hold for less time than hosts
-	// need to hand cells on in batches. There, all of them grow to what the path
-	// delivers in settle, but at most by mostSettle.
-	settle     = 6 * time.Millisecond
-	mostSettle = 4
+	// A queue below which the window grows is what the path holds, but within
+	// leastGrow and mostGrow; or if that is more, what the path delivers in
+	// settle, but at most mostSettle. The other thresholds are multiples of it,
+	// in halves.
+	leastGrow  = 16
+	mostGrow   = 64
+	settle     = 4 * time.Millisecond
+	mostSettle = 256
+	slowUntil  = 3 // ends slow start
+	cutAbove   = 4 // the window shrinks
+	dropTo     = 5 // it falls to what the path holds and this
+	dropAbove  = 6 // if the queue is above this
 
 	minAge     = 5 * time.Second  // age at which the smallest round trip is measured anew
 	probeTrips = 2                // round trips that measure it
+	baseGrow   = 4                // base grows by this part of it
 	longest    = 30 * time.Second // round trips above it count as it
 )
 
@@ -29,6 +35,7 @@ const (
 type vegas struct {
 	window int
 	max    int
+	fixed  bool // it never changes
 	slow   bool // slow start
 	full   int  // SENDMEs for which the window still counts as used up
 
@@ -38,6 +45,7 @@ type vegas struct {
 
 	min   time.Duration // smallest round trip, 0 if none
 	minAt time.Duration // when it was last seen, about
+	base  time.Duration // like min, but grows slowly if min is measured anew
 
 	// While the smallest round trip is measured anew, the window is so small
 	// that this sender has no queue. Marks after probeFrom count.
@@ -46,10 +54,11 @@ type vegas struct {
 	probeMin  time.Duration // 0 if none
 	probeLeft int           // round trips to go
 	before    int           // the window to return to
+	returning bool          // on the way there
 }
 
 func newVegas(initial, maximum int) vegas {
-	return vegas{window: initial, max: maximum, slow: true, left: initial / Step}
+	return vegas{window: initial, max: maximum, fixed: initial == maximum, slow: true, left: initial / Step}
 }
 
 // filled notes that all of the window is in use. A window that was not used up
@@ -59,6 +68,9 @@ func (v *vegas) filled() { v.full = v.window/Step + 1 }
 // acknowledged takes the SENDME of a mark, which was sealed rtt ago, when
 // sealed marks were sealed in all.
 func (v *vegas) acknowledged(mark, sealed uint64, rtt, now time.Duration) {
+	if v.fixed {
+		return
+	}
 	rtt = min(rtt, longest)
 	if rtt > 0 { // else the clock stood still or was set back
 		v.measure(rtt, now)
@@ -67,6 +79,10 @@ func (v *vegas) acknowledged(mark, sealed uint64, rtt, now time.Duration) {
 		if mark > v.probeFrom {
 			v.probed(rtt, now)
 		}
+		return
+	}
+	if v.returning {
+		v.back()
 		return
 	}
 	if v.slow && rtt > 0 {
@@ -92,11 +108,22 @@ func (v *vegas) measure(rtt, now time.Duration) {
 	if v.round == 0 || rtt < v.round {
 		v.round = rtt
 	}
-	if v.min == 0 || rtt < v.min {
-		v.min, v.minAt = rtt, now
-	}
+	v.atMost(rtt, now)
 	if rtt <= v.min+v.min/8 {
 		v.minAt = now
+	}
+}
+
+// atMost takes a time at now that no round trip without queues exceeds.
+func (v *vegas) atMost(trip, now time.Duration) {
+	if trip <= 0 {
+		return
+	}
+	if v.min == 0 || trip < v.min {
+		v.min, v.minAt = trip, now
+	}
+	if v.base == 0 || trip < v.base {
+		v.base = trip
 	}
 }
 
@@ -109,7 +136,7 @@ func (v *vegas) slowStart(rtt time.Duration) {
 	}
 	v.last = rtt
 	switch {
-	case v.queue(both) >= v.scaled(slowUntil, both):
+	case v.queue(both) >= v.grow(both)*slowUntil/2:
 		v.slow = false
 		v.begin()
 	case v.full > 0:
@@ -122,12 +149,12 @@ func (v *vegas) slowStart(rtt time.Duration) {
 func (v *vegas) adapt(sealed uint64, now time.Duration) {
 	trip := v.round
 	if !v.slow {
-		switch q := v.queue(trip); {
-		case q > v.scaled(dropAbove, trip):
-			v.window = max(Min, min(v.window, v.holds(trip)+v.scaled(dropTo, trip)))
-		case q > v.scaled(cutAbove, trip):
+		switch q, g := v.queue(trip), v.grow(trip); {
+		case q > g*dropAbove/2:
+			v.window = max(Min, min(v.window, v.holds(trip)+g*dropTo/2))
+		case q > g*cutAbove/2:
 			v.window = max(Min, v.window-change)
-		case q < v.scaled(growBelow, trip) && v.full > 0:
+		case q < g && v.full > 0:
 			v.window = min(v.window+change, v.max)
 		}
 	}
@@ -135,7 +162,7 @@ func (v *vegas) adapt(sealed uint64, now time.Duration) {
 	if age >= 0 && age <= minAge { // a clock that was set back makes it negative
 		return
 	}
-	if v.window <= growBelow { // never too large, whatever the round trips
+	if v.queue(trip) < v.grow(trip) { // too large or not, it holds nothing down
 		return
 	}
 	if v.full == 0 { // nothing of ours waits in queues
@@ -144,7 +171,8 @@ func (v *vegas) adapt(sealed uint64, now time.Duration) {
 	}
 	v.probing, v.probeFrom, v.probeMin, v.probeLeft = true, sealed, 0, probeTrips
 	v.before = v.window
-	v.window = min(v.window, max(Min, v.holds(trip)*7/8/Step*Step))
+	most, least := v.holds(trip)*7/8, v.holds(trip)/4
+	v.window = min(v.window, max(Min, min(max(v.part(v.base, trip), least), most)/Step*Step))
 }
 
 // probed takes a round trip of the small window.
@@ -155,9 +183,19 @@ func (v *vegas) probed(rtt, now time.Duration) {
 	if v.probeLeft--; v.probeLeft > 0 {
 		return
 	}
-	v.probing, v.window = false, v.before
+	v.probing, v.returning = false, true
 	v.renew(v.probeMin, now)
-	v.begin()
+	v.back()
+}
+
+// back lets the window return, at most twice as large with each round trip: all
+// at once would be a burst.
+func (v *vegas) back() {
+	v.window = min(v.window+slowStep, v.before)
+	if v.window == v.before {
+		v.returning = false
+		v.begin()
+	}
 }
 
 // renew replaces the smallest round trip. If the old one was far too small, it
@@ -171,15 +209,18 @@ func (v *vegas) renew(trip, now time.Duration) {
 		v.slow, v.last = true, 0
 	}
 	v.min = trip
+	v.base = min(trip, v.base+v.base/baseGrow)
 }
 
-// scaled returns a queue on a path that delivers the window in trip.
-func (v *vegas) scaled(queue int, trip time.Duration) int {
+// grow returns the queue below which the window grows, if a round trip took
+// trip.
+func (v *vegas) grow(trip time.Duration) int {
+	g := min(max(v.part(v.base, trip), leastGrow), mostGrow)
 	if trip <= 0 {
-		return queue
+		return g
 	}
-	delivers := int(int64(v.window) * int64(settle) / int64(trip)) // in settle
-	return queue * min(max(delivers, growBelow), mostSettle*growBelow) / growBelow
+	delivers := float64(v.window) * float64(settle) / float64(trip)
+	return max(g, min(int(math.Sqrt(mostGrow*delivers)), mostSettle))
 }
 
 // queue returns how many cells of the window waited in queues if a round trip
@@ -189,9 +230,12 @@ func (v *vegas) queue(trip time.Duration) int {
 }
 
 // holds returns how many cells of the window were on the way without waiting.
-func (v *vegas) holds(trip time.Duration) int {
-	if trip <= v.min {
+func (v *vegas) holds(trip time.Duration) int { return v.part(v.min, trip) }
+
+// part returns the part of the window that is on the way for short, out of trip.
+func (v *vegas) part(short, trip time.Duration) int {
+	if trip <= short {
 		return v.window
 	}
-	return int(int64(v.window) * int64(v.min) / int64(trip))
+	return int(int64(v.window) * int64(short) / int64(trip))
 }
