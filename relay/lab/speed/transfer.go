@@ -121,8 +121,8 @@ func firstError(errs []error) error {
 // besideBytes is what a busy stream asks for at once.
 const besideBytes = 512 << 10
 
-// keepBusy downloads over all streams until stop is closed.
-func keepBusy(streams []io.ReadWriter, stop <-chan struct{}) error {
+// keepBusy downloads over all streams until stop is closed; m counts.
+func keepBusy(streams []io.ReadWriter, m *meter, stop <-chan struct{}) error {
 	errs := make([]error, len(streams))
 	var wg sync.WaitGroup
 	for i, s := range streams {
@@ -132,7 +132,7 @@ func keepBusy(streams []io.ReadWriter, stop <-chan struct{}) error {
 				case <-stop:
 					return
 				default:
-					errs[i] = download(s, besideBytes, new(meter))
+					errs[i] = download(s, besideBytes, m)
 				}
 			}
 		})

@@ -33,6 +33,12 @@ type quantiles struct {
 	P50, P99 time.Duration
 }
 
+// echoResult is what echoes took, and what moved beside them.
+type echoResult struct {
+	quantiles
+	Beside float64 // bytes a second
+}
+
 func quantilesOf(d []time.Duration) quantiles {
 	if len(d) == 0 {
 		return quantiles{}
@@ -47,14 +53,17 @@ func (t *transfers) operations(more operations) operations {
 	})
 	more["echo"] = operation(func(a echoArgs) (any, error) {
 		stop, busy := make(chan struct{}), make(chan error, 1)
-		go func() { busy <- keepBusy(t.streams[:a.Beside], stop) }()
+		m := new(meter)
+		go func() { busy <- keepBusy(t.streams[:a.Beside], m, stop) }()
 		if a.Beside > 0 {
 			time.Sleep(500 * time.Millisecond) // until all are busy
 		}
+		begin, before := time.Now(), m.moved.Load()
 		took, err := echo(t.streams[a.Stream], a.Count, a.Limit)
+		rate := float64(m.moved.Load()-before) / time.Since(begin).Seconds()
 		close(stop)
 		err = errors.Join(err, <-busy)
-		return quantilesOf(took), err
+		return echoResult{quantilesOf(took), rate}, err
 	})
 	return more
 }
