@@ -149,6 +149,7 @@ type invite struct {
 	rec    inviteRecord
 	secret *session.Invite
 	parts  *session.RequestAssembler
+	tried  [2]bool // to store the blob at this relay, in this run
 }
 
 func newContact(id string) *contact {

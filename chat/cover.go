@@ -13,8 +13,8 @@ import (
 // if other circuits leave every second one to it.
 const openMailTicks = 40
 
-// makeInviteTicks is the same for an invite, which takes four such circuits: two
-// for the queues and, when these stand, two for what the link finds there.
+// makeInviteTicks is the same for an invite, which takes two such circuits, one
+// for each queue, and two more where those broke or other relays had to be drawn.
 const makeInviteTicks = 4 * openMailTicks
 
 // Covers returns the names of the cover profiles, from none to most.
@@ -109,7 +109,7 @@ func (m *Messenger) tick() time.Duration {
 }
 
 // warmUp asks for more ticks for a short while, since a contact is being added:
-// that takes a dozen circuits on each side.
+// that takes several circuits on each side.
 func (m *Messenger) warmUp() {
 	m.mu.Lock()
 	net := m.net

@@ -67,7 +67,7 @@ type flight struct {
 // way. It records the receipts as they come, and lets the queue rest after a
 // failure.
 func (w *writer) send(ctx context.Context, todo work) {
-	if err := w.ensure(ctx, todo.addr); err != nil {
+	if err := w.ensure(ctx, todo.addr, todo.fresh); err != nil {
 		if ctx.Err() == nil {
 			w.report(ctx, todo.addr, nil, err)
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"hearsay/chat/session"
@@ -68,6 +68,9 @@ func (s *setup) claim(ctx context.Context, view *directory.View, link session.Li
 	var bundle *session.Bundle
 	var problem error
 	open, used, unknown := 0, 0, 0
+	var bundles [2]*session.Bundle
+	var errs [2]error
+	var wg sync.WaitGroup
 	for n, prefix := range link.Relays {
 		if prefix == ([16]byte{}) {
 			continue
@@ -75,10 +78,17 @@ func (s *setup) claim(ctx context.Context, view *directory.View, link session.Li
 		open++
 		relay, ok := view.ByPrefix(prefix)
 		if !ok {
-			problem = errors.New("a relay of the invite is not listed")
+			errs[n] = errors.New("a relay of the invite is not listed")
 			continue
 		}
-		b, err := s.fetchBundle(ctx, relay.ID, n, link, claim.Reader)
+		wg.Go(func() { bundles[n], errs[n] = s.fetchBundle(ctx, relay.ID, n, link, claim.Reader) })
+	}
+	wg.Wait()
+	for n, prefix := range link.Relays {
+		if prefix == ([16]byte{}) {
+			continue
+		}
+		b, err := bundles[n], errs[n]
 		switch {
 		case err == nil:
 			open--
@@ -138,17 +148,20 @@ func bundleError(err error) *Error {
 }
 
 func (s *setup) fetchBundle(ctx context.Context, relay directory.RelayID, n int, link session.Link, reader [32]byte) (*session.Bundle, error) {
-	p, err := s.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Send, Destination: relay, Isolation: fmt.Sprintf("claim/%s/%d", s.contact, n)})
+	isolation := outIsolation(s.contact, n) // the request goes to the queue behind the link
+	p, err := s.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Send, Destination: relay, Isolation: isolation})
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, s.m.timing().openMail)
+	life := s.m.timing().openMail
+	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
 	blob, _, err := p.GetLink(ctx, link.LID(), reader)
 	if err != nil {
+		p.Close()
 		return nil, err
 	}
+	s.m.left.leave(isolation, p, life)
 	b, err := link.OpenBlob(s.m.snapshotTime(time.Now()), s.m.link.ID, blob[:])
 	if err != nil {
 		return nil, err

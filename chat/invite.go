@@ -194,18 +194,25 @@ func (l *linker) Run(ctx context.Context) {
 		if err != nil || !q.exists() || q.Link {
 			return
 		}
-		if err := l.store(ctx, q, lid, &blob); err == nil {
-			_ = l.m.do(ctx, func(t *turn) error {
-				i := t.book.invites[l.invite]
-				if i == nil {
-					return nil
-				}
-				i.rec.Queues[l.number].Link = true
-				return t.saveInvite(i)
-			})
+		err = l.store(ctx, q, lid, &blob)
+		_ = l.m.do(ctx, func(t *turn) error {
+			i := t.book.invites[l.invite]
+			if i == nil {
+				return nil
+			}
+			i.tried[l.number] = true
+			if err != nil {
+				return nil
+			}
+			i.rec.Queues[l.number].Link = true
+			return t.saveInvite(i)
+		})
+		l.m.wakeInboxes()
+		if err == nil {
 			l.m.setLinked(l.invite)
 			return
-		} else if ctx.Err() == nil {
+		}
+		if ctx.Err() == nil {
 			l.m.log.Debug("storing an invite", errorKey, err)
 		}
 		timer := time.NewTimer(backoff(fails, l.m.timing().retryMin, l.m.timing().retryMax))
@@ -218,12 +225,21 @@ func (l *linker) Run(ctx context.Context) {
 }
 
 func (l *linker) store(ctx context.Context, q queueRecord, lid mailbox.LID, blob *[mailbox.LinkSize]byte) error {
-	p, err := l.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: fmt.Sprintf("link/%s/%d", l.invite, l.number)})
+	isolation := fmt.Sprintf("in/%s/%d", l.invite, l.number)
+	p, err := l.m.openPost(ctx, circuit.Request{Front: true, Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: isolation})
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, l.m.timing().openMail)
+	stored := false
+	life := l.m.timing().openMail
+	defer func() {
+		if stored {
+			l.m.left.leave(isolation, p, life) // for the reader
+		} else {
+			p.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
 	// The link's id followed from the queues' names: this NEW adds it.
 	if _, err := p.New(ctx, mailboxQueue{Kind: mailbox.KindInvite, Key: q.owner(), Cap: q.Cap, LID: lid}); err != nil {
@@ -232,5 +248,7 @@ func (l *linker) store(ctx context.Context, q queueRecord, lid mailbox.LID, blob
 	if _, _, err := p.Poll(ctx, q.owner(), 0, 0); err != nil {
 		return err
 	}
-	return p.SetLink(ctx, q.rid(), blob)
+	err = p.SetLink(ctx, q.rid(), blob)
+	stored = err == nil
+	return err
 }

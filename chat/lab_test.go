@@ -167,3 +167,49 @@ func TestConversationWhileRelaysDie(t *testing.T) {
 		}
 	})
 }
+
+// TestMeetBehindCover makes a contact in the ticks of the profile normal: from
+// the wish for an invite to a text that each side can send to the other.
+func TestMeetBehindCover(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		sim := lab.NewSimNet(lab.SimConfig{})
+		defer sim.Close()
+		n, err := lab.Start(t.Context(), lab.Config{Dir: filepath.Join(dir, "network"), Relays: 8, Sim: sim})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Close()
+		alice, bob := start(t, n, filepath.Join(dir, "alice")), start(t, n, filepath.Join(dir, "bob"))
+		defer alice.stop()
+		defer bob.stop()
+		for _, p := range []*person{alice, bob} {
+			if p.Cover() != "normal" {
+				t.Fatal("cover", p.Cover())
+			}
+			p.until("a path", 5*time.Minute, func() bool {
+				return slices.ContainsFunc(p.Status().Circuits, func(c circuit.Info) bool { return c.State == "open" })
+			})
+		}
+		began := time.Now()
+		inv, err := alice.CreateInvite(t.Context(), "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		invited := time.Since(began)
+		began = time.Now()
+		if _, err = bob.AcceptInvite(t.Context(), inv.Link, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		alice.until("contacts on both sides", 10*time.Minute, func() bool {
+			as, _ := alice.Contacts(t.Context())
+			bs, _ := bob.Contacts(t.Context())
+			return len(as) == 1 && bs[0].State == chat.ContactActive
+		})
+		met := time.Since(began)
+		t.Logf("invite after %v, contacts after %v more", invited, met)
+		if invited+met > time.Minute {
+			t.Errorf("two people need %v to become contacts", invited+met)
+		}
+	})
+}

@@ -91,6 +91,7 @@ type Messenger struct {
 	roster   chan struct{} // capacity 1: the set of workers changed
 	circuits chan struct{} // capacity 1: a circuit was built or closed
 	senders  *gate
+	left     handover
 
 	mu       sync.Mutex
 	net      network // nil before the network file is there
@@ -190,6 +191,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
 		ops: make(chan *op, opBacklog), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
 		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit),
+		left:    handover{posts: make(map[string]*post)},
 		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
 	}
 	if err := m.remember(link); err != nil {

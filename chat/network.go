@@ -51,8 +51,15 @@ func (p *post) patience(least time.Duration) time.Duration {
 	return max(least+2*p.route.Tick(), 3*p.route.Info().RTT)
 }
 
-// openPost reaches a mailbox relay over a circuit that nobody else uses.
+// openPost reaches a mailbox relay over a circuit that nobody else uses: one that
+// was left for this use, or a new one.
 func (m *Messenger) openPost(ctx context.Context, r circuit.Request) (*post, error) {
+	if p := m.left.take(r.Isolation); p != nil {
+		if p.Relay() == r.Destination {
+			return p, nil
+		}
+		p.Close()
+	}
 	r.Fresh = true
 	ctx, cancel := context.WithTimeout(ctx, m.timing().openMail)
 	defer cancel()

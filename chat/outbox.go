@@ -182,6 +182,9 @@ type work struct {
 	addr session.QAddr // zero: nothing can be written now
 	jobs []job
 	next time.Time // when to look again; zero: when woken
+	// A text that somebody typed just now is among the jobs, and nothing failed
+	// yet: a relay that refuses does not have us build with precedence.
+	fresh bool
 }
 
 // due returns what may be sent to a slot now beside what is on its way, in the
@@ -211,6 +214,7 @@ func (t *turn) due(c *contact, slotNumber int, busy []*parcel) work {
 		}
 		if len(busy)+len(w.jobs) < mailbox.SendWindow && !underway(busy, seq, o.rec.Inner) {
 			w.jobs = append(w.jobs, job{seq, o.rec.Inner})
+			w.fresh = w.fresh || o.rec.Number != 0 && s.fails == 0 && t.now.Sub(time.Unix(o.rec.Sealed, 0)) < freshText
 		}
 	}
 	if c.ack != nil && slotNumber == c.ackSlot(t.now) && len(busy)+len(w.jobs) <= mailbox.SendWindow && !underway(busy, 0, c.ack) {

@@ -82,6 +82,7 @@ func (b *inbox) wake() {
 type queueState struct {
 	queue    queueRecord
 	gapSince time.Time // zero: nothing is missing
+	early    bool      // an invite whose blob is being stored: its reader takes over the circuit
 }
 
 // state returns the queue, or false if it is not to be read any more.
@@ -89,11 +90,12 @@ func (b *inbox) state(ctx context.Context, number int) (queueState, bool) {
 	var s queueState
 	ok := false
 	err := b.m.look(ctx, func(t *turn) error {
-		c, _, q := t.book.inbox(b.key, number)
+		c, i, q := t.book.inbox(b.key, number)
 		if q == nil {
 			return nil
 		}
 		s.queue, ok = *q, true
+		s.early = i != nil && !q.Link && !i.tried[number]
 		if c != nil {
 			s.gapSince = c.gapSince
 		}
@@ -115,7 +117,7 @@ func (b *inbox) Run(ctx context.Context, number int) {
 		wait := time.Hour // for a change
 		var err error
 		switch {
-		case !s.queue.Made || !b.m.listed(s.queue.Relay):
+		case s.early || !s.queue.Made || !b.m.listed(s.queue.Relay):
 		case b.standing.Load() && (number == 0 || b.firstDown()):
 			var stood bool
 			began := time.Now()

@@ -71,6 +71,9 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 				if old {
 					q = &c.rec.Old
 				}
+				if c.session == nil {
+					continue // nobody knows the queues yet
+				}
 				in := wantedInbox{key: inboxKey{c.id, old}, queues: [2]bool{q[0].exists() && q[0].Made, q[1].exists() && q[1].Made}, active: c.rec.Active, commits: c.wakes.read}
 				if in.queues[0] || in.queues[1] {
 					w.inboxes = append(w.inboxes, in)

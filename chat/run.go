@@ -90,6 +90,7 @@ func (m *Messenger) serve(ctx context.Context, n network) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
+	defer m.left.close() // when no worker runs any more
 	defer wg.Wait()
 	wg.Go(func() { m.watchViews(ctx) })
 	wg.Go(func() { m.watchCircuits(ctx, n) })

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"hearsay/chat/session"
@@ -171,28 +172,9 @@ func (s *setup) step(ctx context.Context, plan *setupPlan) error {
 		return errNothing
 	}
 	if plan.claim != nil && !plan.ready && plan.claim.Bundle == nil {
-		link, err := session.ParseLink(plan.claim.Link, s.m.link.ID)
-		if err != nil {
-			return err
-		}
-		if err := s.claim(ctx, view, link, plan.claim); err != nil {
-			return err
-		}
-		return nil
+		return s.claimAndMake(ctx, view, plan)
 	}
-	made, failed := 0, error(nil)
-	for n := range plan.queues {
-		q := &plan.queues[n]
-		if q.Made {
-			made++
-			continue
-		}
-		if err := s.makeQueue(ctx, view, plan, n); err != nil {
-			failed = err
-			continue
-		}
-		made++
-	}
+	made, failed := s.makeQueues(ctx, view, plan)
 	if plan.claim != nil && !plan.ready && made > 0 && (made == len(plan.queues) || s.queues[0]+s.queues[1] > 2*redrawAfter || mailboxRelays(view) < 2) {
 		return s.request(ctx)
 	}
@@ -214,8 +196,52 @@ func mailboxRelays(view *directory.View) int {
 
 var errNoRelay = errors.New("no further mailbox relay is listed")
 
-// makeQueue draws a relay for a queue if it has none, and makes the queue there.
-func (s *setup) makeQueue(ctx context.Context, view *directory.View, plan *setupPlan, n int) error {
+// claimAndMake claims the invite and makes our queues at the same time, each over
+// a circuit of its own. Whether the queues stand is no matter of the claim.
+func (s *setup) claimAndMake(ctx context.Context, view *directory.View, plan *setupPlan) error {
+	link, err := session.ParseLink(plan.claim.Link, s.m.link.ID)
+	if err != nil {
+		return err
+	}
+	for _, prefix := range link.Relays {
+		if r, ok := view.ByPrefix(prefix); ok {
+			plan.peers = append(plan.peers, r.ID)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = s.makeQueues(ctx, view, plan) }) // the next step tries again
+	err = s.claim(ctx, view, link, plan.claim)
+	wg.Wait()
+	return err
+}
+
+// makeQueues makes those of our queues that are missing, at the same time. It
+// returns how many there are then.
+func (s *setup) makeQueues(ctx context.Context, view *directory.View, plan *setupPlan) (made int, failed error) {
+	var errs [2]error
+	var wg sync.WaitGroup
+	for n := range plan.queues {
+		if plan.queues[n].Made {
+			continue
+		}
+		if errs[n] = s.drawQueue(ctx, view, plan, n); errs[n] == nil {
+			q := plan.queues[n]
+			wg.Go(func() { errs[n] = s.makeQueue(ctx, q, n) })
+		}
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err == nil {
+			made++
+		} else {
+			failed = err
+		}
+	}
+	return made, failed
+}
+
+// drawQueue draws a relay for a queue if it has none that may take it.
+func (s *setup) drawQueue(ctx context.Context, view *directory.View, plan *setupPlan, n int) error {
 	q := plan.queues[n]
 	if !q.exists() || s.queues[n] >= redrawAfter && q.Gen == 0 && !q.InUse {
 		taken := []directory.RelayID{plan.queues[1-n].Relay}
@@ -231,6 +257,11 @@ func (s *setup) makeQueue(ctx context.Context, view *directory.View, plan *setup
 			return err
 		}
 	}
+	return nil
+}
+
+// makeQueue makes a queue at its relay.
+func (s *setup) makeQueue(ctx context.Context, q queueRecord, n int) error {
 	ok, err := s.m.makeQueue(ctx, q, mailbox.KindChat, mailbox.LID{}, "in/"+s.contact+"/"+strconv.Itoa(n))
 	if err != nil {
 		s.queues[n]++
@@ -263,7 +294,8 @@ func (s *setup) change(ctx context.Context, run func(t *turn, c *contact) error)
 	})
 }
 
-// makeQueue makes one of our queues at its relay.
+// makeQueue makes one of our queues at its relay, and leaves the mailbox open
+// for who reads the queue.
 func (m *Messenger) makeQueue(ctx context.Context, q queueRecord, kind mailbox.Kind, lid mailbox.LID, isolation string) (mailbox.OKNew, error) {
 	p, err := m.openPost(ctx, circuit.Request{
 		Front: kind == mailbox.KindInvite, Purpose: circuit.Subscribe, Destination: q.Relay, Isolation: isolation,
@@ -271,8 +303,14 @@ func (m *Messenger) makeQueue(ctx context.Context, q queueRecord, kind mailbox.K
 	if err != nil {
 		return mailbox.OKNew{}, err
 	}
-	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, m.timing().openMail)
+	life := m.timing().openMail
+	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
-	return p.New(ctx, mailboxQueue{Kind: kind, Key: q.owner(), Cap: q.Cap, LID: lid})
+	ok, err := p.New(ctx, mailboxQueue{Kind: kind, Key: q.owner(), Cap: q.Cap, LID: lid})
+	if err != nil {
+		p.Close()
+		return ok, err
+	}
+	m.left.leave(isolation, p, life)
+	return ok, nil
 }

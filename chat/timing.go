@@ -41,15 +41,16 @@ type timing struct {
 
 // Specification constants (SPEC.md §7).
 const (
-	earlyBlocks   = 8    // ratchet blocks sealed before the inviter answered
-	secondSteps   = 16   // second copies go out on sixteenths of their longest wait, those that are near together at once
-	seenLimit     = 4096 // hashes of received inner blocks, per contact
-	pollBlocks    = 200  // blocks out of the first queue after which the second is polled: it holds 512
-	parkedLimit   = 64   // blocks that no key opens, per contact
-	queueBurst    = 4    // new queues of a contact followed at once, per slot
-	resealLimit   = 6    // automatic repeats of one frame
-	standingLimit = 14   // push subscriptions
-	otherLimit    = 10   // senders and polls at once
+	earlyBlocks   = 8           // ratchet blocks sealed before the inviter answered
+	secondSteps   = 16          // second copies go out on sixteenths of their longest wait, those that are near together at once
+	seenLimit     = 4096        // hashes of received inner blocks, per contact
+	freshText     = time.Minute // a text's circuit has precedence while it is so young
+	pollBlocks    = 200         // blocks out of the first queue after which the second is polled: it holds 512
+	parkedLimit   = 64          // blocks that no key opens, per contact
+	queueBurst    = 4           // new queues of a contact followed at once, per slot
+	resealLimit   = 6           // automatic repeats of one frame
+	standingLimit = 14          // push subscriptions
+	otherLimit    = 10          // senders and polls at once
 	inviteLife    = 7 * 24 * time.Hour
 )
 

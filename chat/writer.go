@@ -20,6 +20,7 @@ type writer struct {
 	wakes   *wakes
 	post    *post         // nil: none is open
 	addr    session.QAddr // that post leads to
+	fresh   bool          // what is sent was typed just now
 }
 
 // Run sends until ctx ends or the contact is gone.
@@ -124,7 +125,8 @@ func (w *writer) drop() {
 }
 
 // ensure opens the stream to the queue's relay, if it is not open.
-func (w *writer) ensure(ctx context.Context, addr session.QAddr) error {
+func (w *writer) ensure(ctx context.Context, addr session.QAddr, fresh bool) error {
+	w.fresh = fresh
 	if w.post != nil {
 		select {
 		case <-w.post.Done():
@@ -149,5 +151,10 @@ func (w *writer) ensure(ctx context.Context, addr session.QAddr) error {
 }
 
 func (w *writer) open(ctx context.Context, addr session.QAddr) (*post, error) {
-	return w.m.openPost(ctx, circuit.Request{Purpose: circuit.Send, Destination: addr.Relay, Isolation: "out/" + w.contact + "/" + strconv.Itoa(w.slot)})
+	return w.m.openPost(ctx, circuit.Request{Front: w.fresh, Purpose: circuit.Send, Destination: addr.Relay, Isolation: outIsolation(w.contact, w.slot)})
+}
+
+// outIsolation names the circuits to a queue of a contact.
+func outIsolation(contact string, slot int) string {
+	return "out/" + contact + "/" + strconv.Itoa(slot)
 }
