@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -104,12 +105,35 @@ func TestFaultsOfRelays(t *testing.T) {
 		})
 		return id
 	}
+	// roles says what else a relay is to the two.
+	roles := func(id string) (all []string) {
+		for _, x := range []struct {
+			name string
+			s    *script
+		}{{"sender", alice}, {"receiver", bob}} {
+			var st status
+			x.s.must(&st, "status", nil)
+			for _, c := range st.Circuits {
+				for i, hop := range c.Path {
+					if hop == id {
+						all = append(all, x.name+"'s "+c.Purpose+" hop "+fmt.Sprint(i))
+					}
+				}
+				if c.Destination != nil && *c.Destination == id {
+					all = append(all, x.name+"'s "+c.Purpose+" end")
+				}
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
 	say()
 	for _, f := range relayFaults {
 		if f.full && !allFaults {
 			continue
 		}
 		id := over(f)
+		is := strings.Join(roles(id), ", ")
 		f.do(w, id)
 		began := time.Now()
 		stored, received := say()
@@ -117,7 +141,7 @@ func TestFaultsOfRelays(t *testing.T) {
 			<-time.After(time.Until(began.Add(f.after)))
 		}
 		f.undo(w, id)
-		t.Logf("%-42s stored %6.2f s, received %6.2f s", f.name, stored.Seconds(), received.Seconds())
+		t.Logf("%-42s stored %6.2f s, received %6.2f s (%s)", f.name, stored.Seconds(), received.Seconds(), is)
 		if allFaults && (stored > f.stored || received > f.received) {
 			t.Errorf("%s: stored after %v, want %v, received after %v, want %v", f.name, stored, f.stored, received, f.received)
 		}
