@@ -416,11 +416,16 @@ func TestSilentMiddle(t *testing.T) {
 		r := send("a", w.other(c.guard()).id)
 		r.Purpose = circuit.Subscribe
 		k := c.get(r, 20*time.Second)
+		pass(time.Minute)
 		w.relay(k.Info().Path[2]).mute.Store(true)
 		start := time.Now()
-		<-k.Done()
-		if d := time.Since(start); d > 90*time.Second {
+		<-k.Retire() // so that it is replaced, before it is given up
+		if d := time.Since(start); d > 17*time.Second {
 			t.Fatalf("noticed after %v", d)
+		}
+		<-k.Done()
+		if d := time.Since(start); d > 15*time.Second+7*time.Second+time.Second {
+			t.Fatalf("given up after %v", d)
 		}
 	})
 }
