@@ -70,6 +70,44 @@ func TestAbuseRefusedLinkCreatesNothing(t *testing.T) {
 	})
 }
 
+// TestAbuseStalledLinkCreatesNothing: a client that takes nothing on one circuit
+// gets no other one, until it takes what there is.
+func TestAbuseStalledLinkCreatesNothing(t *testing.T) {
+	bubble(t, 1, func(_ int, cfg *SwitchConfig) { cfg.Service = talker{} }, func(t *testing.T, m *memNet) {
+		link := newPeer(directory.RelayID{}, false, netip.AddrPort{}, m.ctx.Done(), false)
+		client := func() *testClient {
+			near, far := memPipe()
+			m.wg.Add(1)
+			go m.sw[0].serve(link, func() *peer { return link }, far, func() { reset(far); m.wg.Done() })
+			return &testClient{network: m.network, s: near}
+		}
+		deaf := client()
+		deaf.s.(*memStream).r.limit = 4 * cell.Size
+		if err := deaf.build(m.relays[0]); err != nil {
+			t.Fatal(err)
+		}
+		deaf.send(0, cell.Message{Command: cell.MailboxFirst, Stream: 1})
+		advance(stallRefuse / 2)
+		other := client()
+		if err := other.create(m.relays[0]); err != nil {
+			t.Errorf("before it counts as stalled: %v", err)
+		}
+		reset(other.s)
+		advance(stallRefuse/2 + 3*janitorEvery)
+		if err := client().create(m.relays[0]); err == nil {
+			t.Error("a link that takes nothing creates circuits")
+		}
+		if n := m.sw[0].Counters().Ended[EndRefused]; n != 1 {
+			t.Errorf("%d circuits refused", n)
+		}
+		reset(deaf.s)
+		advance(2 * janitorEvery)
+		if err := client().create(m.relays[0]); err != nil {
+			t.Errorf("after the stall: %v", err)
+		}
+	})
+}
+
 // TestAbuseBytesOfACircuit and of a link: what goes through takes its time,
 // either way.
 func TestAbuseBytesOfACircuit(t *testing.T) {
