@@ -50,35 +50,49 @@ func (c *circuit) reply(m cell.Message) error {
 
 // backward is the goroutine that seals and sends to the client.
 func (c *circuit) backward() {
-	next, err := c.backwardLeaf()
-	if err != nil {
+	if err := c.backwardLeaf(); err != nil {
 		c.end(why(err))
+		c.mu.Lock()
+		out := c.out
+		c.mu.Unlock()
+		if out != nil {
+			out.ring.shut()
+		}
 		c.wg.Done()
 		return
 	}
-	c.mu.Lock()
-	c.out = &cellReader{s: next, clock: &c.sw.clock}
-	c.mu.Unlock()
 	c.resumeBackward()
 }
 
+// attach lets what the next hop sends be read ahead, although the backward
+// goroutine has not come to it: what it has to write before may be blocked. The
+// goroutine of the extension calls it.
+func (c *circuit) attach() {
+	c.mu.Lock()
+	out := &cellReader{s: c.next, clock: &c.sw.clock}
+	out.ring.busySince(c.sw.clock.now())
+	c.out = out
+	c.mu.Unlock()
+	if state(c.state.Load()) == stateClosed { // perhaps the backward goroutine saw none
+		out.ring.shut()
+	}
+}
+
 // backwardLeaf sends own replies until there is a next hop.
-func (c *circuit) backwardLeaf() (stream, error) {
+func (c *circuit) backwardLeaf() error {
 	for {
 		select {
 		case l := <-c.replies:
 			if l == nil {
 				c.attached = true
 			} else if err := c.sendReplies(l); err != nil {
-				return nil, err
+				return err
 			}
 		case <-c.done:
-			return nil, errGone
+			return errGone
 		}
 		if c.attached {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.next, nil
+			return nil
 		}
 	}
 }
@@ -88,14 +102,14 @@ func (c *circuit) backwardLeaf() (stream, error) {
 func (c *circuit) backwardOpen() error {
 	out := c.out
 	for {
-		out.ring.ready() // before the look at the replies, see ring
+		out.ready() // before the look at the replies, see ring
 		select {
 		case l := <-c.replies:
 			out.ring.busySince(c.sw.clock.now())
 			if err := c.sendReplies(l); err != nil {
 				return err
 			}
-			out.ring.ready()
+			out.ready()
 			if len(c.replies) > 0 { // whoever read ahead may have cleared the call
 				out.s.SetReadDeadline(past)
 			}

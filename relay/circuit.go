@@ -92,7 +92,6 @@ type circuit struct {
 	pings    *rate.Limiter
 	drops    *rate.Limiter
 	upLimit  *rate.Limiter
-	created  time.Duration // when CREATED left, on Switch.since; 0 once the client has answered
 
 	snapshotTaken atomic.Bool // on one of the directory streams
 	upBusy        atomic.Bool // sent more than a quiet circuit lately
@@ -245,7 +244,7 @@ func (c *circuit) handshake() error {
 			return err
 		}
 	}
-	c.in.ring.ready() // nobody reads ahead of CREATED
+	c.in.ready() // nobody reads ahead of CREATED
 	if c.in.have > 0 || !c.become(stateNew, stateHandshake) {
 		return errProtocol
 	}
@@ -340,7 +339,7 @@ func (c *circuit) sendCreated(created []byte) error {
 	buf := batches.Get().(*batch)
 	defer batches.Put(buf)
 	cell.PutFragments(buf[:cell.Size], buf[cell.Size:2*cell.Size], cell.Created, created)
-	c.created = c.sw.since()
+	c.tx.begun(c.sw.since())
 	return c.write(c.prev, &c.downSince, buf[:2*cell.Size], ToClientSide)
 }
 

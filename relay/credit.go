@@ -19,6 +19,8 @@ type sendCredit struct {
 	mu     sync.Mutex
 	sender credit.Sender
 	freed  chan struct{} // closed when there is credit again; nil: nobody waits
+
+	created time.Duration // when CREATED left, until the client has answered; of the forward goroutine
 }
 
 func newSendCredit(initial, maximum int) *sendCredit {
@@ -59,11 +61,16 @@ func (s *sendCredit) sealed(tag credit.Tag, now time.Duration) {
 	s.mu.Unlock()
 }
 
-// atMost says that a round trip without queues takes no longer than trip.
-func (s *sendCredit) atMost(trip, now time.Duration) {
+// begun notes that CREATED leaves now.
+func (s *sendCredit) begun(now time.Duration) { s.created = now }
+
+// answered notes that the client's first cell after CREATED has come, so that a
+// round trip takes no longer than from then to now.
+func (s *sendCredit) answered(now time.Duration) {
 	s.mu.Lock()
-	s.sender.AtMost(trip, now)
+	s.sender.AtMost(now-s.created, now)
 	s.mu.Unlock()
+	s.created = 0
 }
 
 // sendMe takes the client's acknowledgement of credit.Step cells, at now.

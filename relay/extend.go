@@ -56,6 +56,7 @@ func (c *circuit) extendTo(id directory.RelayID, create []byte) {
 	if !c.become(stateExtending, stateOpen) {
 		return // close has reset the stream
 	}
+	c.attach()
 	c.sw.counts.extended.Add(1)
 	for _, m := range cell.SplitExtended(created) {
 		if c.reply(m) != nil {

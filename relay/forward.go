@@ -35,10 +35,8 @@ func (c *circuit) forward() error {
 		if err != nil {
 			return err
 		}
-		if c.created != 0 { // what came needed the keys of CREATED
-			now := c.sw.since()
-			c.tx.atMost(now-c.created, now)
-			c.created = 0
+		if c.tx.created != 0 { // what came needed the keys of CREATED
+			c.tx.answered(c.sw.since())
 		}
 		if c.paced && !pace(n, !c.upBusy.Load(), c.done, c.upLimit, c.peer.up, c.sw.up) {
 			return errGone

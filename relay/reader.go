@@ -46,7 +46,8 @@ type cellReader struct {
 	carry *begun // the cell that has begun, nil if none has
 	have  int    // bytes in carry
 	// began is the tick at which the cell in carry began, 0 if there is none;
-	// the janitor ends the circuit if it stays.
+	// the janitor ends the circuit if it stays. Ticks in which the owner did not
+	// read do not count, but its waits do, however many there were.
 	began atomic.Int64
 	ring  ring
 }
@@ -57,9 +58,6 @@ type cellReader struct {
 // ends the wait with an error that unwraps to os.ErrDeadlineExceeded; nothing
 // is lost then.
 func (r *cellReader) next() (buf *batch, cells []byte, err error) {
-	if r.have > 0 {
-		r.began.Store(r.clock.now()) // nobody was reading
-	}
 	for {
 		buf, n, err := r.take()
 		if err != nil {
@@ -81,20 +79,32 @@ func (r *cellReader) next() (buf *batch, cells []byte, err error) {
 // take returns the bytes of the ring, or waits for bytes of the stream. The
 // begun cell stands before them.
 func (r *cellReader) take() (*batch, int, error) {
-	if buf, n := r.ring.idle(); buf != nil {
+	buf, n, away := r.ring.idle(r.clock.now())
+	r.wasAway(away)
+	if buf != nil {
 		return buf, n, nil
 	}
 	if _, err := r.s.Peek(r.one[:]); err != nil {
 		return nil, 0, err
 	}
-	buf := batches.Get().(*batch)
-	n := r.copyCarry(buf)
+	buf = batches.Get().(*batch)
+	n = r.copyCarry(buf)
 	m, err := r.s.Read(buf[n:])
 	if err != nil && m == 0 {
 		batches.Put(buf)
 		return nil, 0, err
 	}
 	return buf, n + m, nil
+}
+
+// ready says that the owner is done with a batch, without taking anything.
+func (r *cellReader) ready() { r.wasAway(r.ring.ready(r.clock.now())) }
+
+// wasAway says that the owner did not read for so many ticks.
+func (r *cellReader) wasAway(ticks int64) {
+	if began := r.began.Load(); began != 0 && ticks > 0 {
+		r.began.Store(began + ticks)
+	}
 }
 
 // cut removes the trim of the cells in buf[:n], keeps a last part for later,

@@ -43,14 +43,22 @@ func (g *ring) busySince(now int64) {
 }
 
 // idle says that the owner will read again, and hands it what was read ahead;
-// buf is nil if nothing was.
-func (g *ring) idle() (buf *batch, n int) {
+// buf is nil if nothing was. away is for how many ticks it was busy.
+func (g *ring) idle(now int64) (buf *batch, n int, away int64) {
 	g.mu.Lock()
-	g.busy = 0
+	away = g.freeLocked(now)
 	buf, n = g.buf, g.n
 	g.buf, g.n, g.full = nil, 0, 0
 	g.mu.Unlock()
-	return buf, n
+	return buf, n, away
+}
+
+func (g *ring) freeLocked(now int64) (away int64) {
+	if g.busy != 0 {
+		away = now - g.busy
+	}
+	g.busy = 0
+	return away
 }
 
 // isBusy reports whether the owner works on a batch.
@@ -164,9 +172,10 @@ func (r *cellReader) ahead(turn uint32, err error) (uint32, bool) {
 	return turn, true
 }
 
-// ready says that the owner is done with its batch, without taking anything.
-func (g *ring) ready() {
+// ready says that the owner is done with its batch, without taking anything. It
+// returns for how many ticks it was busy.
+func (g *ring) ready(now int64) (away int64) {
 	g.mu.Lock()
-	g.busy = 0
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	return g.freeLocked(now)
 }

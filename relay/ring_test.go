@@ -64,7 +64,7 @@ func TestRingWaitsWithoutItsLock(t *testing.T) {
 		}
 		far.Write(make([]byte, cell.Size)) // read ahead, as the owner is busy
 		synctest.Wait()
-		if buf, n := r.ring.idle(); n != cell.Size {
+		if buf, n, _ := r.ring.idle(k.now()); n != cell.Size {
 			t.Errorf("%d bytes were read ahead, want one cell", n)
 		} else {
 			batches.Put(buf)

@@ -35,9 +35,7 @@ const (
 type vegas struct {
 	window int
 	max    int
-	fixed  bool // it never changes
-	slow   bool // slow start
-	full   int  // SENDMEs for which the window still counts as used up
+	full   int // SENDMEs for which the window still counts as used up
 
 	left  int           // SENDMEs until the window may change
 	round time.Duration // smallest round trip since it might, 0 if none
@@ -49,12 +47,15 @@ type vegas struct {
 
 	// While the smallest round trip is measured anew, the window is so small
 	// that this sender has no queue. Marks after probeFrom count.
-	probing   bool
 	probeFrom uint64
 	probeMin  time.Duration // 0 if none
 	probeLeft int           // round trips to go
 	before    int           // the window to return to
-	returning bool          // on the way there
+
+	fixed     bool // the window never changes
+	slow      bool // slow start
+	probing   bool // the smallest round trip is measured anew
+	returning bool // the window is on its way to before
 }
 
 func newVegas(initial, maximum int) vegas {
