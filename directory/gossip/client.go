@@ -21,6 +21,13 @@ const (
 // pathRelays is how many listed relays a circuit and its mailbox relay take.
 const pathRelays = 4
 
+// What a client that has no snapshot at all waits for, while nobody answers it;
+// both double with each failure, to askTimeout and to the usual interval.
+const (
+	firstAsk   = 8 * time.Second        // for one source
+	firstRetry = 500 * time.Millisecond // between two attempts
+)
+
 // State persists what a Client must know after a restart. The chat store
 // implements it, encrypted; circuit.State has the same shape.
 type State interface {
@@ -55,6 +62,7 @@ type Client struct {
 	state directory.State
 	next  time.Time // when the next fetch is due; zero: not drawn
 	turn  int       // counts attempts, to vary the source
+	fails int       // attempts in a row in which nobody answered
 }
 
 // NewClient loads the state and, if it holds a snapshot that is still of use,
@@ -139,7 +147,11 @@ func (c *Client) Run(ctx context.Context) error {
 	for c.wait(ctx) {
 		c.turn++
 		c.next = time.Time{}
-		if err := c.fetch(ctx); err != nil && ctx.Err() == nil {
+		err := c.fetch(ctx)
+		if c.fails++; err == nil || errors.Is(err, errNothingNew) {
+			c.fails = 0
+		}
+		if err != nil && ctx.Err() == nil {
 			c.log.Warn("no newer snapshot", logReason, err)
 		}
 	}
@@ -154,7 +166,7 @@ func (c *Client) wait(ctx context.Context) bool {
 		return ctx.Err() == nil
 	}
 	now := time.Now()
-	retry := now.Add(jitter(directory.RetryInterval(c.lab()), 0.3))
+	retry := now.Add(c.retry(v))
 	if v != nil && c.next.IsZero() {
 		from, until := v.FetchWindow()
 		if c.next = from.Add(rand.N(until.Sub(from))); c.next.Before(now) && c.turn > 0 {
@@ -177,8 +189,18 @@ func (c *Client) wait(ctx context.Context) bool {
 		if !until.Before(at) {
 			return true
 		}
-		retry = time.Now().Add(jitter(directory.RetryInterval(c.lab()), 0.3))
+		retry = time.Now().Add(c.retry(v))
 	}
+}
+
+// retry draws how long to wait after an attempt that brought nothing. A client
+// without a snapshot does not even know whether it is in a lab network.
+func (c *Client) retry(v *directory.View) time.Duration {
+	d := directory.RetryInterval(c.lab())
+	if v == nil && c.fails > 0 {
+		d = min(d, firstRetry<<min(c.fails-1, 10))
+	}
+	return jitter(d, 0.3)
 }
 
 func (c *Client) lab() bool { return c.chain != nil && c.chain.Current().Lab }
@@ -231,7 +253,11 @@ func (c *Client) fetch(ctx context.Context) error {
 var errNothingNew = errors.New("gossip: the peer has no newer snapshot")
 
 func (c *Client) fetchFrom(ctx context.Context, p Peer) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	patience := askTimeout
+	if c.cfg.Views.Current() == nil {
+		patience = min(patience, firstAsk<<min(c.fails, 10))
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a, err := ask(ctx, c.cfg.Dialer, p, c.cfg.Link.ID)
 	if err != nil {

@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,55 @@ func TestFetchNetworkFromTheLinkAlone(t *testing.T) {
 		if chain.ID() != f.id || len(raws) != 1 || !bytes.Equal(raws[0], f.raw) {
 			t.Error("another network file")
 		}
+		m.stop()
+	})
+}
+
+// silent is a dialer that loses the first exchanges: one without an answer, then
+// some that fail at once.
+type silent struct {
+	Dialer
+	lose int
+}
+
+func (s *silent) Request(ctx context.Context, p Peer) (Stream, directory.RelayID, error) {
+	s.lose--
+	switch {
+	case s.lose >= 3:
+		<-ctx.Done()
+		return nil, directory.RelayID{}, ctx.Err()
+	case s.lose >= 0:
+		return nil, directory.RelayID{}, errors.New("lost")
+	}
+	return s.Dialer.Request(ctx, p)
+}
+
+// TestFreshClientTriesAgainSoon: a client that knows the link alone and whose
+// first exchange hangs, and three more fail, has a snapshot within 20 s, not after
+// minutes.
+func TestFreshClientTriesAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		boot := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		var records []*directory.Record
+		for i := range 5 {
+			records = append(records, f.record(fmt.Sprintf("relay %d", i), i))
+		}
+		check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+		views := &directory.Views{}
+		c, err := NewClient(ClientConfig{Link: f.link(), Dialer: &silent{&meshDialer{m: m}, 4}, Views: views, State: &memoryState{}})
+		check(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		m.wg.Go(func() { _ = c.Run(ctx) })
+		// The retries wait 0.5, 1, 2 and 4 s, each up to 30 % longer.
+		limit, changed := time.After(firstAsk+7500*time.Millisecond*13/10+time.Second), views.Changed()
+		select {
+		case <-changed:
+		case <-limit:
+			t.Error("no snapshot")
+		}
+		cancel()
 		m.stop()
 	})
 }
