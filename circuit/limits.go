@@ -48,11 +48,12 @@ const (
 	testEvery = 10 * time.Second
 	testMost  = 100 // in one run
 
-	probeAfter  = 2 * time.Second        // silence after which all hops are asked
-	probeLeast  = time.Second            // sooner, if a round trip is much shorter
-	traceWait   = 500 * time.Millisecond // a hop behind one that answered may take longer by that
-	suspectFor  = 30 * time.Second       // a relay is avoided after it seemed dead
-	silentAfter = 5 * time.Second        // silence in which an extending hop is given up
+	probeAfter  = 2 * time.Second         // silence after which all hops are asked
+	probeLeast  = time.Second             // sooner, if a round trip is much shorter
+	traceWait   = 500 * time.Millisecond  // a hop behind one that answered may take longer by that
+	lastWait    = 1500 * time.Millisecond // and the destination by this, until it is given up
+	suspectFor  = 30 * time.Second        // a relay is avoided after it seemed dead
+	silentAfter = 5 * time.Second         // silence in which an extending hop is given up
 
 	deadBase  = 3 * time.Second // an answer that is missing so long, and 4 ticks
 	deadTicks = 4

@@ -430,6 +430,25 @@ func TestSilentMiddle(t *testing.T) {
 	})
 }
 
+// TestSilentDestination: a mailbox relay that says nothing any more is given up
+// soon, so that the user turns to another one.
+func TestSilentDestination(t *testing.T) {
+	simulate(t, 8, func(t *testing.T, w *world) {
+		c := w.client(nil)
+		x := w.other(c.guard())
+		r := send("a", x.id)
+		r.Purpose = circuit.Subscribe
+		k := c.get(r, 20*time.Second)
+		pass(time.Minute)
+		x.mute.Store(true)
+		start := time.Now()
+		<-k.Done()
+		if d := time.Since(start); d > 19*time.Second {
+			t.Fatalf("given up after %v", d)
+		}
+	})
+}
+
 // TestDestroyBothWays: a circuit that ends anywhere ends everywhere.
 func TestDestroyBothWays(t *testing.T) {
 	simulate(t, 8, func(t *testing.T, w *world) {

@@ -127,6 +127,13 @@ func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
 		case tr == nil:
 			p.startTrace(c, s.hops, now)
 			next = sooner(next, now.Add(traceEvery))
+		case tr.judged && tr.near == pathHops-1 && e.awaited() && p.ticks(1) == 0:
+			// No other circuit helps, but what its user has in place of this one.
+			if tr.conclusive(now, lastWait) {
+				p.giveUp(c, tr, now)
+				continue
+			}
+			next = sooner(next, now.Add(traceEvery))
 		case tr.judged:
 		case tr.conclusive(now, p.ticks(4)):
 			tr.judged = true
