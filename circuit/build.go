@@ -195,13 +195,18 @@ func (p *Pool) pickPath(now time.Time, dest directory.RelayID, avoid func(direct
 		var err error
 		pa, err = p.selector.Path(now, dest)
 		if err != nil {
-			p.noPath = pathWhy(err)
+			why = pathWhy(err)
+			if dest == (directory.RelayID{}) {
+				p.noPath = why
+			} else if p.noPath == "" { // other destinations can be reached
+				p.waits, p.waitsAt = why, now
+			}
 			var no *path.Error
 			if errors.As(err, &no) {
 				at = no.Retry
 				p.setConsent(no.Consent)
 			}
-			return pa, p.noPath, at
+			return pa, why, at
 		}
 		if !avoid(pa.Layer2.ID) && !avoid(pa.Middle.ID) {
 			break

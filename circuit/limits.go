@@ -116,6 +116,10 @@ const traceEvery = 100 * time.Millisecond
 // refreshEvery is how often the selector looks at a view that did not change.
 const refreshEvery = time.Minute
 
+// waitsTold is how long people are told why a destination could not be reached:
+// longer than messengers rest between two tries.
+const waitsTold = 2 * time.Minute
+
 // retrySave is when guards that could not be saved are written again.
 const retrySave = time.Minute
 

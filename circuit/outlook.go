@@ -10,7 +10,7 @@ import (
 // Outlook is what people should know about the choice of relays
 // (circuit/path/SPEC.md §9).
 type Outlook struct {
-	Warnings     []string // what weakens it now, in words; nil if nothing does
+	Warnings     []string // what weakens it now, or what waits for a circuit, in words; nil if nothing does
 	NeedsConsent bool     // see Pool.Consent
 	Operator     Operator
 }
@@ -39,6 +39,9 @@ func (p *Pool) lookOut(now time.Time, viewed bool) {
 	}
 	p.lookedOut = now
 	warnings := p.selector.Warnings()
+	if now.Sub(p.waitsAt) < waitsTold && !slices.Contains(warnings, p.waits) {
+		warnings = append(warnings, "something waits for a circuit: "+p.waits)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.outlook.Warnings = warnings

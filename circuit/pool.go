@@ -96,6 +96,8 @@ type Pool struct {
 	view      *directory.View
 	lookedOut time.Time
 	noPath    string // why none could be chosen last time, or ""
+	waits     string // why none could be chosen to a destination
+	waitsAt   time.Time
 
 	speed speedLimit
 

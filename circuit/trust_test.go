@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -268,6 +269,9 @@ func TestGuardIsAwaited(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "the mailbox relay is your guard, and the guard beside it does not answer") {
 			t.Fatalf("got %v", err)
 		}
+		if o := p.Outlook(); !slices.ContainsFunc(o.Warnings, func(s string) bool { return strings.Contains(s, "something waits") }) || p.Why() != "" {
+			t.Errorf("people are told %q, and no path since %q", o.Warnings, p.Why())
+		}
 		for range 5 { // as a messenger, which rests a minute after a failure
 			pass(time.Minute)
 			_, _ = p.Get(canceledSoon(t, 20*time.Second), send("a", second))
@@ -283,6 +287,10 @@ func TestGuardIsAwaited(t *testing.T) {
 		}
 		if k.Info().Path[0] != first.id {
 			t.Error("over another guard")
+		}
+		pass(3 * time.Minute)
+		if o := p.Outlook(); slices.ContainsFunc(o.Warnings, func(s string) bool { return strings.Contains(s, "something waits") }) {
+			t.Errorf("people are still told %q", o.Warnings)
 		}
 	})
 }

@@ -212,15 +212,24 @@ func TestHealing(t *testing.T) {
 			if only := os.Getenv("HEAL_FAULT"); !strings.Contains(f.name, only) {
 				continue
 			}
-			var stored, received list
+			var stored, received, awaited list
 			for i := range repetitions(f.times) {
 				k.settle(f.rest)
 				undo := f.do(t, k, i)
 				s := k.say(lostAfter)
-				stored, received = append(stored, s.stored), append(received, s.received)
+				stored = append(stored, s.stored)
+				if k.a.awaitsGuard() {
+					awaited = append(awaited, s.received)
+				} else {
+					received = append(received, s.received)
+				}
 				undo()
 			}
 			t.Logf("%s:\n  stored   %v\n  received %v", f.name, stored, received)
+			if len(awaited) > 0 {
+				t.Logf("  and where the mailbox relay is a guard and the other one is down: %v", awaited)
+				awaited.most(t, f.name+": lost", 100, lostAfter)
+			}
 			for _, g := range f.stored {
 				stored.most(t, f.name+": stored", g.percent, g.within)
 			}

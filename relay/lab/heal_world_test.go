@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -238,6 +239,15 @@ func (p *person) sockets() []netip.AddrPort {
 	return slices.Clone(p.addrs)
 }
 
+// awaitsGuard tells whether the person is told that a message waits because the
+// mailbox relay is one of the first two guards and the other one is down: no
+// third serves (circuit/path/SPEC.md §2.2), so it takes as long as the fault.
+func (p *person) awaitsGuard() bool {
+	return slices.ContainsFunc(p.Status().Outlook.Warnings, func(w string) bool {
+		return strings.Contains(w, "the mailbox relay is your guard")
+	})
+}
+
 // open returns the open circuits of a purpose that lead to a mailbox relay.
 func (p *person) open(purpose circuit.Purpose) []circuit.Info {
 	return slices.DeleteFunc(p.Status().Circuits, func(c circuit.Info) bool {
@@ -389,6 +399,9 @@ func (l list) p(percent int) time.Duration {
 }
 
 func (l list) String() string {
+	if len(l) == 0 {
+		return "none"
+	}
 	r := func(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
 	return fmt.Sprintf("p50 %v, p95 %v, p99 %v, worst %v of %d", r(l.p(50)), r(l.p(95)), r(l.p(99)), r(l.p(100)), len(l))
 }
