@@ -272,7 +272,6 @@ func (p *Pool) spareFor(now time.Time, dest directory.RelayID, avoid func(direct
 // start runs a task.
 func (p *Pool) start(t *task, now time.Time) {
 	p.tasks[t] = struct{}{}
-	p.log.Debug("ZP start", "purpose", t.key.purpose, "spare", t.spare)
 	t.begun, t.profile, t.moves = now, byte(p.profile()), p.moves.Load()
 	hops := 1
 	if t.spare {
@@ -552,7 +551,6 @@ func (c *Circuit) sendDrops(n int) {
 func (p *Pool) finish(t *task, f *fault) {
 	now := time.Now()
 	delete(p.tasks, t)
-	p.log.Debug("ZP finish", "purpose", t.key.purpose, "spare", t.spare, "ok", f == nil)
 	guard := t.path.Guard.ID
 	if t.past && !t.three {
 		if p.ctx.Err() != nil || t.moves != p.moves.Load() {

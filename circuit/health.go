@@ -81,7 +81,6 @@ func (p *Pool) pingOne(now time.Time) time.Time {
 	}
 	p.pings.tokens -= 1 + pingSpread*p.rnd.Float64()
 	p.pingEnd(best.c, now)
-	p.log.Debug("ZP ping", "c", best.c.id, "purpose", best.key.purpose)
 	return next
 }
 

@@ -58,7 +58,6 @@ func (c *Circuit) signs(now time.Time) signs {
 // startTrace asks every hop.
 func (p *Pool) startTrace(c *Circuit, hops int, now time.Time) {
 	tr := &trace{began: now, near: -1}
-	p.log.Debug("ZP trace", "c", c.id)
 	p.traces[c] = tr
 	if p.ticks(1) > 0 { // ticks are short: the end alone is asked
 		if p.budget.mayPing(now, p.profile(), 1) {
@@ -137,7 +136,6 @@ func (p *Pool) checkTraces(list []*Circuit, now time.Time) time.Time {
 		case tr.judged:
 		case tr.conclusive(now, p.ticks(4)):
 			tr.judged = true
-			p.log.Debug("ZP judged", "c", c.id, "near", tr.near)
 			p.suspectHop(c, tr, now)
 			if e.key != (key{}) && tr.near+1 < pathHops {
 				c.setRetired() // a replacement is built before it is given up
