@@ -245,6 +245,51 @@ func TestSendsKeepOrder(t *testing.T) {
 	}
 }
 
+// TestSendsShareDiskSyncs checks that texts get their places without waiting for
+// the disk, in the order of their lines, and are answered only when it is done.
+func TestSendsShareDiskSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeChat{feed: chat.NewFeed(0), disk: make(chan struct{})}
+		inR, inW := io.Pipe()
+		var mu sync.Mutex
+		var out bytes.Buffer
+		done := make(chan error, 1)
+		go func() {
+			done <- Serve(t.Context(), f, inR, writerFunc(func(b []byte) (int, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return out.Write(b)
+			}), Ready{})
+		}()
+		const texts = 10
+		for i := range texts {
+			fmt.Fprintf(inW, `{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"contact":"c_1","text":"%d"}}`+"\n", i, i)
+		}
+		synctest.Wait()
+		mu.Lock()
+		lines := strings.Count(out.String(), "\n")
+		mu.Unlock()
+		if len(f.sent) != texts || lines != 1 {
+			t.Errorf("%d texts have a place, %d lines are out, before the disk is done", len(f.sent), lines)
+		}
+		for range texts {
+			f.disk <- struct{}{}
+		}
+		inW.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if lines := strings.Count(out.String(), "\n"); lines != texts+1 {
+			t.Errorf("%d lines at the end", lines)
+		}
+		for i, text := range f.sent {
+			if text != fmt.Sprint(i) {
+				t.Errorf("text %d is %s", i, text)
+			}
+		}
+	})
+}
+
 // TestAnswersOvertake checks that a slow request does not hold up others, and
 // that the end of the input gives it one second.
 func TestAnswersOvertake(t *testing.T) {
