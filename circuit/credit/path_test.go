@@ -240,7 +240,7 @@ func TestPathThatChanges(t *testing.T) {
 // queues, do not let the queue grow without end: half a minute after the last one
 // came each keeps what it would if it knew the path, and they share it.
 func TestCrowd(t *testing.T) {
-	const rate, rtt = 60000, 2 * time.Millisecond // a fast network
+	const rate, rtt = 15000, 5 * time.Millisecond
 	for _, n := range []int{4, 16} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := &simPath{t: t, rate: rate}
