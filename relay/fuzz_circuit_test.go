@@ -374,6 +374,9 @@ func (w *fuzzWorld) add(c *fuzzClient, created []byte) bool {
 func (w *fuzzWorld) take(c *fuzzClient, hop int, m cell.Message) bool {
 	if m.Command.Credited() {
 		if c.got[hop]++; c.got[hop]%cell.CreditStep == 0 {
+			if len(c.carry) > 0 { // it comes in the middle of a cell
+				c.honest = false
+			}
 			tag := c.onion.BackwardTag(hop)
 			if c.send(hop, cell.Message{Command: cell.SendMe, Data: tag[:]}) != nil {
 				return false
@@ -815,6 +818,7 @@ func fuzzSeeds() [][]byte {
 		with(build(0), 25, 0, 2, 4, 0, 1, 9, 0, 0, 39, 19, 0, 2),
 		with(build(2), 4, 0, 2, 18, 0, 3, 7, 0, 0),
 		with(build(2, 1), 4, 0, 2, 4, 0, 5, 6, 0, 1, 9),
+		with(build(0, 1), 22, 0, 9, 0, 1, 39, 15, 0, 0, 30, 23, 0, 18, 0, 100),
 		with(four, 4, 0, 4, 15, 0, 2, 30, 18, 0, 10, 15, 0, 14, 0, 1, 9, 1),
 		with(four, 20, 0, 1, 0, 20, 0, 1, 0, 17, 0, 2, 19, 0, 255),
 		with(four, 26, 0, 1, 0, 0, 1, 1, 1, 13, 0, 2, 3, 4, 5),
