@@ -200,3 +200,52 @@ func TestBrokenWayIsReplacedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestTwoBrokenWaysEndTheWait breaks both circuits under a text whose relay does
+// not answer: the text goes out anew after the shortest rest, and not after the
+// time for an answer over the second one.
+func TestTwoBrokenWaysEndTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		w.lab = false
+		alice, bob := w.user(t), w.user(t)
+		b, _ := befriend(t, alice, bob)
+		<-time.After(10 * time.Minute) // no circuit to send over is open
+		w.setDrop(func(toRelay bool, _ directory.RelayID, c mailbox.Command) bool {
+			return toRelay && c == mailbox.CmdSend
+		})
+		alice.say(b, "lost")
+		var ways []*fakeRoute
+		eventually(t, time.Minute, "a second circuit to one queue", func() bool {
+			alice.net.mu.Lock()
+			defer alice.net.mu.Unlock()
+			ways = nil
+			to := make(map[directory.RelayID]int)
+			second := false
+			for r := range alice.net.on {
+				if r.info.Purpose == circuit.Send {
+					ways = append(ways, r)
+					to[r.relay.id]++
+					second = second || to[r.relay.id] == 2
+				}
+			}
+			return second
+		})
+		<-time.After(time.Second)
+		sent := make(chan struct{}, 100)
+		w.setDrop(func(toRelay bool, _ directory.RelayID, c mailbox.Command) bool {
+			if toRelay && c == mailbox.CmdSend {
+				sent <- struct{}{}
+			}
+			return false
+		})
+		for _, r := range ways {
+			r.Close()
+		}
+		start := time.Now()
+		<-sent
+		if took := time.Since(start); took > alice.timing().retryMin+time.Second {
+			t.Errorf("the text went out again after %v", took)
+		}
+	})
+}

@@ -125,6 +125,7 @@ func (f *flight) run(ctx context.Context, todo work) error {
 			}
 		case s := <-f.second:
 			if ended = s.err; s.err == nil {
+				f.working-- // as one that is being opened
 				f.spare = f.start(s.post)
 				for _, p := range f.missing {
 					f.spare.todo <- p
