@@ -137,6 +137,7 @@ type ownMessage struct {
 // slot is one queue of the contact that we write to.
 type slot struct {
 	addr   session.QAddr // zero: none
+	phase  time.Duration // of the steps on which second copies go out to addr, in this run
 	rests  time.Time     // not tried before
 	fails  int           // in a row
 	reason string        // why it rests, in words
@@ -333,7 +334,7 @@ func (c *contact) address() error {
 		if err != nil {
 			return fmt.Errorf("read contact: %w", err)
 		}
-		c.slots[i].addr = a
+		c.slots[i].addr, c.slots[i].phase = a, between(0, time.Minute)
 	}
 	return nil
 }

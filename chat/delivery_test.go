@@ -96,6 +96,61 @@ func TestFirstCopyIsPushed(t *testing.T) {
 	})
 }
 
+// TestSecondCopiesHaveTheirOwnSteps: those to one queue are due on common steps,
+// and those to another contact, or to another queue of the same one, are not, so
+// that relays cannot tell by them that one sender writes to both.
+func TestSecondCopiesHaveTheirOwnSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob := w.user(t), w.user(t)
+		b, _ := befriend(t, alice, bob)
+		wait := alice.timing().secondCopy
+		step := wait / secondSteps
+		err := alice.look(t.Context(), func(turn *turn) error {
+			bob := turn.book.contacts[b]
+			carol := newContact("c_carol")
+			carol.rec.Peer = bob.rec.Peer
+			if err := carol.address(); err != nil {
+				return err
+			}
+			seen := make(map[time.Duration]bool)
+			for range 3 {
+				for _, c := range []*contact{bob, carol} {
+					var phase time.Duration
+					for i := range 50 {
+						turn.now = turn.now.Add(7 * time.Millisecond)
+						var o outgoing
+						turn.spread(c, &o)
+						second := o.due[1]
+						if second.Before(turn.now) || second.Sub(turn.now) > wait {
+							t.Errorf("a second copy is due after %v", second.Sub(turn.now))
+						}
+						p := second.Sub(second.Truncate(step))
+						if i > 0 && p != phase {
+							t.Errorf("the phases of two copies to one queue are %v and %v", phase, p)
+						}
+						phase = p
+					}
+					if seen[phase] {
+						t.Error("two queues have one phase")
+					}
+					seen[phase] = true
+				}
+				if err := bob.address(); err != nil { // as for new queues
+					return err
+				}
+				if err := carol.address(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestUnansweredTextHoldsUpNone sends texts while the relay's answers are lost:
 // each is on its way at once, not after the one before it was given up.
 func TestUnansweredTextHoldsUpNone(t *testing.T) {

@@ -308,7 +308,8 @@ func (t *turn) followQueue(c *contact, slotNumber int) error {
 	if err := c.address(); err != nil {
 		return err
 	}
-	c.slots[slotNumber] = slot{addr: c.slots[slotNumber].addr}
+	s := &c.slots[slotNumber]
+	*s = slot{addr: s.addr, phase: s.phase}
 	use := session.QUse{Slot: byte(slotNumber), Generation: p.Gen}
 	if err := t.sealControl(c, session.FrameQUse, use.Append(nil)); !errors.Is(err, session.ErrWindowFull) {
 		return err

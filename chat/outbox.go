@@ -125,14 +125,17 @@ func (t *turn) putOutgoing(c *contact, o *outgoing) error {
 
 // spread draws when each copy of a frame goes out: the first at once to the
 // queue that the contact has pushed to it, the second after a random wait
-// (SPEC.md §5.2). While the second queue stands in for the first, a frame waits
-// there for those before it, which were to go to the first.
+// (SPEC.md §5.2), on steps of that queue: steps of the wall clock would show by
+// how much it is off, the same for all contacts. While the second queue stands
+// in for the first, a frame waits there for those before it, which were to go
+// to the first.
 func (t *turn) spread(c *contact, o *outgoing) {
 	first := t.firstSlot(c)
 	o.due[first] = t.now
 	wait := t.m.timing().secondCopy
 	step := wait / secondSteps
-	o.due[1-first] = t.now.Add(between(0, wait-step)).Truncate(step).Add(step)
+	phase := c.slots[1-first].phase
+	o.due[1-first] = t.now.Add(between(0, wait-step) - phase).Truncate(step).Add(step + phase)
 	if first == 0 {
 		return
 	}

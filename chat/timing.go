@@ -42,7 +42,7 @@ type timing struct {
 // Specification constants (SPEC.md §7).
 const (
 	earlyBlocks   = 8           // ratchet blocks sealed before the inviter answered
-	secondSteps   = 16          // second copies go out on sixteenths of their longest wait, those that are near together at once
+	secondSteps   = 16          // second copies go out on sixteenths of their longest wait, those to one queue that are near together at once
 	seenLimit     = 4096        // hashes of received inner blocks, per contact
 	freshText     = time.Minute // a text's circuit has precedence while it is so young
 	pollBlocks    = 200         // blocks out of the first queue after which the second is polled: it holds 512
