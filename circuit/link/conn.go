@@ -203,8 +203,9 @@ func (l *Link) GoAway() {
 	if h := l.shaper.Load(); h != nil && !sent {
 		h.goAway()
 	} else if !sent {
-		// Two cells at most go out on a control stream, so this does not wait for
-		// the peer's window, at most for a packet that congestion holds back.
+		// Between relays little else goes out on a control stream, LINK_HELLO and
+		// PADs after silence, so this does not wait for the peer's window, at most
+		// for a packet that congestion holds back.
 		_ = control.SetWriteDeadline(time.Now().Add(cellTimeout))
 		if _, err := control.Write(goAwayCell()); err != nil {
 			l.Close()
