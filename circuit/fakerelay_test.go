@@ -320,7 +320,9 @@ func (h *fakeHop) extend(ctx context.Context, data []byte) error {
 		return err
 	}
 	stop()
+	h.r.mu.Lock() // tests look at hops
 	h.next = s
+	h.r.mu.Unlock()
 	for _, m := range cell.SplitExtended(created) {
 		if err := h.reply(m); err != nil {
 			return err

@@ -464,7 +464,7 @@ func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
 		if now.Before(hedgeAt) {
 			return hedgeAt
 		}
-		if running >= hedgeMost {
+		if running >= hedgeMost || w.key.dest != (directory.RelayID{}) && p.selector.Failures(w.key.dest) >= oneByOne {
 			return time.Time{} // their end wakes Run
 		}
 		if p.profile() != link.Off && !p.warming(now) || !p.hedges.take(now) {

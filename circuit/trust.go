@@ -9,10 +9,10 @@ import (
 
 // Specification constants (SPEC.md §2.5).
 const (
-	trustBase  = 24               // circuits that a destination may break
+	trustBase  = 32               // circuits that a destination may break
 	trustEach  = 2                // and so many more for each that was open to it at once
 	trustEvery = 10 * time.Minute // one more after a uniform time below this
-	oneByOne   = 3                // failures in a row after which one build at a time tries
+	oneByOne   = 1                // failures in a row after which one build at a time tries
 )
 
 // trust bounds how many circuits a destination can have this client build by
@@ -86,8 +86,8 @@ func (t *trust) settled() {
 	}
 }
 
-// triedByOther tells whether a destination that failed again and again is just
-// being tried: one circuit shows whether it is back.
+// triedByOther tells whether a destination that failed is just being tried: one
+// circuit shows whether it is back.
 func (p *Pool) triedByOther(w *waiter) bool {
 	if p.selector.Failures(w.key.dest) < oneByOne {
 		return false
