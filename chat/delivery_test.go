@@ -151,6 +151,18 @@ func TestSecondCopiesHaveTheirOwnSteps(t *testing.T) {
 	})
 }
 
+// TestClockHoldsUpNoSecondCopy: when a copy is due does not change if the wall
+// clock is set.
+func TestClockHoldsUpNoSecondCopy(t *testing.T) {
+	var o outgoing
+	(&turn{m: new(Messenger), now: time.Now()}).spread(newContact("c_bob"), &o)
+	for slot, due := range o.due {
+		if due == due.Round(0) {
+			t.Errorf("the copy of slot %d is due by the wall clock alone", slot)
+		}
+	}
+}
+
 // TestUnansweredTextHoldsUpNone sends texts while the relay's answers are lost:
 // each is on its way at once, not after the one before it was given up.
 func TestUnansweredTextHoldsUpNone(t *testing.T) {

@@ -135,7 +135,8 @@ func (t *turn) spread(c *contact, o *outgoing) {
 	wait := t.m.timing().secondCopy
 	step := wait / secondSteps
 	phase := c.slots[1-first].phase
-	o.due[1-first] = t.now.Add(between(0, wait-step) - phase).Truncate(step).Add(step + phase)
+	second := t.now.Add(between(0, wait-step) - phase).Truncate(step).Add(step + phase)
+	o.due[1-first] = t.now.Add(second.Sub(t.now)) // whatever becomes of the wall clock
 	if first == 0 {
 		return
 	}
