@@ -538,14 +538,16 @@ func TestDiskFull(t *testing.T) {
 		defer s.shutdown()
 		p := s.peer()
 		defer p.session.Close()
+		sender := s.peer() // a block may be pushed before its OK
+		defer sender.session.Close()
 		q, other := p.create(KindChat), p.create(KindChat)
 		p.subscribe(q, 0, 16, true)
-		p.store(q, 1)
+		sender.store(q, 1)
 		p.wantMsg(q, 1, 1)
 		s.free = minFree - 1
 		pass(spaceCache)
-		p.must(CmdSend, p.sendCommand(q, 2))
-		p.wantErr(CmdSend, CodeBusy)
+		sender.must(CmdSend, sender.sendCommand(q, 2))
+		sender.wantErr(CmdSend, CodeBusy)
 		p.must(CmdNew, p.newCommand(newQueue(KindChat)))
 		p.wantErr(CmdNew, CodeFull)
 		p.must(CmdNew, p.newCommand(q)) // there already
@@ -561,7 +563,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		s.free = minFree
 		pass(spaceCache)
-		p.store(q, 2)
+		sender.store(q, 2)
 	})
 }
 
