@@ -350,6 +350,8 @@ func TestExpiry(t *testing.T) {
 		defer s.shutdown()
 		p := s.peer()
 		defer p.session.Close()
+		sender := s.peer()
+		defer sender.session.Close()
 		q := p.create(KindChat)
 		inv := newQueue(KindInvite)
 		inv.ttl = 24
@@ -358,7 +360,7 @@ func TestExpiry(t *testing.T) {
 		inv.sid = ok.SID
 		p.subscribe(inv, 0, 16, true)
 		p.store(q, 1)
-		if r := p.store(inv, 1); r.Until != Hours(time.Now(), true)+24 {
+		if r := sender.store(inv, 1); r.Until != Hours(time.Now(), true)+24 {
 			t.Errorf("until %d", r.Until)
 		}
 		p.wantMsg(inv, 1, 1)
@@ -366,8 +368,8 @@ func TestExpiry(t *testing.T) {
 		if end, err := ParseEnd(p.want(CmdEnd)); err != nil || end.Reason != EndExpired {
 			t.Errorf("%+v %v", end, err)
 		}
-		p.must(CmdSend, p.sendCommand(inv, 2))
-		p.wantErr(CmdSend, CodeAuth)
+		sender.must(CmdSend, sender.sendCommand(inv, 2))
+		sender.wantErr(CmdSend, CodeAuth)
 		if st := s.Stats(); st.Queues != 1 || st.Blocks != 1 {
 			t.Errorf("%+v", st)
 		}
