@@ -77,10 +77,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 		if until := p.selector.Until(dest); until.After(now) {
 			return "the mailbox relay did not answer and is tried again soon", until
 		}
-		if p.triedByOther(w) {
-			return "the mailbox relay did not answer and is being tried again", now.Add(interval)
-		}
-		if t := p.trusts(dest, now); t.left <= 0 {
+		if t := p.trusts(trustOf(w.key), now); t.left <= 0 {
 			return "the mailbox relay broke too many circuits and is tried again within ten minutes", t.more
 		}
 		t.dest = r
@@ -117,7 +114,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 		t.waiter = w
 	}
 	if t.dest != nil {
-		p.lend(dest, now)
+		p.lend(trustOf(t.key), now)
 		t.lent = true
 	}
 	p.start(t, now)
@@ -564,7 +561,7 @@ func (p *Pool) finish(t *task, f *fault) {
 	}
 	if f != nil {
 		if t.lent {
-			p.giveBack(t.dest.ID, f.isDest && f.blame, now)
+			p.giveBack(trustOf(t.key), f.isDest && f.blame, now)
 		}
 		p.failed(t, f, now)
 		return
@@ -592,7 +589,7 @@ func (p *Pool) complete(t *task, now time.Time) {
 	entered := false
 	defer func() {
 		if t.lent && !entered {
-			p.giveBack(t.dest.ID, t.c.wasBroken(), now)
+			p.giveBack(trustOf(t.key), t.c.wasBroken(), now)
 		}
 	}()
 	switch {

@@ -76,12 +76,12 @@ type Pool struct {
 	suspects  map[directory.RelayID]time.Time // relays better avoided, and until when
 	budget    budget
 	hedges    tokens
-	warms     tokens                       // warm periods
-	changes   tokens                       // of the own network
-	changeAt  time.Time                    // when the next one is taken notice of; zero: none waits
-	trusted   map[directory.RelayID]*trust // destinations; those with circuits or broken ones
-	held      []heldTask                   // circuits that wait for a better guard to have its chance
-	taken     []time.Time                  // when clean circuits were taken, the last ten minutes
+	warms     tokens              // warm periods
+	changes   tokens              // of the own network
+	changeAt  time.Time           // when the next one is taken notice of; zero: none waits
+	trusted   map[trustKey]*trust // destinations with circuits or broken ones
+	held      []heldTask          // circuits that wait for a better guard to have its chance
+	taken     []time.Time         // when clean circuits were taken, the last ten minutes
 	nextTest  time.Time
 	tests     int // circuits built to learn their time
 	lastStep  time.Time
@@ -174,7 +174,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		live:     map[*Circuit]struct{}{},
 		traces:   map[*Circuit]*trace{},
 		suspects: map[directory.RelayID]time.Time{},
-		trusted:  map[directory.RelayID]*trust{},
+		trusted:  map[trustKey]*trust{},
 		hedges:   tokens{burst: hedgeBurst, every: hedgeEvery},
 		warms:    tokens{burst: warmBurst, every: warmEvery},
 		changes:  tokens{burst: changeBurst, every: changeEvery},
@@ -464,7 +464,7 @@ func (p *Pool) serveOne(w *waiter, now time.Time) time.Time {
 		if now.Before(hedgeAt) {
 			return hedgeAt
 		}
-		if running >= hedgeMost || w.key.dest != (directory.RelayID{}) && p.selector.Failures(w.key.dest) >= oneByOne {
+		if running >= hedgeMost {
 			return time.Time{} // their end wakes Run
 		}
 		if p.profile() != link.Off && !p.warming(now) || !p.hedges.take(now) {
@@ -549,7 +549,7 @@ func (p *Pool) closedCircuit(c *Circuit) {
 		delete(p.traces, c)
 		switch broken := c.wasBroken(); {
 		case e.lent:
-			p.giveBack(e.key.dest, broken, time.Now())
+			p.giveBack(trustOf(e.key), broken, time.Now())
 		case broken && e.key == (key{}):
 			p.cleanBroken(e.path, time.Now())
 		}

@@ -9,13 +9,19 @@ import (
 
 // Specification constants (SPEC.md §2.5).
 const (
-	trustBase  = 32               // circuits that a destination may break
-	trustEach  = 2                // and so many more for each that was open to it at once
+	trustBase  = 8                // circuits that a destination may break for one user
+	trustEach  = 2                // and so many more for each that was open at once
 	trustEvery = 10 * time.Minute // one more after a uniform time below this
-	oneByOne   = 1                // failures in a row after which one build at a time tries
 )
 
-// trust bounds how many circuits a destination can have this client build by
+// trustKey is who is trusted with circuits of whom. Users do not share trust: a
+// relay that breaks the circuits of one must see no other one held back by it.
+type trustKey struct {
+	dest      directory.RelayID
+	isolation string
+}
+
+// trust bounds how many circuits a destination can have a user build by
 // breaking them: each is lent to it, and one that it breaks is not given back.
 // A relay that sees circuit after circuit of one client learns of its guard.
 type trust struct {
@@ -25,12 +31,15 @@ type trust struct {
 	more time.Time // when one that was lost is allowed again; zero: none was
 }
 
+// trustOf returns the key of a circuit to a destination.
+func trustOf(k key) trustKey { return trustKey{k.dest, k.isolation} }
+
 // trusts returns what a destination is trusted with now.
-func (p *Pool) trusts(id directory.RelayID, now time.Time) *trust {
-	t := p.trusted[id]
+func (p *Pool) trusts(k trustKey, now time.Time) *trust {
+	t := p.trusted[k]
 	if t == nil {
 		t = &trust{left: trustBase}
-		p.trusted[id] = t
+		p.trusted[k] = t
 	}
 	for !t.more.IsZero() && !now.Before(t.more) {
 		t.left++
@@ -43,8 +52,8 @@ func (p *Pool) trusts(id directory.RelayID, now time.Time) *trust {
 func (p *Pool) trustWait() time.Duration { return p.between(1, p.wait(trustEvery)) }
 
 // lend counts a circuit to a destination that is being built.
-func (p *Pool) lend(id directory.RelayID, now time.Time) {
-	t := p.trusts(id, now)
+func (p *Pool) lend(k trustKey, now time.Time) {
+	t := p.trusts(k, now)
 	t.left--
 	if t.held++; t.held > t.most {
 		t.most = t.held
@@ -53,8 +62,8 @@ func (p *Pool) lend(id directory.RelayID, now time.Time) {
 }
 
 // giveBack counts a circuit to a destination that is gone, or was not built.
-func (p *Pool) giveBack(id directory.RelayID, broken bool, now time.Time) {
-	t := p.trusts(id, now)
+func (p *Pool) giveBack(k trustKey, broken bool, now time.Time) {
+	t := p.trusts(k, now)
 	t.held--
 	switch {
 	case !broken:
@@ -62,8 +71,10 @@ func (p *Pool) giveBack(id directory.RelayID, broken bool, now time.Time) {
 	case t.more.IsZero():
 		t.more = now.Add(p.trustWait())
 	}
-	if t.held == 0 && t.more.IsZero() {
-		delete(p.trusted, id)
+	for k := range p.trusted {
+		if t := p.trusts(k, now); t.held == 0 && t.more.IsZero() {
+			delete(p.trusted, k)
+		}
 	}
 }
 
@@ -71,8 +82,8 @@ func (p *Pool) giveBack(id directory.RelayID, broken bool, now time.Time) {
 // clean circuit which a relay broke: relays come and go, and nobody can tell
 // which one of a circuit ended it. No destination can bring this about.
 func (p *Pool) cleanBroken(pa path.Path, now time.Time) {
-	for id := range p.trusted {
-		if t := p.trusts(id, now); !t.more.IsZero() && !pa.Has(id) {
+	for k := range p.trusted {
+		if t := p.trusts(k, now); !t.more.IsZero() && !pa.Has(k.dest) {
 			t.left++
 			t.settled()
 		}
@@ -84,18 +95,4 @@ func (t *trust) settled() {
 	if t.left+t.held >= trustBase+trustEach*t.most {
 		t.more = time.Time{}
 	}
-}
-
-// triedByOther tells whether a destination that failed is just being tried: one
-// circuit shows whether it is back.
-func (p *Pool) triedByOther(w *waiter) bool {
-	if p.selector.Failures(w.key.dest) < oneByOne {
-		return false
-	}
-	for t := range p.tasks {
-		if t.key.dest == w.key.dest && t.key != w.key {
-			return true
-		}
-	}
-	return false
 }

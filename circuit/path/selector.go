@@ -296,10 +296,6 @@ func (s *Selector) Failed(id directory.RelayID, now time.Time) {
 // Answers notes that a relay served as a hop.
 func (s *Selector) Answers(id directory.RelayID) { delete(s.backoff, id) }
 
-// Failures returns how often in a row a relay failed, those during a back-off
-// not counted.
-func (s *Selector) Failures(id directory.RelayID) int { return s.backoff[id].failures }
-
 // Until returns when a relay that failed may be tried again; a time in the
 // past or zero means now.
 func (s *Selector) Until(id directory.RelayID) time.Time { return s.backoff.until(id) }
