@@ -54,6 +54,19 @@ func (h *handover) take(isolation string) *post {
 	return nil
 }
 
+// drop closes what was left under a name, without waiting for it: what the name
+// stands for has become another queue, which must not show its relay that both
+// are of one client.
+func (h *handover) drop(isolation string) {
+	h.mu.Lock()
+	p := h.posts[isolation]
+	delete(h.posts, isolation)
+	h.mu.Unlock()
+	if p != nil {
+		go p.Close()
+	}
+}
+
 // close closes what nobody took.
 func (h *handover) close() {
 	h.mu.Lock()

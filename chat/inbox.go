@@ -308,6 +308,7 @@ func (t *turn) followQueue(c *contact, slotNumber int) error {
 	if err := c.address(); err != nil {
 		return err
 	}
+	t.m.left.drop(outIsolation(c.id, slotNumber))
 	s := &c.slots[slotNumber]
 	*s = slot{addr: s.addr, phase: s.phase}
 	use := session.QUse{Slot: byte(slotNumber), Generation: p.Gen}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hearsay/chat/session"
+	"hearsay/circuit"
 	"hearsay/directory"
 	"hearsay/relay/mailbox"
 )
@@ -100,6 +101,41 @@ func TestContactWalksItsQueue(t *testing.T) {
 		<-time.After(timingOf(true).queueFollow + time.Minute)
 		if followed() == last {
 			t.Error("the newest queue is not followed later")
+		}
+	})
+}
+
+// TestLeftMailboxServesOneQueue: a mailbox that was left open for a queue is not
+// used for the one that the contact names next, even at the same relay.
+func TestLeftMailboxServesOneQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 8)
+		alice, bob := w.user(t), w.user(t)
+		b, _ := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		isolation := outIsolation(b, 0)
+		var at session.QAddr
+		if err := alice.look(t.Context(), func(tn *turn) error { at = tn.book.contacts[b].slots[0].addr; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		p, err := alice.openPost(t.Context(), circuit.Request{Purpose: circuit.Send, Destination: at.Relay, Isolation: isolation})
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.left.leave(isolation, p, time.Minute)
+		err = alice.do(t.Context(), func(tn *turn) error {
+			c := tn.book.contacts[b]
+			add := session.QAdd{Slot: 0, Generation: c.rec.Peer[0].Gen + 1, Addr: c.slots[0].addr}
+			return tn.takeQueue(c, add.Append(nil))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case <-p.Done():
+		default:
+			t.Error("the mailbox of the old queue is still open")
 		}
 	})
 }
