@@ -61,5 +61,9 @@ cover:
 heal RUNS="7":
     HEAL_RUNS={{RUNS}} go test -count=1 -timeout 30m -v -run 'TestHealing|TestLoss$|TestTalkBehindCover' ./relay/lab
 
+# stop and kill processes of relays under a conversation: about ten minutes
+faults:
+    HEARSAY_FAULTS=full go test -count=1 -timeout 30m -v -run FaultsOfRelays ./cmd/hearsay
+
 # what the server runs
 ci: lint specs test race vectors

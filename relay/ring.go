@@ -164,7 +164,7 @@ func (r *cellReader) ahead(turn uint32, err error) (uint32, bool) {
 	if g.n == len(g.buf) {
 		g.full = r.clock.now()
 	}
-	g.ended = err != nil
+	g.ended = err != nil && !errors.Is(err, os.ErrDeadlineExceeded) // a call may come between Peek and Read
 	if g.ended || g.full != 0 {
 		g.running = false
 		return turn, false

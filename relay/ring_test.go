@@ -74,6 +74,42 @@ func TestRingWaitsWithoutItsLock(t *testing.T) {
 	})
 }
 
+// TestRingOutlivesACall calls the owner to its replies between the moment at
+// which the goroutine that reads ahead sees a cell and that at which it reads:
+// the stream has not ended, and the cell is read ahead.
+func TestRingOutlivesACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := memPipe()
+		s := &hesitant{memStream: near, peeked: make(chan struct{}), goOn: make(chan struct{})}
+		var k clock
+		var wg sync.WaitGroup
+		r := &cellReader{s: s, clock: &k}
+		far.Write(make([]byte, cell.Size))
+		buf, _, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches.Put(buf)
+		k.tick.Add(1)
+		r.help(k.now(), &wg)
+		far.Write(make([]byte, cell.Size))
+		<-s.peeked
+		s.SetReadDeadline(past)
+		close(s.goOn)
+		synctest.Wait()
+		if r.ring.hasEnded() {
+			t.Error("the call is taken for the end of the stream")
+		}
+		if buf, n, _ := r.ring.idle(k.now()); n != cell.Size {
+			t.Errorf("%d bytes were read ahead, want one cell", n)
+		} else {
+			batches.Put(buf)
+		}
+		near.CancelRead(0)
+		wg.Wait()
+	})
+}
+
 // TestRingBehindBlockedReplies blocks the write of this hop's own replies: what
 // the next hop sends is read ahead, and a cell of it that has begun is not late,
 // since nobody reads the rest.
