@@ -18,7 +18,7 @@ type parcel struct {
 	id    mailbox.MessageID
 	block [mailbox.BlockSize]byte
 	given time.Time    // to its stream
-	left  atomic.Int64 // Unix nanoseconds when it was handed to the link; 0: it waits
+	left  atomic.Int64 // nanoseconds after given when it was handed to the link; 0: it waits
 }
 
 // shapedTicks bounds how many ticks a cell waits for its turn among circuits.
@@ -239,7 +239,7 @@ func (f *flight) deadline() time.Time {
 	oldest := f.missing[0]
 	hedge := f.w.m.timing().hedge
 	if left := oldest.left.Load(); left != 0 {
-		since := time.Unix(0, left)
+		since := oldest.given.Add(time.Duration(left))
 		if f.answered.After(since) {
 			since = f.answered
 		}
@@ -293,7 +293,7 @@ func (f *flight) start(p *post) *lane {
 					failure = err
 					return
 				}
-				x.left.CompareAndSwap(0, time.Now().UnixNano())
+				x.left.CompareAndSwap(0, max(1, int64(time.Since(x.given))))
 				gone <- departed{x, s}
 			case <-p.Done():
 				failure = errMailboxClosed
