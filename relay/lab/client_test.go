@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"testing"
 
@@ -18,28 +17,6 @@ type client struct {
 	*circuit.Client
 	views *directory.Views
 	stop  func()
-}
-
-// state is a circuit.State and gossip.State in memory.
-type state struct {
-	mu sync.Mutex
-	m  map[string][]byte
-}
-
-func (s *state) Load(name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.m[name], nil
-}
-
-func (s *state) Save(name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = make(map[string][]byte)
-	}
-	s.m[name] = slices.Clone(value)
-	return nil
 }
 
 // newClient runs a client that knows nothing but the network's link. It stops
@@ -58,7 +35,7 @@ func newClientFrom(t testing.TB, n *Network, listen func() (net.PacketConn, erro
 // newClientWith is newClientFrom with a system that tells its address.
 func newClientWith(t testing.TB, n *Network, listen func() (net.PacketConn, error), source func(netip.AddrPort) netip.Addr) *client {
 	t.Helper()
-	views, st := new(directory.Views), new(state)
+	views, st := new(directory.Views), new(Memory)
 	c, err := circuit.NewClient(circuit.ClientConfig{
 		Network: n.Link().ID, Lab: n.cfg.Lab, Views: views, ListenPacket: listen, Source: source, State: st,
 		Log: n.logger("client"),
