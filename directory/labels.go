@@ -13,6 +13,7 @@ const (
 	labelFamily    = "hearsay/1 family"
 	labelGossipKey = "hearsay/1 key"
 	labelSRV       = "hearsay/1 srv"
+	labelVote      = "hearsay/1 vote"
 )
 
 // labelPrefix begins every label; a document's type is what follows it.
