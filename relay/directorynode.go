@@ -104,13 +104,9 @@ func (n *DirectoryNode) address(c *directory.Chain) (netip.AddrPort, error) {
 }
 
 func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (err error) {
-	b, err := n.home.read(fileSigner)
+	identity, certificate, err := n.home.signerKeys()
 	if err != nil {
 		return err
-	}
-	key, err := parseKeyFile(b, keySigner)
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, n.home.path(fileSigner))
 	}
 	online, err := n.home.key(fileOnline, keyOnline, time.Now())
 	if err != nil {
@@ -133,12 +129,13 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 		return err
 	}
 	n.signer, err = signer.New(signer.Config{
-		Identity: ed25519.NewKeyFromSeed(key.secret[:]),
-		Online:   ed25519.NewKeyFromSeed(online.secret[:]),
-		Node:     n.gossip,
-		Prober:   n.prober,
-		Dir:      filepath.Join(cfg.Home, "signer"),
-		Log:      n.log,
+		Identity:    identity,
+		Certificate: certificate,
+		Online:      ed25519.NewKeyFromSeed(online.secret[:]),
+		Node:        n.gossip,
+		Prober:      n.prober,
+		Dir:         filepath.Join(cfg.Home, "signer"),
+		Log:         n.log,
 	})
 	if err != nil {
 		return err
