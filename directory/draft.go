@@ -69,10 +69,14 @@ func DraftAmendment(c *Chain, f NetworkFile) (*Draft, error) {
 	if err := c.follows(&f); err != nil {
 		return nil, err
 	}
-	if len(Changes(c.Current(), &f)) == 0 {
-		return nil, ErrNothing
+	d, err := newDraft(f, c)
+	if err == nil && len(Changes(c.Current(), &f)) == 0 {
+		err = ErrNothing
 	}
-	return newDraft(f, c)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func newDraft(f NetworkFile, previous *Chain) (*Draft, error) {
