@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,9 @@ func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) e
 	}
 	if file.Lab {
 		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
+	}
+	if file.ExpiresSoon(time.Now()) {
+		program.Warn(cmd.ErrOrStderr(), name, "the network file expires on %s, and with it the network: `founder amend --expires 730` renews it", file.Expires.UTC().Format(time.DateOnly))
 	}
 	return <-done
 }
