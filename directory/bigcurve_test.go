@@ -20,23 +20,24 @@ func bigInt(s string) *big.Int {
 	return n
 }
 
-func bigField() *big.Int {
-	return bigInt("0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")
-}
+// The field's prime and the curve's d.
+var (
+	bigP = bigInt("0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")
+	bigD = bigCurveD()
+)
 
 func bigOrder() *big.Int {
 	return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 252), bigInt("27742317777372353535851937790883648493"))
 }
 
-func bigD() *big.Int {
-	p := bigField()
-	d := new(big.Int).ModInverse(big.NewInt(121666), p)
+func bigCurveD() *big.Int {
+	d := new(big.Int).ModInverse(big.NewInt(121666), bigP)
 	d.Mul(d, big.NewInt(-121665))
-	return d.Mod(d, p)
+	return d.Mod(d, bigP)
 }
 
 func bigBase() bigPoint {
-	p := bigField()
+	p := bigP
 	y := new(big.Int).ModInverse(big.NewInt(5), p)
 	y.Mul(y, big.NewInt(4)).Mod(y, p)
 	q, ok := bigFromY(y, 0)
@@ -48,11 +49,11 @@ func bigBase() bigPoint {
 
 // bigFromY recovers x from x² = (y²−1)/(d·y²+1).
 func bigFromY(y *big.Int, sign uint) (bigPoint, bool) {
-	p := bigField()
+	p := bigP
 	one := big.NewInt(1)
 	y2 := new(big.Int).Mul(y, y)
 	num := new(big.Int).Sub(y2, one)
-	den := new(big.Int).Mul(bigD(), y2)
+	den := new(big.Int).Mul(bigD, y2)
 	den.Add(den, one).Mod(den, p)
 	x := num.Mul(num, den.ModInverse(den, p))
 	x.Mod(x, p)
@@ -66,9 +67,9 @@ func bigFromY(y *big.Int, sign uint) (bigPoint, bool) {
 }
 
 func (a bigPoint) add(b bigPoint) bigPoint {
-	p := bigField()
+	p := bigP
 	t := new(big.Int).Mul(a.x, b.x)
-	t.Mul(t, a.y).Mul(t, b.y).Mul(t, bigD()).Mod(t, p)
+	t.Mul(t, a.y).Mul(t, b.y).Mul(t, bigD).Mod(t, p)
 	x := new(big.Int).Mul(a.x, b.y)
 	x.Add(x, new(big.Int).Mul(a.y, b.x))
 	x.Mul(x, new(big.Int).ModInverse(new(big.Int).Add(big.NewInt(1), t), p)).Mod(x, p)

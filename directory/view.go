@@ -61,7 +61,7 @@ type View struct {
 	validAfter time.Time
 	epochLen   time.Duration
 	headerHash [32]byte
-	srvs       []SRV // of the last rounds, rising
+	srvs       []SRV   // of the last rounds, rising
 	relays     []Relay // sorted by ID
 	byPrefix   map[[16]byte]int
 	byLinkKey  map[[32]byte]int
