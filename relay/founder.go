@@ -63,9 +63,12 @@ func MakeCard(f Founder) ([]byte, error) {
 		return nil, err
 	}
 	defer h.close()
-	for _, name := range []string{fileNetwork, fileCard, fileRoot} {
-		if old, err := h.read(name); old != nil || err != nil {
-			return nil, cmp.Or(err, ErrFounded)
+	for _, f := range []struct {
+		name string
+		err  error
+	}{{fileNetwork, ErrFounded}, {fileCard, ErrHasRoot}, {fileRoot, ErrHasRoot}} {
+		if old, err := h.read(f.name); old != nil || err != nil {
+			return nil, cmp.Or(err, f.err)
 		}
 	}
 	return h.makeCard(f, time.Now())
@@ -266,7 +269,7 @@ func RestoreRoot(dir string, seed [32]byte, passphrase []byte) error {
 	}
 	defer h.close()
 	if old, err := h.read(fileRoot); old != nil || err != nil {
-		return cmp.Or(err, ErrFounded)
+		return cmp.Or(err, ErrHasRoot)
 	}
 	chain, err := h.history()
 	if err != nil {

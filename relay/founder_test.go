@@ -217,7 +217,7 @@ func TestRootKeyInWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := RestoreRoot(home, seed, nil); !errors.Is(err, ErrFounded) {
+	if err := RestoreRoot(home, seed, nil); !errors.Is(err, ErrHasRoot) {
 		t.Errorf("over a key that is there: %v", err)
 	}
 	if err := os.Remove(filepath.Join(home, fileRoot)); err != nil {

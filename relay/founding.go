@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -14,6 +15,7 @@ import (
 // Founding says what network to found.
 type Founding struct {
 	Name   string
+	Label  string         // of the founder, at most 32 bytes; default "founder"
 	Listen netip.AddrPort // of the directory node, the first bootstrap; with a port
 	Join   directory.Join
 	Lab    bool
@@ -44,13 +46,13 @@ const (
 // identity of the directory node, and version 1 of the network file. It
 // returns the network link.
 func Found(dir string, f Founding) (directory.NetworkLink, error) {
-	founder := Founder{Home: dir, Label: soloLabel, Listen: f.Listen, Passphrase: f.Passphrase}
+	founder := Founder{Home: dir, Label: cmp.Or(f.Label, soloLabel), Listen: f.Listen, Passphrase: f.Passphrase}
 	return FoundTogether(f, []Founder{founder})
 }
 
 // FoundTogether founds a network of several founders whose homes are all on
-// this computer, as a lab has them; each must be new. Listen and Passphrase of
-// f are not used.
+// this computer, as a lab has them; each must be new. Label, Listen and
+// Passphrase of f are not used.
 func FoundTogether(f Founding, founders []Founder) (directory.NetworkLink, error) {
 	var link directory.NetworkLink
 	file := NewNetworkFile(f.Name, f.Join, f.Lab, time.Now())

@@ -20,8 +20,13 @@ const (
 	sealedRoot = rootHead + rootSalt + rootNonce + 32 + chacha20poly1305.Overhead
 )
 
-// ErrNoRoot is returned for a home without a root key: it was moved away.
-var ErrNoRoot = errors.New("relay: there is no root key in this home")
+// Errors of root keys that callers decide on.
+var (
+	// ErrNoRoot is returned for a home without a root key: it was moved away.
+	ErrNoRoot = errors.New("relay: there is no root key in this home")
+	// ErrHasRoot is returned for a home whose keys a new one would replace.
+	ErrHasRoot = errors.New("relay: this home has a founder's keys already")
+)
 
 func public(k keyFile) [32]byte {
 	return [32]byte(ed25519.NewKeyFromSeed(k.secret[:]).Public().(ed25519.PublicKey))

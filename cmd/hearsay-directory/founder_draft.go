@@ -20,7 +20,7 @@ type draftFlags struct {
 }
 
 func draftCommand() *cobra.Command {
-	f := draftFlags{contentFlags: contentFlags{join: "token"}}
+	var f draftFlags
 	cmd := &cobra.Command{
 		Use:   "draft CARD... --name NAME",
 		Short: "Draft a network file of several founders",
@@ -46,9 +46,6 @@ homes on one computer. It gives no anonymity.`,
 }
 
 func draft(cmd *cobra.Command, f draftFlags, cards []string) error {
-	if f.join == "" {
-		f.join = "token"
-	}
 	now := time.Now()
 	file := relay.NewNetworkFile(f.name, directory.JoinToken, f.lab, now)
 	for _, text := range cards {
@@ -216,7 +213,7 @@ func showCurrent(cmd *cobra.Command, chain *directory.Chain, asJSON bool) error 
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), describeFile("version", chain.ID(), chain.Current()))
 	}
-	printFile(cmd.OutOrStdout(), chain.ID(), chain.Current(), nil)
+	printFile(cmd.OutOrStdout(), chain.ID(), chain.Current(), nil, changeRule(chain.Current()))
 	return nil
 }
 

@@ -71,9 +71,6 @@ func describeFile(kind string, id directory.NetworkID, f *directory.NetworkFile)
 		Signers: keysJSON(f.Signers), SignNeed: directory.SignThreshold(len(f.Signers)),
 		Join: f.Join.String(), Params: map[string]int64{}, Lab: f.Lab,
 	}
-	if f.Version == 1 {
-		j.RootsNeed = len(f.Roots)
-	}
 	for _, b := range f.Bootstraps {
 		j.Bootstraps = append(j.Bootstraps, b.Addr.String())
 	}
@@ -96,6 +93,9 @@ func describeDraft(d *directory.Draft, file string) draftJSON {
 	j := draftJSON{
 		fileJSON: describeFile("draft", d.Network(), d.File()), File: file, Words: d.Words(), Hash: fmt.Sprintf("%x", hash),
 		Signed: []string{}, Unsigned: []string{}, Changes: []changeJSON{},
+	}
+	if d.Previous() == nil {
+		j.RootsNeed = len(d.File().Roots)
 	}
 	for _, r := range d.Roots() {
 		if r.Signed {
@@ -127,7 +127,11 @@ func printDraft(w io.Writer, d *directory.Draft, own *directory.Card) {
 	} else {
 		fmt.Fprintf(w, "Draft of a change: version %d follows %d\n\n", d.File().Version, d.File().Version-1)
 	}
-	printFile(w, d.Network(), d.File(), own)
+	rule := changeRule(d.File())
+	if d.Previous() == nil {
+		rule = fmt.Sprintf("all %d must sign this version; later %s", len(d.File().Roots), rule)
+	}
+	printFile(w, d.Network(), d.File(), own, rule)
 	if changes := changesOf(d); len(changes) > 0 {
 		fmt.Fprintf(w, "\nWhat it changes:\n\n")
 		for _, c := range changes {
@@ -136,6 +140,10 @@ func printDraft(w io.Writer, d *directory.Draft, own *directory.Card) {
 	}
 	fmt.Fprintf(w, "\nThe ten words of this draft:\n\n")
 	printWords(w, d.Words(), 5)
+}
+
+func changeRule(f *directory.NetworkFile) string {
+	return fmt.Sprintf("%d of %d must sign a change", directory.RootThreshold(len(f.Roots)), len(f.Roots))
 }
 
 func changeText(c directory.Change) string {
@@ -148,7 +156,8 @@ func changeText(c directory.Change) string {
 	return "~ " + c.Field + ": " + c.Old + " -> " + c.New
 }
 
-func printFile(w io.Writer, id directory.NetworkID, f *directory.NetworkFile, own *directory.Card) {
+// printFile shows a version; rule says how many of the founders must sign.
+func printFile(w io.Writer, id directory.NetworkID, f *directory.NetworkFile, own *directory.Card, rule string) {
 	line := func(field, format string, args ...any) {
 		fmt.Fprintf(w, "  %-11s %s\n", field, fmt.Sprintf(format, args...))
 	}
@@ -159,10 +168,6 @@ func printFile(w io.Writer, id directory.NetworkID, f *directory.NetworkFile, ow
 	line("id", "%s", id)
 	line("made", "%s UTC, expires %s", f.Created.UTC().Format("2006-01-02 15:04"), f.Expires.UTC().Format(time.DateOnly))
 	line("joining", "%s", joinText(f))
-	rule := fmt.Sprintf("%d of %d must sign a change", directory.RootThreshold(len(f.Roots)), len(f.Roots))
-	if f.Version == 1 {
-		rule = fmt.Sprintf("all %d must sign this version, %d of them a change", len(f.Roots), directory.RootThreshold(len(f.Roots)))
-	}
 	line("founders", "%s", rule)
 	for _, k := range f.Roots {
 		line("", "%s%s", k, mine(own != nil && own.Root == k.Public))

@@ -18,8 +18,8 @@ const (
 )
 
 type initFlags struct {
-	home, name, listen, join, passphraseFile string
-	lab, words, json                         bool
+	home, name, label, listen, join, passphraseFile string
+	lab, words, json                                bool
 }
 
 func initCommand() *cobra.Command {
@@ -47,6 +47,7 @@ allowed. It is for trying things out and gives no anonymity.`,
 	fl := cmd.Flags()
 	homeFlag(cmd, &f.home)
 	fl.StringVar(&f.name, "name", "", "name of the network, at most 64 bytes")
+	fl.StringVar(&f.label, "label", "founder", "your name among the founders, at most 32 bytes")
 	fl.StringVar(&f.listen, "listen", "", "UDP address that `run` serves, IP:PORT; the link holds it")
 	fl.StringVar(&f.join, "join", "token", "how relays join: token, vouch, open, or several joined by +, or closed")
 	fl.BoolVar(&f.lab, "lab", false, "a lab network: no anonymity")
@@ -66,7 +67,7 @@ func found(cmd *cobra.Command, f initFlags) error {
 	if listen.Port() == 0 {
 		return program.Usage("choose a port: the network link holds it", "--listen: port 0 is no address to come back to")
 	}
-	what := relay.Founding{Name: f.name, Listen: listen, Lab: f.lab}
+	what := relay.Founding{Name: f.name, Label: f.label, Listen: listen, Lab: f.lab}
 	if what.Join, err = parseJoin(f.join); err != nil {
 		return err
 	}
