@@ -2,7 +2,6 @@ package directory
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
@@ -158,38 +157,6 @@ func WitnessThreshold(f *NetworkFile, n, m int) int {
 		w = min(w, (m+1)/2)
 	}
 	return min(w, m)
-}
-
-// WitnessCandidate is a relay that offers to be a witness and qualifies.
-type WitnessCandidate struct {
-	ID          RelayID
-	AS          uint32   // 0: unknown
-	Kin         [32]byte // family or cluster; zero: none
-	Listed      uint32   // seconds spent listed
-	FirstListed uint32   // Unix seconds
-}
-
-// ChooseWitnesses returns the witnesses of a snapshot, at most so many: those
-// listed longest, no two of one AS or family, of equal ones the one first
-// listed, then the lower id. The order of candidates does not count.
-func ChooseWitnesses(list []WitnessCandidate, most int) []RelayID {
-	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b WitnessCandidate) int {
-		return cmp.Or(cmp.Compare(b.Listed, a.Listed), cmp.Compare(a.FirstListed, b.FirstListed), bytes.Compare(a.ID[:], b.ID[:]))
-	})
-	ases, kin := make(map[uint32]bool), make(map[[32]byte]bool)
-	var chosen []RelayID
-	for _, c := range list {
-		if len(chosen) >= most {
-			break
-		}
-		if ases[c.AS] || kin[c.Kin] {
-			continue
-		}
-		ases[c.AS], kin[c.Kin] = c.AS != 0, c.Kin != [32]byte{}
-		chosen = append(chosen, c.ID)
-	}
-	return chosen
 }
 
 func compareWitnesses(a, b Witness) int { return bytes.Compare(a.Relay[:], b.Relay[:]) }

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -184,31 +183,6 @@ func TestWitnessThresholds(t *testing.T) {
 		if got := WitnessThreshold(tt.f, tt.n, tt.m); got != tt.want {
 			t.Errorf("%d relays, %d witnesses: %d, want %d", tt.n, tt.m, got, tt.want)
 		}
-	}
-}
-
-func TestChoiceOfWitnesses(t *testing.T) {
-	c := func(id byte, as uint32, kin byte, listed, first uint32) WitnessCandidate {
-		return WitnessCandidate{ID: RelayID{id}, AS: as, Kin: [32]byte{kin}, Listed: listed, FirstListed: first}
-	}
-	list := []WitnessCandidate{
-		c(1, 10, 1, 900, 5), c(2, 10, 2, 999, 5), // one AS: 2 is older
-		c(3, 11, 3, 800, 5), c(4, 12, 3, 700, 5), // one family: 3 is older
-		c(5, 13, 0, 500, 9), c(6, 14, 0, 500, 8), // as long: 6 came first
-		c(7, 0, 0, 400, 5), c(8, 0, 0, 400, 5), // neither AS nor family known: no bar
-	}
-	want := []RelayID{{2}, {3}, {6}, {5}, {7}, {8}}
-	for range 20 {
-		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		if got := ChooseWitnesses(list, 7); !slices.Equal(got, want) {
-			t.Fatalf("%v", got)
-		}
-	}
-	if got := ChooseWitnesses(list, 3); !slices.Equal(got, want[:3]) {
-		t.Errorf("three: %v", got)
-	}
-	if got := ChooseWitnesses(nil, 7); len(got) != 0 {
-		t.Errorf("of none: %v", got)
 	}
 }
 
