@@ -78,10 +78,11 @@ func sign(cmd *cobra.Command, f signFlags, file string) error {
 		return printJSON(cmd.OutOrStdout(), describeDraft(d, file))
 	}
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "\nSigned, in %s. %s\n", file, lackingText(d))
 	if old, drafted := d.Lacking(); old+drafted == 0 {
+		fmt.Fprintf(w, "\nSigned, in %s. It has all the signatures it needs.\n", file)
 		fmt.Fprintf(w, "Next: each founder runs hearsay-directory founder assemble %s --home HOME\n", file)
 	} else {
+		fmt.Fprintf(w, "\nSigned, in %s; %s.\n", file, lackingText(d))
 		fmt.Fprintf(w, "Next: hand it to a founder who has not signed it.\n")
 	}
 	return nil
@@ -150,9 +151,6 @@ func askWords(w io.Writer) error {
 // lackingText says whose signatures a draft still needs.
 func lackingText(d *directory.Draft) string {
 	old, drafted := d.Lacking()
-	if old+drafted == 0 {
-		return "It has all the signatures it needs."
-	}
 	var oldNames, newNames []string
 	for _, r := range d.Roots() {
 		if r.Signed {
@@ -166,7 +164,7 @@ func lackingText(d *directory.Draft) string {
 		}
 	}
 	if d.Previous() == nil {
-		return "It still needs the signatures of " + strings.Join(newNames, ", ") + "."
+		return "it still needs the signatures of " + strings.Join(newNames, ", ")
 	}
 	var parts []string
 	if old > 0 {
@@ -175,7 +173,7 @@ func lackingText(d *directory.Draft) string {
 	if drafted > 0 {
 		parts = append(parts, fmt.Sprintf("%d of those of version %d (%s)", drafted, d.File().Version, strings.Join(newNames, ", ")))
 	}
-	return "It still needs the signatures of " + strings.Join(parts, " and ") + "."
+	return "it still needs the signatures of " + strings.Join(parts, " and ")
 }
 
 type assembleFlags struct {
@@ -232,7 +230,7 @@ func assemble(cmd *cobra.Command, f assembleFlags, files []string) error {
 		}
 	}
 	if old, drafted := d.Lacking(); old+drafted > 0 {
-		return program.Fail(program.ExitFailure, "they run `hearsay-directory founder sign`; give all signed copies to assemble", errors.New(lackingText(d)))
+		return program.Fail(program.ExitFailure, "they run `hearsay-directory founder sign`; give all signed copies to assemble", fmt.Errorf("%s: %s", files[0], lackingText(d)))
 	}
 	chain, err := relay.InstallDraft(f.home, d)
 	if err != nil {

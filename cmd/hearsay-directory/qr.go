@@ -24,7 +24,7 @@ func printQR(w io.Writer, text string) {
 	if err != nil {
 		return
 	}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width < code.Size+2*quiet {
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && width < code.Size+2*quiet {
 		fmt.Fprintln(w, "(make the terminal wider to see a QR code here)")
 		return
 	}
