@@ -180,6 +180,9 @@ func printFile(w io.Writer, id directory.NetworkID, f *directory.NetworkFile, ow
 	for _, b := range f.Bootstraps {
 		line("", "%s%s", b.Addr, mine(own != nil && own.Bootstrap != nil && *own.Bootstrap == b))
 	}
+	if len(f.Params) == 0 {
+		line("parameters", "the defaults")
+	}
 	for _, p := range slices.Sorted(maps.Keys(f.Params)) {
 		line("parameter", "%s = %d", p, f.Params[p])
 	}
