@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -83,24 +84,30 @@ func (n *DirectoryNode) open(cfg DirectoryConfig) (err error) {
 		return err
 	}
 	n.keys.lab = chain.Current().Lab
-	self, err := n.address(chain)
-	if err != nil {
-		return err
-	}
-	if n.conn, err = bind(cfg.Conn, self); err != nil {
+	if n.conn, err = n.listen(cfg, chain.Current()); err != nil {
 		return err
 	}
 	return n.prepare(cfg, chain)
 }
 
-// address returns this node's address in the network file.
-func (n *DirectoryNode) address(c *directory.Chain) (netip.AddrPort, error) {
+// listen opens the socket of this node's address in the network file, or, for a
+// signer that the file gives none, one that only dials out.
+func (n *DirectoryNode) listen(cfg DirectoryConfig, f *directory.NetworkFile) (net.PacketConn, error) {
 	own := n.ID().Prefix()
-	i := slices.IndexFunc(c.Current().Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
-	if i < 0 {
-		return netip.AddrPort{}, fmt.Errorf("relay: the network file does not name this node as a bootstrap")
+	i := slices.IndexFunc(f.Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
+	if i >= 0 {
+		return bind(cfg.Conn, f.Bootstraps[i].Addr)
 	}
-	return c.Current().Bootstraps[i].Addr, nil
+	if signs, err := n.home.signs(f); err != nil || !signs {
+		return nil, cmp.Or(err, ErrNoDirectory)
+	}
+	switch {
+	case cfg.Conn != nil:
+		return cfg.Conn, nil
+	case cfg.ListenPacket != nil:
+		return cfg.ListenPacket()
+	}
+	return listenAny()
 }
 
 func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (err error) {

@@ -29,6 +29,9 @@ var (
 	ErrNotMine = errors.New("relay: the draft does not hold this founder's card as it was made")
 	// ErrSignedOther guards against two network files of one number.
 	ErrSignedOther = errors.New("relay: this founder has signed another draft of the same version")
+	// ErrNoDirectory is returned for a home whose founder runs no directory: the
+	// network file has neither its address nor its signer key.
+	ErrNoDirectory = errors.New("relay: the network file names neither this home's address nor its signer key")
 	// ErrInForce is returned for a draft that this home has already.
 	ErrInForce = errors.New("relay: this version is in force here already")
 )
@@ -129,6 +132,28 @@ func (h *home) history() (*directory.Chain, error) {
 		return nil, fmt.Errorf("%w: %s", err, h.path(fileNetwork))
 	}
 	return directory.VerifyHistory(id, raws)
+}
+
+// signs tells whether the file has the signer key of the home's card, or the one
+// that lies in the home.
+func (h *home) signs(f *directory.NetworkFile) (bool, error) {
+	var own [32]byte
+	raw, err := h.read(fileCard)
+	if err != nil {
+		return false, err
+	}
+	if raw != nil {
+		c, err := directory.ParseCard(raw)
+		if err != nil {
+			return false, err
+		}
+		own = c.Signer
+	} else if key, _, err := h.signerKeys(); err != nil || key == nil {
+		return false, err
+	} else {
+		own = [32]byte(key.Public().(ed25519.PublicKey))
+	}
+	return slices.ContainsFunc(f.Signers, func(k directory.FounderKey) bool { return k.Public == own }), nil
 }
 
 // CheckDraft tells whether a draft concerns this home: it belongs to its

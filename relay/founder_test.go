@@ -210,6 +210,44 @@ func TestNewcomerSignsAnAmendment(t *testing.T) {
 	}
 }
 
+// TestDirectoryOfAFounder opens the homes of a signer who only dials out, and of
+// a founder who holds a cold key.
+func TestDirectoryOfAFounder(t *testing.T) {
+	founders := labFounders(t)
+	founders[1].Listen = netip.AddrPort{}
+	if _, err := FoundTogether(Founding{Name: "lab", Join: directory.JoinToken, Lab: true}, founders); err != nil {
+		t.Fatal(err)
+	}
+	d := amendment(t, founders[0].Home, func(f *directory.NetworkFile) {
+		if err := errors.Join(f.RemoveSigner("carl"), f.RemoveSigner("anna")); err != nil {
+			t.Fatal(err)
+		}
+		f.Bootstraps = f.Bootstraps[:1]
+	})
+	for _, o := range founders[:2] {
+		if err := SignDraft(o.Home, d, nil, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o := range founders {
+		if _, err := InstallDraft(o.Home, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Ben signs and dials out; nothing is left of Carl but his root key.
+	n, err := NewDirectoryNode(DirectoryConfig{Home: founders[1].Home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.Addr().Port() == 0 {
+		t.Error("no socket")
+	}
+	n.Close()
+	if _, err := NewDirectoryNode(DirectoryConfig{Home: founders[2].Home}); !errors.Is(err, ErrNoDirectory) {
+		t.Errorf("a cold key: %v", err)
+	}
+}
+
 func TestRootKeyInWords(t *testing.T) {
 	list, _ := foundLab(t)
 	home := list[0].Home

@@ -67,6 +67,7 @@ var failures = []struct {
 	{relay.ErrWrongPassphrase, program.ExitPassphrase, "without the passphrase, the 24 words still hold the key: `founder restore`"},
 	{relay.ErrNoRoot, program.ExitNotFound, "bring root.key back, or type its 24 words: `founder restore`"},
 	{relay.ErrHasRoot, program.ExitRefused, "give another --home; keys are never replaced"},
+	{relay.ErrNoDirectory, program.ExitRefused, "this founder signs changes of the network alone: there is nothing to run"},
 	{relay.ErrNoCard, program.ExitUsage, "make a card with `founder card`, or give the right --home"},
 	{relay.ErrNotMine, program.ExitRefused, "ask for a draft that holds your card as you made it; do not sign this one"},
 	{relay.ErrSignedOther, program.ExitRefused, "make sure that the other draft is given up by all; then add --replace"},

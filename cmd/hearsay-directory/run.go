@@ -16,12 +16,12 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve the directory until told to stop",
-		Long: `Serve the network of this home, at the address that ` + "`init`" + ` was given: take
-descriptors of relays, probe them, sign a snapshot each epoch, and hand it out.
-Stops at SIGINT or SIGTERM.`,
+		Long: `Serve the network of this home, at the address that ` + "`init` or `founder card`" + ` was
+given, or, without one, by dialling out alone: take descriptors of relays, probe
+them, sign a snapshot each epoch, and hand it out. Stops at SIGINT or SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return program.NodeError(run(cmd, logs, home, asJSON))
+			return founderError(run(cmd, logs, home, asJSON))
 		},
 	}
 	homeFlag(cmd, &home)
