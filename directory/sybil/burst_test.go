@@ -21,9 +21,16 @@ func burst(w *world, n int, family bool) []*actor {
 	return list
 }
 
+// slowEpochs is an open network with the longest epochs.
+func slowEpochs() worldConfig {
+	c := open
+	c.params = map[directory.Param]int64{directory.ParamPoWBits: 0, directory.ParamEpoch: 10800}
+	return c
+}
+
 // TestAttackBurstOfOneAS is rule E.
 func TestAttackBurstOfOneAS(t *testing.T) {
-	c := open
+	c := slowEpochs()
 	c.as = "9.0.0.0/8 64500\n"
 	for _, tt := range []struct {
 		n       int
@@ -65,18 +72,21 @@ func TestAttackBurstOfOneAS(t *testing.T) {
 func TestUsualGrowthIsNoBurst(t *testing.T) {
 	c := open
 	c.as = "9.0.0.0/8 64500\n"
-	w, _ := grown(t, c, 400)
-	for i := range 33 * 10 { // ten a day, for a month
-		if i%10 == 0 && i > 0 {
-			w.run(day)
+	for _, usual := range []int{0, 4, 10} {
+		w, _ := grown(t, c, 400)
+		var arrivals []directory.Arrival
+		for i := range 30 * usual { // so many a day, for a month
+			arrivals = append(arrivals, directory.Arrival{
+				Net: addr4(9, 100+byte(i%50), byte(i), 1).Addr().As16(), Key: [8]byte{byte(i), byte(i >> 8), 1},
+				Time: uint32(w.at.Unix()) - daySeconds*uint32(1+i%30) - 3600,
+			})
 		}
-		w.add(fmt.Sprint("usual", i), fmt.Sprintf("9.%d.%d.1", i%50, i/2))
-	}
-	w.judge()
-	for _, a := range w.relays[len(w.relays)-10:] {
-		h, _ := w.ledger.Relay(directory.GossipKey(w.id, a.d.ID))
-		if h.State&directory.StateStopped != 0 {
-			t.Fatal("what is usual for a month is a burst")
+		w.ledger = directory.NewLedger(w.at.Add(-time.Hour), directory.LedgerParts{Relays: w.ledger.Parts().Relays, Arrivals: arrivals})
+		list := burst(w, 10, false)
+		w.judge()
+		h, _ := w.ledger.Relay(directory.GossipKey(w.id, list[0].d.ID))
+		if (h.State&directory.StateStopped != 0) != (usual < 10) {
+			t.Errorf("ten new relays where %d a day are usual: state %d", usual, h.State)
 		}
 	}
 }
