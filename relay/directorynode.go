@@ -207,6 +207,7 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 	run("gossip", n.gossip.Run)
 	run("signer", n.signer.Run)
 	wg.Go(func() { n.announce(inner) })
+	run("network file", n.remember)
 	select {
 	case <-inner.Done():
 	case <-n.killed:
@@ -233,6 +234,30 @@ func (n *DirectoryNode) announce(ctx context.Context) {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// remember keeps the home's copy of the network file up to date with versions
+// that came by gossip: the next change is drafted from it.
+func (n *DirectoryNode) remember(ctx context.Context) error {
+	kept, err := n.home.history()
+	if err != nil {
+		return err
+	}
+	version := kept.Current().Version
+	for {
+		changed := n.views.Changed()
+		if c := n.gossip.Chain(); c.Current().Version > version {
+			if err := n.home.saveNetwork(c.ID(), c.Raw(1)); err != nil {
+				return err
+			}
+			version = c.Current().Version
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"os"
 	"path/filepath"
@@ -31,6 +32,7 @@ func TestFounderHomesRun(t *testing.T) {
 		before := signerCertificate(t, dir, link.ID)
 
 		addColdKey(t, dir)
+		forgetVersion(t, sim, dir)
 		rotated, err := relay.RotateOnline(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -63,6 +65,16 @@ func runDirectory(t *testing.T, sim *SimNet, dir string) *directory.View {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runDirectoryAt(t, sim, dir, chain.Current().Version)
+}
+
+// runDirectoryAt expects it to serve a version of the network file.
+func runDirectoryAt(t *testing.T, sim *SimNet, dir string, version uint64) *directory.View {
+	t.Helper()
+	chain, err := relay.FounderChain(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	conn, err := sim.Listen(chain.Current().Bootstraps[0].Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +86,8 @@ func runDirectory(t *testing.T, sim *SimNet, dir string) *directory.View {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := n.Network().Version; got != chain.Current().Version {
-		t.Errorf("it serves version %d of the file, not %d", got, chain.Current().Version)
+	if got := n.Network().Version; got != version {
+		t.Errorf("it serves version %d of the file, not %d", got, version)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -120,6 +132,30 @@ func addColdKey(t *testing.T, dir string) {
 	}
 	if c, err := relay.InstallDraft(dir, d); err != nil || c.Current().Version != 2 {
 		t.Fatal(err)
+	}
+}
+
+// forgetVersion runs the directory with version 2, puts version 1 back as if the
+// second had come by gossip, and expects the home to remember it.
+func forgetVersion(t *testing.T, sim *SimNet, dir string) {
+	t.Helper()
+	chain, err := relay.FounderChain(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runDirectory(t, sim, dir)
+	// The id, and the first document with its length.
+	first, id := chain.Raw(1)[0], chain.ID()
+	old := append(binary.BigEndian.AppendUint32(id[:], uint32(len(first))), first...)
+	if err := os.WriteFile(filepath.Join(dir, "network"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := relay.FounderChain(dir); err != nil || c.Current().Version != 1 {
+		t.Fatal(err)
+	}
+	runDirectoryAt(t, sim, dir, 2)
+	if c, err := relay.FounderChain(dir); err != nil || c.Current().Version != 2 {
+		t.Errorf("the home did not take up version 2: %v", err)
 	}
 }
 
