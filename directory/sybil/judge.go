@@ -120,8 +120,7 @@ type limit struct {
 	group string
 	value uint64
 	bound uint64
-	since uint64 // Unix seconds, 0 = unknown
-	until uint64 // likewise
+	until uint64 // Unix seconds, 0 = none
 }
 
 // Judge computes a snapshot. It takes the rules in the order of SPEC.md §1.1

@@ -32,14 +32,7 @@ func (d *docket) list() {
 			queue = append(queue, r)
 		}
 	}
-	n := 0
-	for _, r := range queue {
-		r.vouched = d.claimsHand(r)
-		if d.admit2(r) {
-			n++
-		}
-	}
-	d.small = n < smallNetwork
+	d.small = d.countAdmitted(queue) < smallNetwork
 	s := slots{
 		prefixes: make(map[[16]byte]bool), links: make(map[[32]byte]bool),
 		addrs: make(map[netip.AddrPort]bool), nets: make(map[netip.Prefix]int),
@@ -63,12 +56,24 @@ func (d *docket) list() {
 	slices.SortFunc(d.listed, func(a, b *relay) int { return bytes.Compare(a.d.ID[:], b.d.ID[:]) })
 }
 
-// admit2 asks for admission and leaves the claim as it is.
-func (d *docket) admit2(r *relay) bool {
-	claim := r.vouched
-	ok := d.admit(r)
-	r.vouched = claim
-	return ok
+// countAdmitted returns how many relays may join, and notes who claims to come
+// by somebody's hand. A token counts as often as it has uses left: a token that
+// leaked must not make a small network look large.
+func (d *docket) countAdmitted(queue []*relay) int {
+	n := 0
+	claims := make(map[[16]byte]int)
+	for _, r := range queue {
+		ok := d.admit(r)
+		if t := r.proof.Token; ok && r.vouched && t != nil && !d.remembered(r) {
+			claims[t.Nonce]++
+			ok = claims[t.Nonce] <= t.MaxUses-int(d.tokenUse(t).Used)
+		}
+		if ok {
+			n++
+		}
+		r.vouched = d.claimsHand(r)
+	}
+	return n
 }
 
 // alone applies the rules that concern one relay by itself.

@@ -320,3 +320,29 @@ func TestRulesOfOneRelay(t *testing.T) {
 		}
 	}
 }
+
+// TestAttackLeakedTokenMakesNoLargeNetwork runs 30 relays on a used-up token in
+// a network of five neighbours on one address: the rules for large networks
+// would cost the neighbours their places.
+func TestAttackLeakedTokenMakesNoLargeNetwork(t *testing.T) {
+	w := newWorld(t, worldConfig{join: directory.JoinToken})
+	var home []*actor
+	for i := range 5 {
+		a := w.add(fmt.Sprint("home", i), fmt.Sprintf("9.9.9.9:%d", 4000+i))
+		w.token(a, 1, w.at.Add(time.Hour))
+		home = append(home, a)
+	}
+	w.judge()
+	guest := w.add("guest", "9.8.1.1")
+	w.token(guest, 2, w.at.Add(time.Hour))
+	for _, a := range w.spread("thief", 30) {
+		a.d.Admission = guest.d.Admission
+	}
+	w.judge()
+	for _, a := range home {
+		w.rule(a, 0)
+	}
+	if len(w.out.Listed) != 7 {
+		t.Errorf("%d listed", len(w.out.Listed))
+	}
+}

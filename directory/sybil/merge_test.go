@@ -117,9 +117,7 @@ func TestMergeOfMarks(t *testing.T) {
 	c := open
 	c.signers = 4
 	w := newWorld(t, c)
-	for range 1 {
-		w.spread("s", 5)
-	}
+	w.spread("s", 5)
 	a := w.add("a", "9.9.1.1")
 	today := uint16(w.at.Unix() / daySeconds)
 	for _, tt := range []struct {
@@ -135,7 +133,6 @@ func TestMergeOfMarks(t *testing.T) {
 		{4, directory.VoteExclude, today, 0},
 		{3, directory.VoteExclude, today + 1, directory.VoteExclude},
 	} {
-		a.reason, a.flags, a.until = "", 0, 0
 		a.reason = "because"
 		a.vote = func(i int, v *directory.RelayVote) {
 			v.Reason = 0

@@ -358,7 +358,6 @@ func (m *model) honest() (listed, lost float64) {
 type row struct {
 	tor, rules, quarter, tenth figures
 	listed, lost               float64
-	caught                     float64 // part of its relays that are listed
 }
 
 func simulate(t testing.TB, b budget, networks int, all bool) row {
