@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -13,9 +14,9 @@ import (
 // is not changed: add the header's hash after the snapshot is released.
 func NewSnapshot(c *Chain, l *Log, at time.Time, j Judgement) (*Snapshot, error) {
 	f := c.Current()
-	s := &Snapshot{Tables: tablesOf(j, at)}
+	s := &Snapshot{Tables: tablesOf(j)}
 	for i := range j.Listed {
-		s.Entries = append(s.Entries, s.entryOf(&j.Listed[i], at))
+		s.Entries = append(s.Entries, s.entryOf(&j.Listed[i]))
 	}
 	root, totals := entriesRoot(s.Entries)
 	for i := range s.Entries {
@@ -33,7 +34,11 @@ func NewSnapshot(c *Chain, l *Log, at time.Time, j Judgement) (*Snapshot, error)
 		Network: c.id, Epoch: EpochNumber(f.Lab, at), ValidAfter: at,
 		FreshUntil: at.Add(freshEpochs * j.Epoch), ValidUntil: at.Add(Scale(f.Lab, validAge)), NextEpoch: j.Epoch,
 		FileVersion: f.Version, N: uint64(len(s.Entries)), EntriesRoot: root, TablesHash: sha256.Sum256(s.tables),
-		Totals: totals, SRVs: srvsAt(c, at), LedgerHash: j.Ledger.Hash(), LogSize: l.Size(), LogRoot: logRoot,
+		Totals: totals, SRVs: j.SRVs, LedgerHash: j.Ledger.Hash(), LogSize: l.Size(), LogRoot: logRoot,
+		Votes: j.Votes, Recommended: j.Recommended, Abandoned: j.Abandoned,
+	}
+	if s.Header.SRVs == nil {
+		s.Header.SRVs = srvsAt(c, at)
 	}
 	if f.Lab {
 		s.Header.Flags |= HeaderLab
@@ -52,16 +57,19 @@ func NewSnapshot(c *Chain, l *Log, at time.Time, j Judgement) (*Snapshot, error)
 	return s, nil
 }
 
-func (s *Snapshot) entryOf(l *Listing, at time.Time) Entry {
+func (s *Snapshot) entryOf(l *Listing) Entry {
 	d := l.Descriptor
 	e := Entry{
 		ID: d.ID, OnionKey: l.Onion.Key, LinkKey: d.LinkKey, OnionEpoch: l.Onion.NotBefore, Flags: l.Flags,
 		Guard: l.Guard, Inner: l.Inner, Mailbox: l.Mailbox, Addrs: l.Addrs,
 	}
-	if fam, ok := familyOf(d, at); ok {
-		e.Family = uint16(index(s.Tables.Families, fam, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }))
+	if l.Kin != [32]byte{} {
+		e.Family = uint16(index(s.Tables.Families, l.Kin, compareKeys))
 	}
-	e.Software = byte(index(s.Tables.Software, d.Software, func(a, b string) int { return bytes.Compare([]byte(a), []byte(b)) }))
+	if l.AS != 0 {
+		e.AS = uint16(index(s.Tables.ASes, l.AS, cmp.Compare[uint32]))
+	}
+	e.Software = byte(index(s.Tables.Software, d.Software, cmp.Compare[string]))
 	e.Protocol = byte(index(s.Tables.Protocols, d.Protocols, slices.Compare[[]uint16]))
 	return e
 }
@@ -76,24 +84,34 @@ func index[T any](table []T, v T, compare func(a, b T) int) int {
 	return i + 1
 }
 
-func tablesOf(j Judgement, at time.Time) Tables {
-	var t Tables
+func compareKeys(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }
+
+// tablesOf collects what entries refer to. A full table leaves out what fewest
+// relays have, so that nobody crowds out others by many names.
+func tablesOf(j Judgement) Tables {
+	var kin [][32]byte
+	var ases []uint32
+	var software []string
+	var protocols [][]uint16
 	for i := range j.Listed {
-		d := j.Listed[i].Descriptor
-		if fam, ok := familyOf(d, at); ok {
-			t.Families = append(t.Families, fam)
+		l := &j.Listed[i]
+		if l.Kin != [32]byte{} {
+			kin = append(kin, l.Kin)
 		}
-		if d.Software != "" {
-			t.Software = append(t.Software, d.Software)
+		if l.AS != 0 {
+			ases = append(ases, l.AS)
 		}
-		t.Protocols = append(t.Protocols, d.Protocols)
+		if l.Descriptor.Software != "" {
+			software = append(software, l.Descriptor.Software)
+		}
+		protocols = append(protocols, l.Descriptor.Protocols)
 	}
-	slices.SortFunc(t.Families, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
-	t.Families = truncate(slices.Compact(t.Families), maxTableList)
-	slices.Sort(t.Software)
-	t.Software = truncate(slices.Compact(t.Software), maxTableByte)
-	slices.SortFunc(t.Protocols, slices.Compare[[]uint16])
-	t.Protocols = truncate(slices.CompactFunc(t.Protocols, slices.Equal[[]uint16]), maxTableByte)
+	t := Tables{
+		Families:  mostFrequent(kin, maxTableList, compareKeys),
+		ASes:      mostFrequent(ases, maxTableList, cmp.Compare[uint32]),
+		Software:  mostFrequent(software, maxTableByte, cmp.Compare[string]),
+		Protocols: mostFrequent(protocols, maxTableByte, slices.Compare[[]uint16]),
+	}
 	for _, r := range j.Unlisted {
 		if t.Rules == nil {
 			t.Rules = make(map[uint16]uint32)
@@ -103,14 +121,27 @@ func tablesOf(j Judgement, at time.Time) Tables {
 	return t
 }
 
-func truncate[T any](list []T, n int) []T { return list[:min(len(list), n)] }
-
-// familyOf returns the first family whose certificate is valid at t.
-func familyOf(d *Descriptor, t time.Time) ([32]byte, bool) {
-	for i := range d.Families {
-		if d.Families[i].Expires.After(t) {
-			return d.Families[i].Key, true
+// mostFrequent returns the values of a list, rising: all, or the given number
+// of those that occur most often, of equally frequent ones the lowest.
+func mostFrequent[T any](list []T, most int, compare func(a, b T) int) []T {
+	slices.SortFunc(list, compare)
+	type count struct{ at, n int }
+	var counts []count
+	for i := range list {
+		if k := len(counts); k > 0 && compare(list[counts[k-1].at], list[i]) == 0 {
+			counts[k-1].n++
+			continue
 		}
+		counts = append(counts, count{i, 1})
 	}
-	return [32]byte{}, false
+	if len(counts) > most {
+		slices.SortStableFunc(counts, func(a, b count) int { return b.n - a.n })
+		counts = counts[:most]
+		slices.SortFunc(counts, func(a, b count) int { return a.at - b.at })
+	}
+	var out []T
+	for _, c := range counts {
+		out = append(out, list[c.at])
+	}
+	return out
 }

@@ -56,11 +56,11 @@ func (c Certificate) Sign(network NetworkID, identity ed25519.PrivateKey) ([]byt
 func ParseCertificate(network NetworkID, raw []byte) (Certificate, error) {
 	d, err := openDocument(labelCert, raw, maxCertificate)
 	if err != nil {
-		return Certificate{}, fmt.Errorf("parse certificate: %w", err)
+		return Certificate{}, fmt.Errorf("%w: %w", ErrBadCertificate, err)
 	}
 	var b certificateBody
 	if err := decode(d.Body, maxCertificate, &b); err != nil {
-		return Certificate{}, fmt.Errorf("parse certificate: %w", err)
+		return Certificate{}, fmt.Errorf("%w: %w", ErrBadCertificate, err)
 	}
 	if b.NotBefore > maxUnix || b.NotAfter > maxUnix {
 		return Certificate{}, fmt.Errorf("%w: time out of range", ErrBadCertificate)

@@ -33,10 +33,35 @@ func VerifyChain(id NetworkID, raws [][]byte, now time.Time) (*Chain, error) {
 	return (&Chain{id: id}).Extend(raws, now)
 }
 
+// VerifyHistory verifies as VerifyChain does, but the last version may have
+// expired: founders can still renew it, or name a successor.
+func VerifyHistory(id NetworkID, raws [][]byte) (*Chain, error) {
+	return (&Chain{id: id}).extend(raws)
+}
+
 // Extend returns a chain with the following versions added, each verified as
 // VerifyChain does. Versions that the chain already has are skipped if they are
 // the same and refused if they are not.
 func (c *Chain) Extend(raws [][]byte, now time.Time) (*Chain, error) {
+	n, err := c.extend(raws)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.CheckExpiry(now); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// CheckExpiry returns ErrExpired if the newest version is over.
+func (c *Chain) CheckExpiry(now time.Time) error {
+	if f := c.Current(); !now.Before(f.Expires) {
+		return fmt.Errorf("network file: %w: version %d was good until %s", ErrExpired, f.Version, f.Expires.UTC().Format(time.DateOnly))
+	}
+	return nil
+}
+
+func (c *Chain) extend(raws [][]byte) (*Chain, error) {
 	n := &Chain{id: c.id, files: slices.Clone(c.files), hashes: slices.Clone(c.hashes), raws: slices.Clone(c.raws)}
 	if len(raws) > maxVersions {
 		return nil, fmt.Errorf("network file: %w: %d versions", ErrTooLarge, len(raws))
@@ -48,9 +73,6 @@ func (c *Chain) Extend(raws [][]byte, now time.Time) (*Chain, error) {
 	}
 	if len(n.files) == 0 {
 		return nil, fmt.Errorf("network file: %w: no version", ErrBadNetworkFile)
-	}
-	if f := n.Current(); !now.Before(f.Expires) {
-		return nil, fmt.Errorf("network file: %w: version %d was good until %s", ErrExpired, f.Version, f.Expires.UTC().Format(time.DateOnly))
 	}
 	return n, nil
 }
@@ -95,19 +117,13 @@ func (c *Chain) checkFirst(d *document, f *NetworkFile) error {
 	return checkSignatures(d, NetworkID{}, len(f.Roots), f.Roots)
 }
 
-// checkNext demands the threshold of the old roots and that of the new ones.
+// checkNext demands the rules of a following version, the threshold of the old
+// roots, and that of the new ones.
 func (c *Chain) checkNext(d *document, f *NetworkFile) error {
-	old := c.Current()
-	switch {
-	case f.Previous != c.hashes[len(c.hashes)-1]:
-		return fmt.Errorf("%w: version %d does not name its predecessor", ErrBadNetworkFile, f.Version)
-	case f.Lab != old.Lab || f.Salt != old.Salt:
-		return fmt.Errorf("%w: version %d changes what is immutable", ErrBadNetworkFile, f.Version)
-	case f.Created.Before(old.Created):
-		return fmt.Errorf("%w: version %d is older than its predecessor", ErrBadNetworkFile, f.Version)
-	case f.EpochFloorReset != 0 && slices.Equal(f.Signers, old.Signers):
-		return fmt.Errorf("%w: version %d resets the epoch floor without new signers", ErrBadNetworkFile, f.Version)
+	if err := c.follows(f); err != nil {
+		return err
 	}
+	old := c.Current()
 	if err := checkSignatures(d, c.id, RootThreshold(len(old.Roots)), old.Roots); err != nil {
 		return fmt.Errorf("roots of version %d: %w", old.Version, err)
 	}
@@ -115,6 +131,43 @@ func (c *Chain) checkNext(d *document, f *NetworkFile) error {
 		return fmt.Errorf("roots of version %d: %w", f.Version, err)
 	}
 	return nil
+}
+
+// follows checks what a version owes to the one before it, signatures aside
+// (SPEC.md §2.4).
+func (c *Chain) follows(f *NetworkFile) error {
+	old := c.Current()
+	switch {
+	case f.Version != old.Version+1:
+		return fmt.Errorf("%w: version %d follows %d", ErrBadNetworkFile, f.Version, old.Version)
+	case f.Previous != c.hashes[len(c.hashes)-1]:
+		return fmt.Errorf("%w: version %d does not name its predecessor", ErrBadNetworkFile, f.Version)
+	case f.Lab != old.Lab || f.Salt != old.Salt:
+		return fmt.Errorf("%w: version %d changes what is immutable", ErrBadNetworkFile, f.Version)
+	case f.Created.Before(old.Created):
+		return fmt.Errorf("%w: version %d is older than its predecessor", ErrBadNetworkFile, f.Version)
+	case f.EpochFloorReset != 0 && sameKeys(f.Signers, old.Signers):
+		return fmt.Errorf("%w: version %d resets the epoch floor without new signers", ErrBadNetworkFile, f.Version)
+	}
+	return nil
+}
+
+// sameKeys tells whether two lists hold the same keys, in whatever order and
+// under whatever names.
+func sameKeys(a, b []FounderKey) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, k := range a {
+		if !listsKey(b, k.Public) {
+			return false
+		}
+	}
+	return true
+}
+
+func listsKey(list []FounderKey, pub [32]byte) bool {
+	return slices.ContainsFunc(list, func(k FounderKey) bool { return k.Public == pub })
 }
 
 // checkSignatures counts the roots that signed the document. Signatures of

@@ -150,8 +150,10 @@ func (h *Header) check() error {
 		return fail("file version")
 	case h.LogSize < h.FileVersion || h.LogSize > maxLogSize:
 		return fail("log size")
-	case len(h.SRVs) < 1 || len(h.SRVs) > maxSRVs:
+	case len(h.SRVs) != maxSRVs:
 		return fail("number of shared random values")
+	case h.SRVs[maxSRVs-1].Round+1 != srvRound(lab, h.ValidAfter):
+		return fail("the last shared random value is not of the round before")
 	case len(h.Votes) > maxVotes || !rising(h.Votes):
 		return fail("votes")
 	case len(h.Abandoned) > maxAbandoned || !rising(h.Abandoned):

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +13,27 @@ func TestHeaderRules(t *testing.T) {
 	s, err := NewSnapshot(n.chain, n.log, testTime, Judge(JudgeInput{Chain: n.chain, ValidAfter: testTime}))
 	check(t, err)
 	edits := map[string]func(*Header){
-		"epoch 0":                    func(h *Header) { h.Epoch = 0 },
-		"epoch of another time":      func(h *Header) { h.Epoch++ },
-		"epoch length of 10 s":       func(h *Header) { h.NextEpoch = labEpoch },
-		"fresh for ever":             func(h *Header) { h.FreshUntil = h.FreshUntil.Add(time.Second) },
-		"valid for ever":             func(h *Header) { h.ValidUntil = h.ValidUntil.Add(time.Second) },
-		"emergency":                  func(h *Header) { h.Flags |= HeaderEmergency },
-		"not small":                  func(h *Header) { h.Flags &^= HeaderSmall },
-		"too many relays":            func(h *Header) { h.N, h.Flags = maxEntries+1, 0 },
-		"file version 0":             func(h *Header) { h.FileVersion = 0 },
-		"log without the file":       func(h *Header) { h.LogSize = 0 },
-		"log out of range":           func(h *Header) { h.LogSize = maxLogSize + 1 },
-		"no random value":            func(h *Header) { h.SRVs = nil },
-		"eleven random values":       func(h *Header) { h.SRVs = make([]SRV, 11) },
-		"a round left out":           func(h *Header) { h.SRVs = []SRV{{Round: 1}, {Round: 3}} },
+		"epoch 0":               func(h *Header) { h.Epoch = 0 },
+		"epoch of another time": func(h *Header) { h.Epoch++ },
+		"epoch length of 10 s":  func(h *Header) { h.NextEpoch = labEpoch },
+		"fresh for ever":        func(h *Header) { h.FreshUntil = h.FreshUntil.Add(time.Second) },
+		"valid for ever":        func(h *Header) { h.ValidUntil = h.ValidUntil.Add(time.Second) },
+		"emergency":             func(h *Header) { h.Flags |= HeaderEmergency },
+		"not small":             func(h *Header) { h.Flags &^= HeaderSmall },
+		"too many relays":       func(h *Header) { h.N, h.Flags = maxEntries+1, 0 },
+		"file version 0":        func(h *Header) { h.FileVersion = 0 },
+		"log without the file":  func(h *Header) { h.LogSize = 0 },
+		"log out of range":      func(h *Header) { h.LogSize = maxLogSize + 1 },
+		"no random value":       func(h *Header) { h.SRVs = nil },
+		"eleven random values":  func(h *Header) { h.SRVs = make([]SRV, 11) },
+		"nine random values":    func(h *Header) { h.SRVs = h.SRVs[1:] },
+		"a round left out":      func(h *Header) { h.SRVs = slices.Clone(h.SRVs); h.SRVs[3].Round++ },
+		"values of the next rounds": func(h *Header) {
+			h.SRVs = slices.Clone(h.SRVs)
+			for i := range h.SRVs {
+				h.SRVs[i].Round++
+			}
+		},
 		"ten votes":                  func(h *Header) { h.Votes = make([][32]byte, 10) },
 		"a vote twice":               func(h *Header) { h.Votes = make([][32]byte, 2) },
 		"17 abandoned":               func(h *Header) { h.Abandoned = make([][32]byte, 17) },

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -324,12 +325,25 @@ func (f *NetworkFile) check() error {
 	if len(f.Bootstraps) < 1 || len(f.Bootstraps) > maxBootstraps {
 		return fail("%d bootstraps, allowed are 1 to %d", len(f.Bootstraps), maxBootstraps)
 	}
-	for _, b := range f.Bootstraps {
+	for i, b := range f.Bootstraps {
 		if err := CheckAddr(b.Addr, f.Lab); err != nil {
 			return fmt.Errorf("%w: bootstrap: %w", ErrBadNetworkFile, err)
 		}
+		if slices.ContainsFunc(f.Bootstraps[:i], func(o Bootstrap) bool { return o.Addr == b.Addr }) {
+			return fail("two bootstraps at %v", b.Addr)
+		}
 	}
 	return nil
+}
+
+// FileWarning is how long before its end people are told that a network file
+// expires.
+const FileWarning = 90 * 24 * time.Hour
+
+// ExpiresSoon tells whether the file ends within FileWarning: then founders
+// should make the next version.
+func (f *NetworkFile) ExpiresSoon(now time.Time) bool {
+	return f.Expires.Sub(now) < FileWarning
 }
 
 func checkFounders(roots, signers []FounderKey) error {

@@ -18,18 +18,20 @@ const (
 // ErrUnsigned is returned when a snapshot that nobody signed is encoded.
 var ErrUnsigned = errors.New("directory: snapshot is not signed")
 
-// Head is a signed header with the certificates of its signers. Parsing it
-// verifies nothing.
+// Head is a signed header with the certificates of its signers and the words of
+// witnesses. Parsing it verifies nothing.
 type Head struct {
-	Header Header
-	doc    document
-	certs  [][]byte
+	Header    Header
+	doc       document
+	certs     [][]byte
+	witnesses []Witness // rising by relay
 }
 
 type headBody struct {
 	_            struct{} `cbor:",toarray"`
 	Header       []byte   // the document
 	Certificates [][]byte // by signer, rising
+	Witnesses    []byte   // signatures of 104 bytes, by relay, rising
 }
 
 // Snapshot is a head with the entries and tables that its header commits to.
@@ -71,7 +73,11 @@ func ParseHead(raw []byte) (*Head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse head: %w", err)
 	}
-	return &Head{Header: h, doc: doc, certs: b.Certificates}, nil
+	witnesses, err := parseWitnesses(b.Witnesses)
+	if err != nil {
+		return nil, fmt.Errorf("parse head: %w", err)
+	}
+	return &Head{Header: h, doc: doc, certs: b.Certificates, witnesses: witnesses}, nil
 }
 
 // Encode returns the head, which must be signed.
@@ -83,7 +89,7 @@ func (h *Head) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encode(&headBody{Header: doc, Certificates: h.certs})
+	return encode(&headBody{Header: doc, Certificates: h.certs, Witnesses: appendWitnesses(h.witnesses)})
 }
 
 // Hash returns the SHA-256 of the header's body, which names the snapshot.

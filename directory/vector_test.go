@@ -265,8 +265,11 @@ func writeVectors(t *testing.T, list []vector) {
 	check(t, os.WriteFile(vectorFile, []byte(b.String()), 0o644))
 }
 
-func readVectors(t testing.TB) []vector {
-	raw, err := os.ReadFile(vectorFile)
+func readVectors(t testing.TB) []vector { return readVectorsOf(t, vectorFile) }
+
+func readVectorsOf(t testing.TB, file string) []vector {
+	t.Helper()
+	raw, err := os.ReadFile(file)
 	check(t, err)
 	var list []vector
 	for line := range strings.Lines(string(raw)) {

@@ -202,7 +202,7 @@ func (c *Chain) view(s *Snapshot, file *NetworkFile) *View {
 	h := &s.Header
 	return newView(View{
 		network: c.id, name: file.Name, lab: file.Lab, epoch: h.Epoch, validAfter: h.ValidAfter,
-		epochLen: h.NextEpoch, headerHash: s.Hash(),
+		epochLen: h.NextEpoch, headerHash: s.Hash(), srvs: h.SRVs,
 	}, relays)
 }
 

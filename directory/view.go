@@ -61,6 +61,7 @@ type View struct {
 	validAfter time.Time
 	epochLen   time.Duration
 	headerHash [32]byte
+	srvs       []SRV   // of the last rounds, rising
 	relays     []Relay // sorted by ID
 	byPrefix   map[[16]byte]int
 	byLinkKey  map[[32]byte]int
@@ -126,7 +127,10 @@ func (v *View) at(m map[[16]byte]int, p [16]byte, id *RelayID) (*Relay, bool) {
 // InsecureView makes a view that nobody signed. It serves tests of the layers
 // above, which need relays without a directory.
 func InsecureView(network NetworkID, lab bool, validAfter time.Time, relays []Relay) *View {
-	return newView(View{network: network, name: "test", lab: lab, epoch: 1, validAfter: validAfter, epochLen: 10 * time.Second}, relays)
+	return newView(View{
+		network: network, name: "test", lab: lab, epoch: 1, validAfter: validAfter, epochLen: 10 * time.Second,
+		srvs: newSRVState(network, lab, validAfter).Values(),
+	}, relays)
 }
 
 // newView indexes the relays, which it copies and sorts.

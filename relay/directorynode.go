@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -83,34 +84,36 @@ func (n *DirectoryNode) open(cfg DirectoryConfig) (err error) {
 		return err
 	}
 	n.keys.lab = chain.Current().Lab
-	self, err := n.address(chain)
-	if err != nil {
-		return err
-	}
-	if n.conn, err = bind(cfg.Conn, self); err != nil {
+	if n.conn, err = n.listen(cfg, chain.Current()); err != nil {
 		return err
 	}
 	return n.prepare(cfg, chain)
 }
 
-// address returns this node's address in the network file.
-func (n *DirectoryNode) address(c *directory.Chain) (netip.AddrPort, error) {
+// listen opens the socket of this node's address in the network file, or, for a
+// signer that the file gives none, one that only dials out.
+func (n *DirectoryNode) listen(cfg DirectoryConfig, f *directory.NetworkFile) (net.PacketConn, error) {
 	own := n.ID().Prefix()
-	i := slices.IndexFunc(c.Current().Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
-	if i < 0 {
-		return netip.AddrPort{}, fmt.Errorf("relay: the network file does not name this node as a bootstrap")
+	i := slices.IndexFunc(f.Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
+	if i >= 0 {
+		return bind(cfg.Conn, f.Bootstraps[i].Addr)
 	}
-	return c.Current().Bootstraps[i].Addr, nil
+	if signs, err := n.home.signs(f); err != nil || !signs {
+		return nil, cmp.Or(err, ErrNoDirectory)
+	}
+	switch {
+	case cfg.Conn != nil:
+		return cfg.Conn, nil
+	case cfg.ListenPacket != nil:
+		return cfg.ListenPacket()
+	}
+	return listenAny()
 }
 
 func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (err error) {
-	b, err := n.home.read(fileSigner)
+	identity, certificate, err := n.home.signerKeys()
 	if err != nil {
 		return err
-	}
-	key, err := parseKeyFile(b, keySigner)
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, n.home.path(fileSigner))
 	}
 	online, err := n.home.key(fileOnline, keyOnline, time.Now())
 	if err != nil {
@@ -133,12 +136,13 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 		return err
 	}
 	n.signer, err = signer.New(signer.Config{
-		Identity: ed25519.NewKeyFromSeed(key.secret[:]),
-		Online:   ed25519.NewKeyFromSeed(online.secret[:]),
-		Node:     n.gossip,
-		Prober:   n.prober,
-		Dir:      filepath.Join(cfg.Home, "signer"),
-		Log:      n.log,
+		Identity:    identity,
+		Certificate: certificate,
+		Online:      ed25519.NewKeyFromSeed(online.secret[:]),
+		Node:        n.gossip,
+		Prober:      n.prober,
+		Dir:         filepath.Join(cfg.Home, "signer"),
+		Log:         n.log,
 	})
 	if err != nil {
 		return err
@@ -203,6 +207,7 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 	run("gossip", n.gossip.Run)
 	run("signer", n.signer.Run)
 	wg.Go(func() { n.announce(inner) })
+	run("network file", n.remember)
 	select {
 	case <-inner.Done():
 	case <-n.killed:
@@ -229,6 +234,30 @@ func (n *DirectoryNode) announce(ctx context.Context) {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// remember keeps the home's copy of the network file up to date with versions
+// that came by gossip: the next change is drafted from it.
+func (n *DirectoryNode) remember(ctx context.Context) error {
+	kept, err := n.home.history()
+	if err != nil {
+		return err
+	}
+	version := kept.Current().Version
+	for {
+		changed := n.views.Changed()
+		if c := n.gossip.Chain(); c.Current().Version > version {
+			if err := n.home.saveNetwork(c.ID(), c.Raw(1)); err != nil {
+				return err
+			}
+			version = c.Current().Version
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -8,15 +9,13 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"hearsay/directory"
 )
 
 // Founding says what network to found.
 type Founding struct {
 	Name   string
+	Label  string         // of the founder, at most 32 bytes; default "founder"
 	Listen netip.AddrPort // of the directory node, the first bootstrap; with a port
 	Join   directory.Join
 	Lab    bool
@@ -29,6 +28,8 @@ type Founding struct {
 var (
 	ErrFounded    = errors.New("relay: this home has a network already")
 	ErrPassphrase = errors.New("relay: the root key needs a passphrase")
+	// ErrWrongPassphrase is returned when a passphrase opens no root key.
+	ErrWrongPassphrase = errors.New("relay: the passphrase does not open the root key")
 )
 
 // Files of a founder's home, and the life of a network file.
@@ -38,86 +39,63 @@ const (
 	fileOnline = "online.key"
 
 	networkLife = 730 * day
+	soloLabel   = "founder"
 )
 
 // Found founds a solo network in a new home: root key, signer identity, the
 // identity of the directory node, and version 1 of the network file. It
 // returns the network link.
 func Found(dir string, f Founding) (directory.NetworkLink, error) {
-	var none directory.NetworkLink
-	if len(f.Passphrase) == 0 && !f.Lab {
-		return none, ErrPassphrase
-	}
-	if f.Listen.Port() == 0 {
-		return none, fmt.Errorf("%w: the network link holds it, so it needs a port", ErrAddress)
-	}
-	if err := directory.CheckAddr(f.Listen, f.Lab); err != nil {
-		return none, fmt.Errorf("%w: %s: %w", ErrAddress, f.Listen, err)
-	}
-	h, err := openHome(dir)
-	if err != nil {
-		return none, err
-	}
-	defer h.close()
-	if old, err := h.read(fileNetwork); old != nil || err != nil {
-		return none, errors.Join(err, ErrFounded)
-	}
-	now := time.Unix(time.Now().Unix(), 0)
-	k, err := loadKeys(h, now)
-	if err != nil {
-		return none, err
-	}
-	signer, err := h.makeKey(fileSigner, keySigner, now)
-	if err != nil {
-		return none, err
-	}
-	root := keyFile{kind: keyRoot, from: now}
-	rand.Read(root.secret[:])
-	if err := h.write(fileRoot, sealRoot(root, f.Passphrase)); err != nil {
-		return none, err
-	}
-	file := directory.NetworkFile{
-		Name: f.Name, Created: now, Expires: now.Add(networkLife), Join: f.Join, Lab: f.Lab,
-		Roots:      []directory.FounderKey{{Public: public(root)}},
-		Signers:    []directory.FounderKey{{Public: public(signer)}},
-		Bootstraps: []directory.Bootstrap{{ID: k.id().Prefix(), Addr: f.Listen}},
-	}
-	rand.Read(file.Salt[:])
-	raw, id, err := directory.Found(file, ed25519.NewKeyFromSeed(root.secret[:]))
-	if err != nil {
-		return none, err
-	}
-	chain, err := directory.VerifyChain(id, [][]byte{raw}, now)
-	if err != nil {
-		return none, err
-	}
-	return chain.Link(nil), h.saveNetwork(id, [][]byte{raw})
+	founder := Founder{Home: dir, Label: cmp.Or(f.Label, soloLabel), Listen: f.Listen, Passphrase: f.Passphrase}
+	return FoundTogether(f, []Founder{founder})
 }
 
-func public(k keyFile) [32]byte {
-	return [32]byte(ed25519.NewKeyFromSeed(k.secret[:]).Public().(ed25519.PublicKey))
+// FoundTogether founds a network of several founders whose homes are all on
+// this computer, as a lab has them; each must be new. Label, Listen and
+// Passphrase of f are not used.
+func FoundTogether(f Founding, founders []Founder) (directory.NetworkLink, error) {
+	var link directory.NetworkLink
+	file := NewNetworkFile(f.Name, f.Join, f.Lab, time.Now())
+	for i := range founders {
+		founders[i].Lab = f.Lab
+		raw, err := MakeCard(founders[i])
+		if err != nil {
+			return link, err
+		}
+		card, err := directory.ParseCard(raw)
+		if err != nil {
+			return link, err
+		}
+		if err := file.AddFounder(card); err != nil {
+			return link, err
+		}
+	}
+	d, err := directory.DraftFounding(file)
+	if err != nil {
+		return link, err
+	}
+	for _, o := range founders {
+		if err := SignDraft(o.Home, d, o.Passphrase, false); err != nil {
+			return link, err
+		}
+	}
+	for _, o := range founders {
+		chain, err := InstallDraft(o.Home, d)
+		if err != nil {
+			return link, err
+		}
+		link = chain.Link(nil)
+	}
+	return link, nil
 }
 
-// sealRoot encodes the root key: as a plain key file, or, sealed by a
-// passphrase, version u8, kind u8, zero 6, from u64, salt 16, nonce 24, and
-// XChaCha20-Poly1305 over the secret, with all before the salt as additional
-// data (SPEC.md §7.5).
-func sealRoot(k keyFile, passphrase []byte) []byte {
-	if len(passphrase) == 0 {
-		return k.append(nil)
-	}
-	k.kind = keyRootSealed
-	head := k.append(nil)[:16]
-	salt, nonce := make([]byte, 16), make([]byte, chacha20poly1305.NonceSizeX)
-	rand.Read(salt)
-	rand.Read(nonce)
-	const times, memoryKiB, threads = 3, 256 << 10, 4
-	aead, err := chacha20poly1305.NewX(argon2.IDKey(passphrase, salt, times, memoryKiB, threads, chacha20poly1305.KeySize))
-	if err != nil {
-		panic("relay: " + err.Error()) // the key has 32 bytes
-	}
-	b := append(append(append([]byte(nil), head...), salt...), nonce...)
-	return aead.Seal(b, nonce, k.secret[:], append([]byte(labelRoot), head...))
+// NewNetworkFile returns version 1 of a network without founders: life 730
+// days, fresh salt.
+func NewNetworkFile(name string, join directory.Join, lab bool, now time.Time) directory.NetworkFile {
+	now = time.Unix(now.Unix(), 0)
+	f := directory.NetworkFile{Name: name, Created: now, Expires: now.Add(networkLife), Join: join, Lab: lab}
+	rand.Read(f.Salt[:])
+	return f
 }
 
 // IssueToken makes a relay token with the signer key of a founder's home,

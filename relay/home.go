@@ -111,3 +111,11 @@ func (h *home) remove(name string) error {
 
 // sync makes renames and removals in the directory last.
 func (h *home) sync() error { return syncDir(h.dir) }
+
+// rename puts one file in the place of another.
+func (h *home) rename(from, to string) error {
+	if err := os.Rename(h.path(from), h.path(to)); err != nil {
+		return err
+	}
+	return h.sync()
+}

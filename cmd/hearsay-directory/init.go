@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -19,8 +18,8 @@ const (
 )
 
 type initFlags struct {
-	home, name, listen, join, passphraseFile string
-	lab, json                                bool
+	home, name, label, listen, join, passphraseFile string
+	lab, words, json                                bool
 }
 
 func initCommand() *cobra.Command {
@@ -29,10 +28,12 @@ func initCommand() *cobra.Command {
 		Use:   "init --name N --listen ADDR",
 		Short: "Found a network of your own",
 		Long: `Found a network with one founder: you. It makes the keys, writes version 1 of
-the network file into the home, and prints the network link.
+the network file into the home, and prints the network link. Several founders
+found a network with hearsay-directory founder.
 
 The root key is sealed with a passphrase: it is asked for, or read from
---passphrase-file. A lab network may do without.
+--passphrase-file. A lab network may do without. --words prints the key as 24
+words, for paper.
 
 --lab founds a lab network: 10-second epochs, loopback and private addresses
 allowed. It is for trying things out and gives no anonymity.`,
@@ -40,17 +41,19 @@ allowed. It is for trying things out and gives no anonymity.`,
   hearsay-directory init --lab --join open --name test --listen 127.0.0.1:4443`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return program.NodeError(found(cmd, f))
+			return founderError(found(cmd, f))
 		},
 	}
 	fl := cmd.Flags()
 	homeFlag(cmd, &f.home)
 	fl.StringVar(&f.name, "name", "", "name of the network, at most 64 bytes")
+	fl.StringVar(&f.label, "label", "founder", "your name among the founders, at most 32 bytes")
 	fl.StringVar(&f.listen, "listen", "", "UDP address that `run` serves, IP:PORT; the link holds it")
-	fl.StringVar(&f.join, "join", "token", "who may add a relay: token, or, in a lab network, open")
+	fl.StringVar(&f.join, "join", "token", "how relays join: token, vouch, open, or several joined by +, or closed")
 	fl.BoolVar(&f.lab, "lab", false, "a lab network: no anonymity")
-	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the root key")
-	fl.BoolVar(&f.json, "json", false, "print one line of JSON")
+	fl.BoolVar(&f.words, "words", false, "print the root key as 24 words")
+	passphraseFlag(cmd, &f.passphraseFile)
+	jsonFlag(cmd, &f.json)
 	cmd.MarkFlagRequired("name")
 	cmd.MarkFlagRequired("listen")
 	return cmd
@@ -64,74 +67,74 @@ func found(cmd *cobra.Command, f initFlags) error {
 	if listen.Port() == 0 {
 		return program.Usage("choose a port: the network link holds it", "--listen: port 0 is no address to come back to")
 	}
-	what := relay.Founding{Name: f.name, Listen: listen, Lab: f.lab}
-	switch {
-	case f.join == "token":
-		what.Join = directory.JoinToken
-	case f.join == "open" && f.lab:
-		what.Join = directory.JoinOpen
-	case f.join == "open":
-		return program.Usage("use --join token, or --lab", "--join open is for lab networks")
-	default:
-		return program.Usage("use token, or, with --lab, open", "--join: no mode %q", f.join)
+	what := relay.Founding{Name: f.name, Label: f.label, Listen: listen, Lab: f.lab}
+	if what.Join, err = parseJoin(f.join); err != nil {
+		return err
 	}
-	if what.Passphrase, err = program.ReadPassphrase(f.passphraseFile, "passphrase for the root key: ", true); err != nil {
+	if what.Passphrase, err = newPassphrase(cmd, f.passphraseFile, f.lab); err != nil {
 		return err
 	}
 	defer clear(what.Passphrase)
-	if what.Passphrase == nil && f.lab {
-		program.Warn(cmd.ErrOrStderr(), name, "no passphrase: the root key of this lab network is kept by file mode alone")
-	}
 	link, err := relay.Found(f.home, what)
 	if err != nil {
 		return err
 	}
 	relayLink := ""
-	if what.Join == directory.JoinToken {
+	if what.Join&directory.JoinToken != 0 {
 		l, err := relay.IssueToken(f.home, firstTokenUses, firstTokenDays)
 		if err != nil {
 			return err
 		}
 		relayLink = l.String()
 	}
-	if f.json {
-		return printNetworkJSON(cmd.OutOrStdout(), f, link, relayLink)
+	var words []string
+	if f.words {
+		seed, err := relay.RootSeed(f.home, what.Passphrase)
+		if err != nil {
+			return err
+		}
+		defer clear(seed[:])
+		words = directory.RootWords(seed)
 	}
-	printNetwork(cmd.OutOrStdout(), f, link, relayLink)
+	if f.json {
+		return printNetworkJSON(cmd.OutOrStdout(), what, link, relayLink, words)
+	}
+	printNetwork(cmd.OutOrStdout(), f, what.Join, link, relayLink, words)
 	return nil
 }
 
-func printNetworkJSON(w io.Writer, f initFlags, link directory.NetworkLink, relayLink string) error {
+func printNetworkJSON(w io.Writer, f relay.Founding, link directory.NetworkLink, relayLink string, words []string) error {
 	var token *string
 	if relayLink != "" {
 		token = &relayLink
 	}
-	b, err := json.Marshal(struct {
-		V         int     `json:"v"`
-		Type      string  `json:"type"`
-		Name      string  `json:"name"`
-		ID        string  `json:"id"`
-		Link      string  `json:"link"`
-		RelayLink *string `json:"relay_link"`
-		Join      string  `json:"join"`
-		Lab       bool    `json:"lab"`
-	}{1, "network", f.name, link.ID.String(), link.String(), token, f.join, f.lab})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\n", b)
-	return err
+	return printJSON(w, struct {
+		V         int      `json:"v"`
+		Type      string   `json:"type"`
+		Name      string   `json:"name"`
+		ID        string   `json:"id"`
+		Link      string   `json:"link"`
+		RelayLink *string  `json:"relay_link"`
+		Join      string   `json:"join"`
+		Lab       bool     `json:"lab"`
+		RootWords []string `json:"root_words,omitempty"`
+	}{1, "network", f.Name, link.ID.String(), link.String(), token, f.Join.String(), f.Lab, words})
 }
 
-func printNetwork(w io.Writer, f initFlags, link directory.NetworkLink, relayLink string) {
+func printNetwork(w io.Writer, f initFlags, join directory.Join, link directory.NetworkLink, relayLink string, words []string) {
 	if f.lab {
 		fmt.Fprintln(w, "LAB NETWORK: no anonymity")
 	}
 	fmt.Fprintf(w, "Founded %q. Its link, for everyone who is to use it:\n\n  %s\n\n", f.name, link)
+	printQR(w, link.String())
 	if relayLink != "" {
 		fmt.Fprintf(w, "The link for those who run relays; it lists %d relays within %d days:\n\n  %s\n\n", firstTokenUses, firstTokenDays, relayLink)
 	}
-	fmt.Fprintf(w, "One key is one point of failure: whoever has %s and its passphrase is the\nnetwork, and without them it ends. Keep a copy in a safe place.\n\n", f.home)
+	printRootWords(w, words)
+	if join&directory.JoinOpen != 0 && !f.lab {
+		fmt.Fprintf(w, "Anybody may add relays. The first 60 days of an open network are weak: whoever\nbrings the most relays sees the most. Better found with tokens and open later:\nhearsay-directory founder amend --join token+open\n\n")
+	}
+	fmt.Fprintf(w, "One key is one point of failure: whoever has %s and its passphrase is the\nnetwork, and without them it ends. Keep a copy in a safe place, and add founders:\neach makes a card with `hearsay-directory founder card`, and\n`hearsay-directory founder amend --add CARD` takes it up.\n\n", f.home)
 	fmt.Fprintf(w, "Next: hearsay-directory run --home %s\n", f.home)
 }
 
@@ -157,12 +160,7 @@ what a relay takes as --network. It works while ` + "`run`" + ` does.`,
 				return program.NodeError(err)
 			}
 			if asJSON {
-				b, err := json.Marshal(map[string]any{"v": 1, "type": "token", "relay_link": l.String(), "uses": uses, "days": days})
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", b)
-				return err
+				return printJSON(cmd.OutOrStdout(), map[string]any{"v": 1, "type": "token", "relay_link": l.String(), "uses": uses, "days": days})
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), l)
 			return err

@@ -29,7 +29,7 @@ of those that run, and hands it to everybody. It carries no circuits.`,
 		},
 	}
 	logs.Add(cmd)
-	cmd.AddCommand(initCommand(), runCommand(logs), tokenCommand(), program.VersionCommand(name))
+	cmd.AddCommand(initCommand(), runCommand(logs), tokenCommand(), program.VersionCommand(name), founderCommand(), rotateCommand())
 	return cmd
 }
 

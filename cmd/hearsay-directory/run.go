@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,12 +16,12 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve the directory until told to stop",
-		Long: `Serve the network of this home, at the address that ` + "`init`" + ` was given: take
-descriptors of relays, probe them, sign a snapshot each epoch, and hand it out.
-Stops at SIGINT or SIGTERM.`,
+		Long: `Serve the network of this home, at the address that ` + "`init` or `founder card`" + ` was
+given, or, without one, by dialling out alone: take descriptors of relays, probe
+them, sign a snapshot each epoch, and hand it out. Stops at SIGINT or SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return program.NodeError(run(cmd, logs, home, asJSON))
+			return founderError(run(cmd, logs, home, asJSON))
 		},
 	}
 	homeFlag(cmd, &home)
@@ -55,6 +56,9 @@ func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) e
 	}
 	if file.Lab {
 		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
+	}
+	if file.ExpiresSoon(time.Now()) {
+		program.Warn(cmd.ErrOrStderr(), name, "the network file expires on %s, and with it the network: `founder amend --expires 730` renews it", file.Expires.UTC().Format(time.DateOnly))
 	}
 	return <-done
 }

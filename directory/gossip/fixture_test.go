@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"hearsay/directory"
+	"hearsay/directory/sybil"
 )
 
 func check(t testing.TB, err error) {
@@ -126,15 +128,22 @@ func (f *founder) record(name string, i int) *directory.Record {
 func (f *founder) snapshot(records ...*directory.Record) []byte {
 	f.t.Helper()
 	at := directory.NextEpoch(f.chain.Current().Lab, f.header, time.Now())
-	var list []directory.Candidate
+	vote := &directory.Vote{Signer: publicOf(testKey("signer")), Epoch: directory.EpochNumber(f.chain.Current().Lab, at)}
 	for _, r := range records {
-		c := directory.Candidate{Record: r}
+		key := directory.GossipKey(f.id, r.ID)
+		v := directory.RelayVote{Key: [8]byte(key[:8]), Descriptor: [8]byte(r.Hash[:8]), Failures: directory.UnknownFailures}
 		if r.Descriptor != nil {
-			c.Reached = r.Descriptor.Addrs
+			v.Tried = 1<<len(r.Descriptor.Addrs) - 1
+			v.Reached = v.Tried
 		}
-		list = append(list, c)
+		vote.Relays = append(vote.Relays, v)
 	}
-	j := directory.Judge(directory.JudgeInput{Chain: f.chain, Ledger: f.ledger, ValidAfter: at, Candidates: list})
+	slices.SortFunc(vote.Relays, func(a, b directory.RelayVote) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	_, err := vote.Sign(f.id, testKey("online"))
+	check(f.t, err)
+	j := sybil.Judge(sybil.Input{
+		Chain: f.chain, Ledger: f.ledger, ValidAfter: at, Votes: []*directory.Vote{vote}, Records: records,
+	}).Judgement
 	s, err := directory.NewSnapshot(f.chain, f.log, at, j)
 	check(f.t, err)
 	check(f.t, s.Sign(f.cert, testKey("online")))

@@ -200,18 +200,24 @@ func (w *watcher) forget(all []*directory.Record) {
 	}
 }
 
-// candidates returns the records with the addresses that were reached lately.
-func (w *watcher) candidates(all []*directory.Record, now time.Time, epoch time.Duration) []directory.Candidate {
+// candidate is a record and which of its addresses were reached lately.
+type candidate struct {
+	record  *directory.Record
+	reached byte // bit i: address i of the descriptor
+}
+
+// candidates returns what is known of the records.
+func (w *watcher) candidates(all []*directory.Record, now time.Time, epoch time.Duration) []candidate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	since := now.Add(-w.window(epoch))
-	list := make([]directory.Candidate, 0, len(all))
+	list := make([]candidate, 0, len(all))
 	for _, r := range all {
-		c := directory.Candidate{Record: r}
+		c := candidate{record: r}
 		if s := w.subjects[r.ID]; s != nil && r.Descriptor != nil {
-			for _, a := range r.Descriptor.Addrs {
+			for i, a := range r.Descriptor.Addrs {
 				if t, ok := s.seen[a]; ok && !t.Before(since) {
-					c.Reached = append(c.Reached, a)
+					c.reached |= 1 << i
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"hearsay/directory"
 	"hearsay/directory/gossip"
+	"hearsay/directory/sybil"
 )
 
 // Specification constants (SPEC.md §2).
@@ -207,9 +208,9 @@ func (s *Signer) firstProbes(ctx context.Context) {
 		open, reached := 0, 0
 		all := s.cfg.Node.Store().Records()
 		for _, c := range s.watcher.candidates(all, time.Now(), 0) {
-			if len(c.Reached) > 0 {
+			if c.reached != 0 {
 				reached++
-			} else if c.Record.Descriptor != nil && !s.watcher.tried(c.Record.ID) {
+			} else if c.record.Descriptor != nil && !s.watcher.tried(c.record.ID) {
 				open++
 			}
 		}
@@ -238,10 +239,14 @@ func (s *Signer) sign(at time.Time) error {
 	if h := s.header(); h != nil {
 		epoch = h.NextEpoch
 	}
-	j := directory.Judge(directory.JudgeInput{
-		Chain: chain, Ledger: s.pages.ledger, ValidAfter: at,
-		Candidates: s.watcher.candidates(s.cfg.Node.Store().Records(), now, epoch),
-	})
+	records := s.cfg.Node.Store().Records()
+	vote := s.vote(chain, at, s.watcher.candidates(records, now, epoch))
+	if _, err := vote.Sign(chain.ID(), s.cfg.Online); err != nil {
+		return fmt.Errorf("signer: %w", err)
+	}
+	j := sybil.Judge(sybil.Input{
+		Chain: chain, Ledger: s.pages.ledger, ValidAfter: at, Votes: []*directory.Vote{vote}, Records: records,
+	}).Judgement
 	// A failed write must not leave leaves behind that no header has.
 	log, err := directory.LogOf(s.pages.log.Leaves(0))
 	if err != nil {
@@ -333,8 +338,8 @@ func verdictOf(r directory.Rule) (gossip.VerdictCode, bool) {
 		return gossip.VerdictUnreachable, true
 	case directory.RuleAdmission:
 		return gossip.VerdictTokenUsed, true
-	case directory.RuleOnionKey, directory.RuleDuplicate, directory.RuleFull:
-		return gossip.VerdictOther, true
+	case directory.RuleLeft:
+		return 0, false
 	}
-	return 0, false
+	return gossip.VerdictOther, true
 }
