@@ -22,6 +22,8 @@ const (
 	labelPlacement   = "hearsay/1 placement"
 	labelWitness     = "hearsay/1 witness"
 	labelVote        = "hearsay/1 vote"
+	labelEcho        = "hearsay/1 echo"
+	labelCosign      = "hearsay/1 cosign"
 	labelCard        = "hearsay/1 card"
 	labelSuccessor   = "hearsay/1 successor"
 	labelRootWords   = "hearsay/1 root words"

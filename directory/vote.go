@@ -13,8 +13,8 @@ import (
 const (
 	// MaxVote bounds a vote, in bytes: 50,000 relays and a reason for each kind
 	// of mark fit.
-	MaxVote       = 5 << 18
-	relayVoteSize = 24
+	MaxVote       = 7 << 18
+	relayVoteSize = 32
 	maxReasons    = 64
 	maxReason     = 120 // bytes
 	// UnknownFailures says that no mailbox was tried.
@@ -41,14 +41,14 @@ const (
 	allVoteFlags             = voteMarks | VoteConflict | VoteApprove
 )
 
-// RelayVote is what a signer says of one relay: 24 bytes (SPEC.md §16.2).
+// RelayVote is what a signer says of one relay: 32 bytes (SPEC.md §16.2).
 type RelayVote struct {
-	Key        [8]byte // first half of GossipKey
-	Descriptor [8]byte // first bytes of Record.Hash
-	Reached    byte    // bit i: address i of the descriptor proved the identity
-	Tried      byte    // bit i: address i was tried
-	Bandwidth  byte    // weight code of what was measured, 0 = not measured
-	Failures   byte    // percent of its mailbox's requests that failed; UnknownFailures
+	Key        [8]byte  // first half of GossipKey
+	Descriptor [16]byte // first half of Record.Hash
+	Reached    byte     // bit i: address i of the descriptor proved the identity
+	Tried      byte     // bit i: address i was tried
+	Bandwidth  byte     // weight code of what was measured, 0 = not measured
+	Failures   byte     // percent of its mailbox's requests that failed; UnknownFailures
 	Flags      VoteFlags
 	Reason     uint16 // index in Vote.Reasons, counted from 1; 0 = no mark
 	Until      uint16 // day, since 1970, on which the mark ends
@@ -223,8 +223,8 @@ func (r *RelayVote) append(b []byte) []byte {
 
 func parseRelayVote(b []byte) RelayVote {
 	return RelayVote{
-		Key: [8]byte(b), Descriptor: [8]byte(b[8:]), Tried: b[16] >> 4, Reached: b[16] & 15,
-		Bandwidth: b[17], Failures: b[18], Flags: VoteFlags(b[19]),
-		Reason: binary.BigEndian.Uint16(b[20:]), Until: binary.BigEndian.Uint16(b[22:]),
+		Key: [8]byte(b), Descriptor: [16]byte(b[8:]), Tried: b[24] >> 4, Reached: b[24] & 15,
+		Bandwidth: b[25], Failures: b[26], Flags: VoteFlags(b[27]),
+		Reason: binary.BigEndian.Uint16(b[28:]), Until: binary.BigEndian.Uint16(b[30:]),
 	}
 }

@@ -50,7 +50,10 @@ type ClientConfig struct {
 	// sought at once and not on the schedule. Nil: while fewer than four relays
 	// are listed.
 	NoPath func() bool
-	Log    *slog.Logger // nil: discard
+	// Circuits opens directory streams over circuits, by which heads are compared.
+	// Nil: they are not.
+	Circuits CircuitDialer
+	Log      *slog.Logger // nil: discard
 }
 
 // Client keeps a client's view of the network fresh. It tells nobody what it

@@ -131,7 +131,7 @@ func (f *founder) snapshot(records ...*directory.Record) []byte {
 	vote := &directory.Vote{Signer: publicOf(testKey("signer")), Epoch: directory.EpochNumber(f.chain.Current().Lab, at)}
 	for _, r := range records {
 		key := directory.GossipKey(f.id, r.ID)
-		v := directory.RelayVote{Key: [8]byte(key[:8]), Descriptor: [8]byte(r.Hash[:8]), Failures: directory.UnknownFailures}
+		v := directory.RelayVote{Key: [8]byte(key[:8]), Descriptor: [16]byte(r.Hash[:16]), Failures: directory.UnknownFailures}
 		if r.Descriptor != nil {
 			v.Tried = 1<<len(r.Descriptor.Addrs) - 1
 			v.Reached = v.Tried

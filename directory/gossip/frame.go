@@ -27,6 +27,12 @@ const (
 	TypeProof    Type = 0x13 // old u64, new u64, leaf u64
 	TypeDocument Type = 0x14 // hash 32
 	TypeLeaves   Type = 0x15 // from u64
+	TypeNotices  Type = 0x16 // zero u8
+	TypeEvidence Type = 0x20 // directory.Evidence
+	TypeVote     Type = 0x30 // directory.SignerMessage, as the next two
+	TypeEcho     Type = 0x31
+	TypeCosign   Type = 0x32
+	TypeWitness  Type = 0x33 // header hash 32, directory.Witness
 
 	answerBit Type = 0x80
 )
@@ -92,6 +98,16 @@ func maxBody(t Type) int {
 		return maxFileVersion
 	case TypeLeaves | answerBit:
 		return maxLeavesAnswer
+	case TypeNotices:
+		return 1
+	case TypeNotices | answerBit:
+		return maxNoticesAnswer
+	case TypeEvidence:
+		return directory.MaxEvidence
+	case TypeVote, TypeEcho, TypeCosign:
+		return directory.MaxSignerMessage
+	case TypeWitness:
+		return 32 + directory.WitnessSize
 	}
 	return 0
 }

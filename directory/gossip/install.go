@@ -83,6 +83,8 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 	n.showLocked(raw, &s.Head, view)
 	n.mu.Unlock()
 	n.log.Info("new snapshot", logEpoch, s.Header.Epoch, logCount, len(view.Relays()))
+	n.addBase(s)
+	n.witness(&s.Head)
 	for _, ss := range n.open() {
 		ss.send(TypeHello, n.hello().append(nil))
 	}

@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -37,6 +38,12 @@ type NodeConfig struct {
 	Dialer Dialer
 	// Views receives each verified snapshot.
 	Views *directory.Views
+	// Circuits opens directory streams over circuits, to compare heads and to look
+	// after the own descriptor. Nil: neither is done.
+	Circuits CircuitDialer
+	// Identity is the relay's identity key, with which it signs heads while it is
+	// a witness. Nil: it is none.
+	Identity ed25519.PrivateKey
 	// Dir is the state directory, created if missing, of this Node alone.
 	Dir string
 	Log *slog.Logger // nil: discard
@@ -55,6 +62,9 @@ type Node struct {
 	secret  []byte
 	answers *rate.Limiter  // bytes of documents that all askers get
 	pulls   chan announced // when full they are dropped: search looks by itself
+	board   *board
+	notices *notices
+	bases   *bases
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 
@@ -87,6 +97,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		sessions: make(map[*session]struct{}),
 		asked:    make(map[have]time.Time),
 		announce: make(chan struct{}),
+		board:    newBoard(), notices: newNotices(), bases: newBases(),
 	}
 	if err := n.restore(time.Now()); err != nil {
 		return nil, errors.Join(err, a.close())

@@ -40,6 +40,15 @@ type Dialer interface {
 	Request(ctx context.Context, p Peer) (Stream, directory.RelayID, error)
 }
 
+// CircuitDialer opens directory streams to relays over three-hop circuits, which
+// the relay cannot tell from those of clients. Implementations are safe for
+// concurrent use.
+type CircuitDialer interface {
+	// RequestOver opens a directory stream (BEGIN to service 1) to the relay
+	// through a circuit that is used for nothing else.
+	RequestOver(ctx context.Context, relay directory.RelayID) (Stream, error)
+}
+
 // bootstrapPeer is the peer that a network file or link names.
 func bootstrapPeer(b directory.Bootstrap) Peer {
 	p := Peer{Partial: true, Addrs: []netip.AddrPort{b.Addr}}

@@ -15,6 +15,8 @@ const (
 	slowestAsker    = 16 << 10 // bytes a second at which an answer must be taken
 	maxProofAnswer  = 2 + 2*64*32
 
+	maxNoticesAnswer = 1 << 20 // bytes of notices in one answer
+
 	snapshotNone = 0 // first byte of a SNAPSHOT answer: not there
 	snapshotFull = 1 // a full snapshot follows
 )

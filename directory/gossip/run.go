@@ -30,6 +30,8 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.keepInStep(ctx) })
 	wg.Go(func() { n.follow(ctx) })
 	wg.Go(func() { n.search(ctx) })
+	wg.Go(func() { n.watchHeads(ctx) })
+	wg.Go(func() { n.watchNotices(ctx) })
 	n.keepRecords(ctx)
 	return ctx.Err()
 }

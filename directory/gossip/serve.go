@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -89,7 +88,7 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool)
 	r := frameReader{
 		r: s,
 		allow: func(t Type) bool {
-			return t >= TypeFile && t <= TypeLeaves || t == TypeBye
+			return t >= TypeFile && t <= TypeNotices || t == TypeBye
 		},
 		started: func() { watch.Reset(frameTimeout) },
 	}
@@ -138,14 +137,7 @@ func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		raw := n.newest(q.epoch)
-		if raw == nil {
-			return []byte{snapshotNone}, nil
-		}
-		if !full(time.Now()) {
-			return nil, errAskRate
-		}
-		return append([]byte{snapshotFull}, raw...), nil
+		return n.answerSnapshot(q, full)
 	case TypeProof:
 		q, err := parseProofRequest(m.body)
 		if err != nil {
@@ -171,6 +163,11 @@ func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
 		defer n.mu.Unlock()
 		leaves := n.log6962.Leaves(binary.BigEndian.Uint64(m.body))
 		return appendLeaves(nil, leaves[:min(len(leaves), maxLeavesAnswer/32)]), nil
+	case TypeNotices:
+		if len(m.body) != 1 || m.body[0] != 0 {
+			return nil, errTruncated
+		}
+		return n.answerNotices(), nil
 	}
 	return nil, errType
 }
@@ -198,32 +195,4 @@ func (n *Node) answerHead(epoch uint64) ([]byte, error) {
 		return head.Encode()
 	}
 	return n.archive.head(epoch)
-}
-
-// newest returns the newest snapshot if it is of the epoch asked for.
-func (n *Node) newest(epoch uint64) []byte {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.head == nil || epoch != 0 && epoch != n.head.Header.Epoch {
-		return nil
-	}
-	return n.snapshot
-}
-
-// answerDocument finds a record, the newest version of the network file or the
-// newest head by the SHA-256 of its bytes.
-func (n *Node) answerDocument(hash [32]byte) []byte {
-	if r, ok := n.store.held(digest(hash[:16])); ok && r.Hash == hash {
-		return r.Raw
-	}
-	c := n.Chain()
-	for _, raw := range c.Raw(c.Current().Version) {
-		if sha256.Sum256(raw) == hash {
-			return raw
-		}
-	}
-	if head, err := n.answerHead(0); err == nil && head != nil && sha256.Sum256(head) == hash {
-		return head
-	}
-	return nil
 }

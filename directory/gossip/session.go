@@ -145,7 +145,8 @@ func (ss *session) allowed(t Type) bool {
 	switch t {
 	case TypeHello, TypeBye:
 		return true
-	case TypeRanges, TypeWant, TypeGive, TypeHave, TypeVerdict:
+	case TypeRanges, TypeWant, TypeGive, TypeHave, TypeVerdict,
+		TypeEvidence, TypeVote, TypeEcho, TypeCosign, TypeWitness:
 		return ss.greeted
 	}
 	return false
@@ -169,6 +170,12 @@ func (ss *session) handle(m message) error {
 		return ss.onHave(m.body)
 	case TypeVerdict:
 		return ss.onVerdict(m.body)
+	case TypeEvidence:
+		return ss.onEvidence(m.body)
+	case TypeVote, TypeEcho, TypeCosign:
+		return ss.onSignerMessage(m)
+	case TypeWitness:
+		return ss.onWitness(m.body)
 	case TypeBye:
 		code, retry, err := parseBye(m.body)
 		if err != nil {
@@ -201,6 +208,10 @@ func (ss *session) onHello(body []byte) error {
 	first := !ss.greeted
 	ss.greeted, ss.theirs = true, h
 	ss.n.heard(ss.peer, h)
+	if first {
+		ss.offerNotices()
+		ss.offerBoard()
+	}
 	if !first || !ss.opener {
 		return nil
 	}

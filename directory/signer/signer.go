@@ -40,6 +40,11 @@ type Config struct {
 	// one by Identity.
 	Certificate []byte
 	Prober      Prober
+	// Meter measures bandwidth. Nil: nothing is measured.
+	Meter Meter
+	// Marks returns what the operator says of relays; called for each vote. Nil:
+	// nothing.
+	Marks func() ([]Mark, error)
 	// Dir is the state directory, created if missing. It must survive as long
 	// as the network: it guards against signing an epoch twice.
 	Dir string

@@ -18,7 +18,7 @@ func (s *Signer) vote(chain *directory.Chain, at time.Time, seen []candidate) *d
 	for _, c := range seen {
 		key := directory.GossipKey(chain.ID(), c.record.ID)
 		r := directory.RelayVote{
-			Key: [8]byte(key[:8]), Descriptor: [8]byte(c.record.Hash[:8]),
+			Key: [8]byte(key[:8]), Descriptor: [16]byte(c.record.Hash[:16]),
 			Reached: c.reached, Failures: directory.UnknownFailures,
 		}
 		if d := c.record.Descriptor; d != nil {

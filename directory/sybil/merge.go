@@ -80,7 +80,7 @@ func (d *docket) mergeOne(r *relay, records []*directory.Record) bool {
 	for _, rec := range records { // the newest first
 		n := 0
 		for _, v := range r.votes {
-			if v != nil && v.Descriptor == [8]byte(rec.Hash[:8]) {
+			if v != nil && v.Descriptor == [16]byte(rec.Hash[:16]) {
 				n++
 			}
 		}
@@ -182,7 +182,7 @@ func (d *docket) mergeAddrs(r *relay, records []*directory.Record) {
 			if v == nil {
 				continue
 			}
-			i := slices.IndexFunc(records, func(rec *directory.Record) bool { return v.Descriptor == [8]byte(rec.Hash[:8]) })
+			i := slices.IndexFunc(records, func(rec *directory.Record) bool { return v.Descriptor == [16]byte(rec.Hash[:16]) })
 			if i < 0 || records[i].Descriptor == nil {
 				continue
 			}

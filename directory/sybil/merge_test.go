@@ -55,7 +55,7 @@ func TestMergeOfDescriptors(t *testing.T) {
 	for votes, want := range map[int]*directory.Descriptor{0: a.d, 1: a.d, 2: &newer, 3: &newer} {
 		a.vote = func(i int, v *directory.RelayVote) {
 			if i < votes {
-				v.Descriptor = [8]byte(rec.Hash[:8])
+				v.Descriptor = [16]byte(rec.Hash[:16])
 				v.Reached, v.Tried = 2, 2 // the common address, which has another number here
 			}
 		}
@@ -70,7 +70,7 @@ func TestMergeOfDescriptors(t *testing.T) {
 	w.votes = 2
 	a.vote = func(i int, v *directory.RelayVote) {
 		if i == 0 {
-			v.Descriptor = [8]byte(rec.Hash[:8])
+			v.Descriptor = [16]byte(rec.Hash[:16])
 		}
 		v.Reached, v.Tried = 1, 1
 	}

@@ -183,7 +183,7 @@ func (w *world) input() Input {
 		for _, a := range w.relays {
 			key := directory.GossipKey(w.id, a.d.ID)
 			r := directory.RelayVote{
-				Key: [8]byte(key[:8]), Descriptor: [8]byte(a.record.Hash[:8]), Tried: 1<<len(a.d.Addrs) - 1,
+				Key: [8]byte(key[:8]), Descriptor: [16]byte(a.record.Hash[:16]), Tried: 1<<len(a.d.Addrs) - 1,
 				Bandwidth: a.speed, Failures: a.fail, Flags: a.flags, Until: a.until,
 				Reason: uint16(slices.Index(v.Reasons, a.reason) + 1),
 			}
