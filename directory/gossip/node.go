@@ -90,7 +90,17 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	n := &Node{
+	n := newNode(cfg, a)
+	if err := n.restore(time.Now()); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return n, nil
+}
+
+// newNode makes a node that has restored nothing yet: no network file, no
+// records. Nodes of a simulation share an archive.
+func newNode(cfg NodeConfig, a *archive) *Node {
+	return &Node{
 		cfg: cfg, network: cfg.Link.ID, log: orDiscard(cfg.Log), archive: a,
 		answers:  rate.NewLimiter(answerRate, answerBurst),
 		pulls:    make(chan announced, 16),
@@ -99,10 +109,6 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		announce: make(chan struct{}),
 		board:    newBoard(), notices: newNotices(), bases: newBases(),
 	}
-	if err := n.restore(time.Now()); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return n, nil
 }
 
 func (n *Node) restore(now time.Time) error {
