@@ -83,6 +83,10 @@ func (v *View) State(now time.Time) Freshness {
 	switch {
 	case age <= freshEpochs*v.epochLen:
 		return Fresh
+	case v.byFounders && now.After(v.validUntil):
+		return Expired
+	case v.byFounders:
+		return Valid
 	case age <= Scale(v.lab, validAge):
 		return Valid
 	case age <= Scale(v.lab, staleAge):

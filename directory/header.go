@@ -138,10 +138,10 @@ func (h *Header) check() error {
 		return fail("epoch number does not follow from its time")
 	case !validEpochLength(h.NextEpoch, lab):
 		return fail("epoch length")
-	case !h.FreshUntil.Equal(h.ValidAfter.Add(freshEpochs*h.NextEpoch)) || !h.ValidUntil.Equal(h.ValidAfter.Add(Scale(lab, validAge))):
+	case !h.FreshUntil.Equal(h.ValidAfter.Add(freshEpochs*h.NextEpoch)) || !h.validLife():
 		return fail("validity")
-	case h.Flags&HeaderEmergency != 0:
-		return fail("it is signed by roots in an emergency, which this program does not know")
+	case h.Emergency() && len(h.Votes)+len(h.Abandoned) > 0:
+		return fail("votes in an emergency, in which signers had no part")
 	case h.Flags&HeaderSmall != 0 != (h.N < smallNetwork):
 		return fail("flag small")
 	case h.N > maxEntries:
@@ -171,3 +171,6 @@ func (h *Header) check() error {
 
 // Lab tells whether the header is that of a lab network.
 func (h *Header) Lab() bool { return h.Flags&HeaderLab != 0 }
+
+// Emergency tells whether founders signed the header in place of the signers.
+func (h *Header) Emergency() bool { return h.Flags&HeaderEmergency != 0 }

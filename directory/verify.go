@@ -76,6 +76,12 @@ func (c *Chain) verifySigned(h *Head, prev State) (*NetworkFile, []CertSeq, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("snapshot refused: network file: %w", err)
 	}
+	if hd.Emergency() {
+		if err := h.checkRoots(file); err != nil {
+			return nil, nil, fmt.Errorf("snapshot refused: signatures: %w", err)
+		}
+		return file, prev.Certs, nil
+	}
 	online := make([][32]byte, 0, len(h.certs))
 	seqs := prev.Certs
 	var last [32]byte
@@ -183,7 +189,7 @@ func (h *Head) checkAge(now time.Time) error {
 	switch {
 	case age < -slowClock:
 		return fmt.Errorf("snapshot refused: age: %w", ErrSlowClock)
-	case age > Scale(h.Header.Lab(), emergencyAge):
+	case age > h.Header.longest():
 		return fmt.Errorf("snapshot refused: age: %w: it is of %s", ErrExpired, h.Header.ValidAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
@@ -202,7 +208,7 @@ func (c *Chain) view(s *Snapshot, file *NetworkFile) *View {
 	h := &s.Header
 	return newView(View{
 		network: c.id, name: file.Name, lab: file.Lab, epoch: h.Epoch, validAfter: h.ValidAfter,
-		epochLen: h.NextEpoch, headerHash: s.Hash(), srvs: h.SRVs,
+		epochLen: h.NextEpoch, headerHash: s.Hash(), srvs: h.SRVs, byFounders: h.Emergency(), validUntil: h.ValidUntil,
 	}, relays)
 }
 

@@ -61,8 +61,10 @@ type View struct {
 	validAfter time.Time
 	epochLen   time.Duration
 	headerHash [32]byte
-	srvs       []SRV   // of the last rounds, rising
-	relays     []Relay // sorted by ID
+	byFounders bool      // signed in an emergency
+	validUntil time.Time // of a view by founders
+	srvs       []SRV     // of the last rounds, rising
+	relays     []Relay   // sorted by ID
 	byPrefix   map[[16]byte]int
 	byLinkKey  map[[32]byte]int
 	byAddr     map[netip.AddrPort]int
@@ -85,6 +87,11 @@ func (v *View) ValidAfter() time.Time { return v.validAfter }
 
 // EpochLength returns the length of the epoch that the snapshot begins.
 func (v *View) EpochLength() time.Duration { return v.epochLen }
+
+// ByFounders tells whether founders signed the snapshot in an emergency, because
+// the signers are gone: nobody measured what it says. It counts
+// until the given time.
+func (v *View) ByFounders() (until time.Time, yes bool) { return v.validUntil, v.byFounders }
 
 // HeaderHash returns the SHA-256 of the signed header.
 func (v *View) HeaderHash() [32]byte { return v.headerHash }
@@ -151,12 +158,13 @@ func newView(v View, relays []Relay) *View {
 	return &v
 }
 
-// Views holds the newest verified view of a process and tells its readers when
-// it changes. The zero value holds none. It is safe for concurrent use.
+// Views holds the newest verified view of a process and what people must know of
+// it, and tells its readers when either changes. The zero value holds none. It is safe for concurrent use.
 type Views struct {
-	mu      sync.Mutex
-	view    *View
-	changed chan struct{}
+	mu       sync.Mutex
+	view     *View
+	warnings []Warning
+	changed  chan struct{}
 }
 
 // Current returns the newest view, or nil before the first.
@@ -166,7 +174,7 @@ func (s *Views) Current() *View {
 	return s.view
 }
 
-// Changed returns a channel that is closed at the next Set.
+// Changed returns a channel that is closed at the next Set or change of warnings.
 func (s *Views) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,9 +193,13 @@ func (s *Views) Set(v *View) bool {
 		return false
 	}
 	s.view = v
+	s.tellLocked()
+	return true
+}
+
+func (s *Views) tellLocked() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	return true
 }
