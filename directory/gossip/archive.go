@@ -132,6 +132,9 @@ func (a *archive) saveSnapshot(raw, head []byte, h *directory.Header, state dire
 		if err := heads.Put(binary.BigEndian.AppendUint64(nil, h.Epoch), head); err != nil {
 			return err
 		}
+		if err := nameHead(tx, h.Epoch, state.Header); err != nil {
+			return err
+		}
 		oldest := h.ValidAfter.Add(-directory.Scale(h.Lab(), headerMemory))
 		floor := binary.BigEndian.AppendUint64(nil, directory.EpochNumber(h.Lab(), oldest))
 		c := heads.Cursor()

@@ -28,11 +28,13 @@ const (
 	TypeDocument Type = 0x14 // hash 32
 	TypeLeaves   Type = 0x15 // from u64
 	TypeNotices  Type = 0x16 // zero u8
+	TypeRecords  Type = 0x17 // n × first half of a hash 16
 	TypeEvidence Type = 0x20 // directory.Evidence
 	TypeVote     Type = 0x30 // directory.SignerMessage, as the next two
 	TypeEcho     Type = 0x31
 	TypeCosign   Type = 0x32
 	TypeWitness  Type = 0x33 // header hash 32, directory.Witness
+	TypeBoard    Type = 0x34 // mode u8, n × id 32
 
 	answerBit Type = 0x80
 )
@@ -95,7 +97,11 @@ func maxBody(t Type) int {
 	case TypeProof | answerBit:
 		return maxProofAnswer
 	case TypeDocument | answerBit:
-		return maxFileVersion
+		return maxDocument
+	case TypeRecords:
+		return 16 * maxRecordsAsked
+	case TypeRecords | answerBit:
+		return maxRecordsAnswer
 	case TypeLeaves | answerBit:
 		return maxLeavesAnswer
 	case TypeNotices:
@@ -106,6 +112,8 @@ func maxBody(t Type) int {
 		return directory.MaxEvidence
 	case TypeVote, TypeEcho, TypeCosign:
 		return directory.MaxSignerMessage
+	case TypeBoard:
+		return 1 + 32*maxBoardIDs
 	case TypeWitness:
 		return 32 + directory.WitnessSize
 	}

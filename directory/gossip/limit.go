@@ -178,6 +178,8 @@ func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.T
 // epoch length of the network. The zero value is ready for use by all streams
 // of one link. It is safe for concurrent use.
 type Quota struct {
+	documents documentLimit
+
 	mu    sync.Mutex
 	since time.Time
 	taken int

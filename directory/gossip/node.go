@@ -52,19 +52,20 @@ type NodeConfig struct {
 // Node is the gossiping side of a relay or directory node. Its methods are
 // safe for concurrent use.
 type Node struct {
-	cfg     NodeConfig
-	network directory.NetworkID
-	lab     bool
-	log     *slog.Logger
-	store   *Store
-	limits  *limits
-	archive *archive
-	secret  []byte
-	answers *rate.Limiter  // bytes of documents that all askers get
-	pulls   chan announced // when full they are dropped: search looks by itself
-	board   *board
-	notices *notices
-	bases   *bases
+	cfg       NodeConfig
+	network   directory.NetworkID
+	lab       bool
+	log       *slog.Logger
+	store     *Store
+	limits    *limits
+	archive   *archive
+	secret    []byte
+	answers   *rate.Limiter  // bytes of documents that all askers get
+	documents *rate.Limiter  // likewise of large ones (SPEC.md §7.5)
+	pulls     chan announced // when full they are dropped: search looks by itself
+	board     *board
+	notices   *notices
+	bases     *bases
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 
@@ -102,12 +103,13 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 func newNode(cfg NodeConfig, a *archive) *Node {
 	return &Node{
 		cfg: cfg, network: cfg.Link.ID, log: orDiscard(cfg.Log), archive: a,
-		answers:  rate.NewLimiter(answerRate, answerBurst),
-		pulls:    make(chan announced, 16),
-		sessions: make(map[*session]struct{}),
-		asked:    make(map[have]time.Time),
-		announce: make(chan struct{}),
-		board:    newBoard(), notices: newNotices(), bases: newBases(),
+		answers:   rate.NewLimiter(answerRate, answerBurst),
+		documents: rate.NewLimiter(allDocumentRate, allDocumentBurst),
+		pulls:     make(chan announced, 16),
+		sessions:  make(map[*session]struct{}),
+		asked:     make(map[have]time.Time),
+		announce:  make(chan struct{}),
+		board:     newBoard(), notices: newNotices(), bases: newBases(),
 	}
 }
 

@@ -36,7 +36,7 @@ func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
 		first := !taken
 		taken = true
 		return first
-	})
+	}, func(time.Time, int) bool { return false })
 }
 
 // ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
@@ -51,18 +51,18 @@ func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error {
 			epoch = v.EpochLength()
 		}
 		return q.take(now, epoch)
-	})
+	}, func(now time.Time, size int) bool { return q == nil || q.documents.take(now, size) })
 }
 
 // serve answers requests one after the other (SPEC.md §7). full asks leave for
-// one full snapshot.
-func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) bool) error {
+// one full snapshot, large for a large document.
+func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) bool, large func(now time.Time, size int) bool) error {
 	unblock := func() { _ = s.SetDeadline(time.Unix(1, 0)) }
 	stop := context.AfterFunc(ctx, unblock)
 	defer stop()
 	watch := time.AfterFunc(frameTimeout, unblock)
 	defer watch.Stop()
-	err := n.answerAll(s, watch, full)
+	err := n.answerAll(s, watch, full, large)
 	var bye []byte
 	switch {
 	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, errBye):
@@ -81,14 +81,14 @@ func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) boo
 
 func (n *Node) hourOf() time.Duration { return directory.Scale(n.lab, time.Hour) }
 
-func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool) error {
+func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool, large func(time.Time, int) bool) error {
 	if _, err := s.Write(appendMessage(nil, TypeHello, n.hello().append(nil))); err != nil {
 		return err
 	}
 	r := frameReader{
 		r: s,
 		allow: func(t Type) bool {
-			return t >= TypeFile && t <= TypeNotices || t == TypeBye
+			return t >= TypeFile && t <= TypeRecords || t == TypeBye
 		},
 		started: func() { watch.Reset(frameTimeout) },
 	}
@@ -107,6 +107,9 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool)
 			return errAskRate
 		}
 		b, err := n.answerOne(m, full)
+		if err == nil && (m.typ == TypeDocument || m.typ == TypeRecords) {
+			err = n.mayAnswer(time.Now(), len(b), large)
+		}
 		if err != nil {
 			return err
 		}
@@ -163,6 +166,8 @@ func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
 		defer n.mu.Unlock()
 		leaves := n.log6962.Leaves(binary.BigEndian.Uint64(m.body))
 		return appendLeaves(nil, leaves[:min(len(leaves), maxLeavesAnswer/32)]), nil
+	case TypeRecords:
+		return n.answerRecords(m.body)
 	case TypeNotices:
 		if len(m.body) != 1 || m.body[0] != 0 {
 			return nil, errTruncated
