@@ -187,7 +187,7 @@ func (r *Record) alters(e *Entry, at time.Time) bool {
 		return true
 	}
 	n, ok := e.renewed(r.Descriptor, at)
-	return !ok || n.LinkKey != e.LinkKey || n.OnionKey != e.OnionKey || len(n.Addrs) != len(e.Addrs)
+	return !ok || n.LinkKey != e.LinkKey || n.OnionKey != e.OnionKey || n.OnionEpoch != e.OnionEpoch || len(n.Addrs) != len(e.Addrs)
 }
 
 // renewed returns the entry with the keys of a descriptor, at those of its

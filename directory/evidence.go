@@ -39,6 +39,7 @@ type Evidence struct {
 	culprits []FounderKey // rising by key; empty for EvidenceRecords
 	relay    RelayID      // EvidenceRecords
 	times    [2]time.Time // of the two snapshots, or of the records
+	heads    []*Head      // of EvidenceFork and EvidenceRewrite
 	raw      []byte
 }
 
@@ -260,11 +261,15 @@ func (c *Chain) verifyHeads(e *Evidence, parts [][]byte, order func(a, b *Head) 
 			e.culprits = append(e.culprits, k)
 		}
 	}
+	e.heads = heads[:]
 	return heads, nil
 }
 
 // signers returns who signed a verified head.
 func (h *Head) signers(file *NetworkFile) []FounderKey {
+	if h.Header.Emergency() {
+		return h.rootsOf(file)
+	}
 	var list []FounderKey
 	for _, raw := range h.certs {
 		cert, err := ParseCertificate(h.Header.Network, raw)

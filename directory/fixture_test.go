@@ -54,9 +54,15 @@ func newNetwork(t testing.TB, lab bool, join Join) *network {
 
 func foundNetwork(t testing.TB, f NetworkFile) *network {
 	t.Helper()
-	n := &network{t: t, root: testKey("root"), signer: testKey("signer"), online: testKey("online"), ledger: &Ledger{}}
+	return foundNetworkBy(t, f, testKey("root"))
+}
+
+// foundNetworkBy founds it with the given root keys, of which root is the first.
+func foundNetworkBy(t testing.TB, f NetworkFile, roots ...ed25519.PrivateKey) *network {
+	t.Helper()
+	n := &network{t: t, root: roots[0], signer: testKey("signer"), online: testKey("online"), ledger: &Ledger{}}
 	var err error
-	n.raw, n.id, err = Found(f, n.root)
+	n.raw, n.id, err = Found(f, roots...)
 	check(t, err)
 	n.chain, err = VerifyChain(n.id, [][]byte{n.raw}, testTime)
 	check(t, err)

@@ -18,7 +18,6 @@ func TestHeaderRules(t *testing.T) {
 		"epoch length of 10 s":  func(h *Header) { h.NextEpoch = labEpoch },
 		"fresh for ever":        func(h *Header) { h.FreshUntil = h.FreshUntil.Add(time.Second) },
 		"valid for ever":        func(h *Header) { h.ValidUntil = h.ValidUntil.Add(time.Second) },
-		"emergency":             func(h *Header) { h.Flags |= HeaderEmergency },
 		"not small":             func(h *Header) { h.Flags &^= HeaderSmall },
 		"too many relays":       func(h *Header) { h.N, h.Flags = maxEntries+1, 0 },
 		"file version 0":        func(h *Header) { h.FileVersion = 0 },
