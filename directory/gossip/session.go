@@ -61,6 +61,7 @@ type session struct {
 	wake    chan struct{} // capacity 1: a wake-up that is pending is enough
 	watch   *time.Timer   // runs while a frame is being read
 	stall   *time.Timer   // runs while a frame is being written
+	board   boardSide
 }
 
 func newSession(n *Node, peer directory.RelayID, s Stream, opener, once bool) *session {
@@ -94,6 +95,7 @@ func (ss *session) run(ctx context.Context) error {
 		ss.abandon()
 	}
 	<-written
+	ss.stopBoard()
 	stop()
 	ss.watch.Stop()
 	ss.stall.Stop()
@@ -128,7 +130,7 @@ func (ss *session) read() error {
 		r:       ss.s,
 		allow:   ss.allowed,
 		started: func() { ss.watch.Reset(frameTimeout) },
-		done:    func() { ss.watch.Stop() },
+		done:    ss.rest,
 	}
 	for {
 		m, err := r.next()
@@ -141,12 +143,23 @@ func (ss *session) read() error {
 	}
 }
 
+// rest ends the time that the peer has for a frame. One who was asked to
+// reconcile has the same time again until it says more, so that silent peers
+// cost ten seconds and not the whole time of a reconciliation.
+func (ss *session) rest() {
+	if ss.once && ss.opener {
+		ss.watch.Reset(frameTimeout)
+	} else {
+		ss.watch.Stop()
+	}
+}
+
 func (ss *session) allowed(t Type) bool {
 	switch t {
 	case TypeHello, TypeBye:
 		return true
 	case TypeRanges, TypeWant, TypeGive, TypeHave, TypeVerdict,
-		TypeEvidence, TypeVote, TypeEcho, TypeCosign, TypeWitness:
+		TypeEvidence, TypeVote, TypeEcho, TypeCosign, TypeBoard, TypeWitness:
 		return ss.greeted
 	}
 	return false
@@ -174,6 +187,8 @@ func (ss *session) handle(m message) error {
 		return ss.onEvidence(m.body)
 	case TypeVote, TypeEcho, TypeCosign:
 		return ss.onSignerMessage(m)
+	case TypeBoard:
+		return ss.onBoard(m.body)
 	case TypeWitness:
 		return ss.onWitness(m.body)
 	case TypeBye:
@@ -465,6 +480,9 @@ func (ss *session) write(ctx context.Context) {
 			if err != nil {
 				return
 			}
+			if ss.once && ss.opener {
+				ss.watch.Reset(frameTimeout)
+			}
 			continue
 		}
 		timer.Reset(wait)
@@ -481,7 +499,15 @@ func (ss *session) write(ctx context.Context) {
 func (ss *session) next(now time.Time) (b []byte, wait time.Duration, ok bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if len(ss.queue) > 0 {
+	if ss.partLocked() { // nothing may come between its frames, not even a goodbye
+		if ss.ended {
+			return nil, 0, false
+		}
+		return ss.boardLocked(), 0, true
+	}
+	// Records go before the RANGES that were answered with them: whoever has
+	// the last RANGES has all, and may say goodbye.
+	if len(ss.queue) > 0 && Type(ss.queue[0][0]) != TypeRanges {
 		b, ss.queue = ss.queue[0], ss.queue[1:]
 		return b, 0, true
 	}
@@ -489,6 +515,13 @@ func (ss *session) next(now time.Time) (b []byte, wait time.Duration, ok bool) {
 		if b := ss.giveLocked(now); b != nil {
 			return b, 0, true
 		}
+	}
+	if len(ss.queue) > 0 {
+		b, ss.queue = ss.queue[0], ss.queue[1:]
+		return b, 0, true
+	}
+	if b := ss.boardLocked(); b != nil && !ss.ended {
+		return b, 0, true
 	}
 	if ss.ended {
 		b, ss.bye = ss.bye, nil
