@@ -213,7 +213,7 @@ func (c *Circuit) measure(ctx context.Context, report SpeedReport, progress func
 	report.Stage = SpeedRate
 	var busy *BusyError
 	for hop := len(relays) - 1; hop >= 0; hop-- {
-		run := &echoRun{c: c, hop: hop}
+		run := &echoRun{c: c, hop: hop, most: speedCells}
 		err := run.run(ctx, func(rate float64, limited bool) {
 			report.Rate, report.AtLeast, report.EchoHop = rate, limited, hop
 			progress(report)
@@ -324,6 +324,7 @@ func (c *Circuit) reservePings(ctx context.Context, hop int) error {
 type echoRun struct {
 	c     *Circuit
 	hop   int
+	most  int           // ECHOs a second
 	start time.Duration // since the circuit was born
 
 	// Guarded by Circuit.mu.
@@ -361,7 +362,7 @@ func (r *echoRun) run(ctx context.Context, progress func(rate float64, limited b
 		r.busy = nil
 		r.c.mu.Unlock()
 		wait := time.Duration(0)
-		switch due := int(now.Sub(began).Seconds()*speedCells) + speedBurst; {
+		switch due := int(now.Sub(began).Seconds()*float64(r.most)) + speedBurst; {
 		case busy != nil && (replies == 0 || busy.RetryAfter > speedEcho):
 			if replies == 0 {
 				return busy
@@ -433,5 +434,5 @@ func (r *echoRun) rate() (bytes float64, limited bool) {
 		return 0, false
 	}
 	cells := float64(r.counted) / elapsed.Seconds()
-	return cells * cell.DataSize, r.refused > 0 || cells >= 0.95*speedCells
+	return cells * cell.DataSize, r.refused > 0 || cells >= 0.95*float64(r.most)
 }
