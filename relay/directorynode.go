@@ -123,9 +123,12 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 	n.gossip, err = gossip.NewNode(gossip.NodeConfig{
 		Role: gossip.RoleDirectory, Self: n.ID(), Dialer: d, Views: n.views,
 		Link: chain.Link(nil), Files: chain.Raw(1),
-		Dir: filepath.Join(cfg.Home, "gossip"), Log: n.log,
+		Dir: filepath.Join(cfg.Home, dirGossip), Log: n.log,
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.takeEmergency(); err != nil {
 		return err
 	}
 	listen := cfg.ListenPacket
