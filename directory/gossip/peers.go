@@ -1,9 +1,11 @@
 package gossip
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"net/netip"
 	"slices"
 	"time"
@@ -115,38 +117,42 @@ func (n *Node) wanted(now time.Time) map[[16]byte]Peer {
 // tell or steer the choice, and no two are of one prefix, AS or family.
 func (n *Node) draw(relays []directory.Relay, now time.Time) []*directory.Relay {
 	period := uint64(now.UnixNano() / int64(directory.Scale(n.lab, redrawPeriod)))
+	type ranked struct {
+		rank [32]byte
+		r    *directory.Relay
+	}
+	list := make([]ranked, len(relays))
+	mac := hmac.New(sha256.New, n.secret)
 	var chosen []*directory.Relay
 	for _, round := range []struct {
 		salt  uint64
 		count int
 	}{{0, anchorPeers}, {period, anchorPeers + randomPeers}} {
-		ranked := make([]*directory.Relay, len(relays))
 		for i := range relays {
-			ranked[i] = &relays[i]
+			list[i] = ranked{rank(mac, round.salt, relays[i].ID), &relays[i]}
 		}
-		slices.SortFunc(ranked, func(a, b *directory.Relay) int {
-			x, y := n.rank(round.salt, a.ID), n.rank(round.salt, b.ID)
-			return slices.Compare(x[:], y[:])
-		})
-		for _, r := range ranked {
+		slices.SortFunc(list, func(a, b ranked) int { return bytes.Compare(a.rank[:], b.rank[:]) })
+		for _, c := range list {
 			if len(chosen) >= round.count {
 				break
 			}
-			if !slices.ContainsFunc(chosen, func(c *directory.Relay) bool { return n.akin(c, r) }) {
-				chosen = append(chosen, r)
+			if !slices.ContainsFunc(chosen, func(o *directory.Relay) bool { return n.akin(o, c.r) }) {
+				chosen = append(chosen, c.r)
 			}
 		}
 	}
 	return chosen
 }
 
-func (n *Node) rank(salt uint64, id directory.RelayID) [32]byte {
-	h := hmac.New(sha256.New, n.secret)
-	h.Write([]byte(labelPeers))
-	h.Write([]byte{0})
-	h.Write(binary.BigEndian.AppendUint64(nil, salt))
-	h.Write(id[:])
-	return [32]byte(h.Sum(nil))
+// rank places a relay in the order of a salt. mac has the node's secret.
+func rank(mac hash.Hash, salt uint64, id directory.RelayID) (out [32]byte) {
+	mac.Reset()
+	mac.Write([]byte(labelPeers))
+	mac.Write([]byte{0})
+	mac.Write(binary.BigEndian.AppendUint64(nil, salt))
+	mac.Write(id[:])
+	mac.Sum(out[:0])
+	return out
 }
 
 // akin tells whether one operator or network may be behind two relays.
