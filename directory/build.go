@@ -35,7 +35,7 @@ func NewSnapshot(c *Chain, l *Log, at time.Time, j Judgement) (*Snapshot, error)
 		FreshUntil: at.Add(freshEpochs * j.Epoch), ValidUntil: at.Add(Scale(f.Lab, validAge)), NextEpoch: j.Epoch,
 		FileVersion: f.Version, N: uint64(len(s.Entries)), EntriesRoot: root, TablesHash: sha256.Sum256(s.tables),
 		Totals: totals, SRVs: j.SRVs, LedgerHash: j.Ledger.Hash(), LogSize: l.Size(), LogRoot: logRoot,
-		Votes: j.Votes, Recommended: j.Recommended, Abandoned: j.Abandoned,
+		Votes: j.Votes, Recommended: j.Recommended, Abandoned: j.Abandoned, SRVHash: j.SRVHash,
 	}
 	if s.Header.SRVs == nil {
 		s.Header.SRVs = srvsAt(c, at)

@@ -13,14 +13,18 @@ const (
 	maxAttempt = 250
 )
 
-// Echo says which votes a signer has in hand for an attempt at a snapshot.
+// Echo says which votes a signer has in hand for a snapshot, or, in later
+// attempts, which of them count and what header follows.
 type Echo struct {
 	Signer  [32]byte // identity key
 	Epoch   uint64   // that the votes are for
 	Attempt uint8    // 0 for the first, rising with each retry
 	Votes   [][32]byte
-	hash    [32]byte
-	raw     []byte
+	// Header is what the signer computed from these votes and will sign if k
+	// signers say the same. Zero with attempt 0, which tells what came.
+	Header [32]byte
+	hash   [32]byte
+	raw    []byte
 }
 
 type echoBody struct {
@@ -29,6 +33,7 @@ type echoBody struct {
 	Epoch   uint64     `cbor:"3,keyasint"`
 	Attempt uint64     `cbor:"4,keyasint"`
 	Votes   [][32]byte `cbor:"5,keyasint"`
+	Header  []byte     `cbor:"6,keyasint,omitempty"`
 }
 
 // Sign signs the echo with the signer's online key and returns the document.
@@ -36,7 +41,11 @@ func (e *Echo) Sign(network NetworkID, online ed25519.PrivateKey) ([]byte, error
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	body, err := encode(&echoBody{V: 1, Signer: e.Signer, Epoch: e.Epoch, Attempt: uint64(e.Attempt), Votes: e.Votes})
+	b := echoBody{V: 1, Signer: e.Signer, Epoch: e.Epoch, Attempt: uint64(e.Attempt), Votes: e.Votes}
+	if e.Header != [32]byte{} {
+		b.Header = e.Header[:]
+	}
+	body, err := encode(&b)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +71,9 @@ func ParseEcho(network NetworkID, raw []byte, c Certificate) (*Echo, error) {
 		return nil, fmt.Errorf("%w: format", ErrBadVote)
 	}
 	e := &Echo{Signer: b.Signer, Epoch: b.Epoch, Attempt: uint8(b.Attempt), Votes: b.Votes, hash: d.hash(), raw: bytes.Clone(raw)}
+	if e.Header, err = optionalHash(b.Header); err != nil {
+		return nil, fmt.Errorf("parse echo: %w", err)
+	}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -85,6 +97,8 @@ func (e *Echo) check() error {
 		return fmt.Errorf("%w: attempt", ErrBadVote)
 	case len(e.Votes) > maxFounders || !rising(e.Votes):
 		return fmt.Errorf("%w: votes", ErrBadVote)
+	case (e.Attempt == 0) != (e.Header == [32]byte{}):
+		return fmt.Errorf("%w: header", ErrBadVote)
 	}
 	return nil
 }
@@ -93,7 +107,7 @@ func (e *Echo) check() error {
 // make a snapshot.
 type Cosign struct {
 	Signer    [32]byte // identity key
-	Epoch     uint64   // of the header
+	Epoch     uint64   // of the votes on which it was signed; not before the header's
 	Header    [32]byte // its hash
 	Signature [ed25519.SignatureSize]byte
 	hash      [32]byte

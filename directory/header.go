@@ -49,6 +49,7 @@ type Header struct {
 	LogRoot     [32]byte
 	Abandoned   [][32]byte // rising
 	Recommended []string   // software, rising
+	SRVHash     [32]byte   // SHA-256 of the SRVState after this header; zero: not said
 	ext         extensions
 }
 
@@ -73,6 +74,7 @@ type headerBody struct {
 	LogRoot     [32]byte   `cbor:"18,keyasint"`
 	Abandoned   [][32]byte `cbor:"19,keyasint,omitempty"`
 	Recommended []string   `cbor:"20,keyasint,omitempty"`
+	SRVHash     []byte     `cbor:"21,keyasint,omitempty"`
 	Ext         extensions `cbor:"127,keyasint,omitempty"`
 }
 
@@ -96,6 +98,9 @@ func (h *Header) encode() ([]byte, error) {
 	}
 	for _, s := range h.SRVs {
 		b.SRVs = append(b.SRVs, srvEntry{Round: s.Round, Value: s.Value})
+	}
+	if h.SRVHash != [32]byte{} {
+		b.SRVHash = h.SRVHash[:]
 	}
 	return encode(&b)
 }
@@ -124,6 +129,10 @@ func parseHeader(raw []byte) (Header, error) {
 	}
 	for _, s := range b.SRVs {
 		h.SRVs = append(h.SRVs, SRV{Round: s.Round, Value: s.Value})
+	}
+	var err error
+	if h.SRVHash, err = optionalHash(b.SRVHash); err != nil {
+		return Header{}, err
 	}
 	return h, h.check()
 }

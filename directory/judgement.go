@@ -67,6 +67,7 @@ type Judgement struct {
 	Votes       [][32]byte       // hashes of the counted votes, rising
 	Recommended []string         // software, rising
 	SRVs        []SRV            // nil: those that anybody can compute (SPEC.md §9.3)
+	SRVHash     [32]byte         // SHA-256 of the SRVState after this snapshot; zero: not said
 	Abandoned   [][32]byte       // hashes of headers that were never completed, rising
 }
 

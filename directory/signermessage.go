@@ -32,8 +32,8 @@ func SealSignerMessage(certificate, document []byte) []byte {
 }
 
 // ParseSignerMessage decodes a message and verifies certificate and signature:
-// the signer is one of the newest network file's, and the certificate is valid at
-// now.
+// the signer is one of the network file in force at now, or of a newer version,
+// and the certificate is valid at now.
 func (c *Chain) ParseSignerMessage(raw []byte, now time.Time) (*SignerMessage, error) {
 	if len(raw) > MaxSignerMessage {
 		return nil, fmt.Errorf("parse signer's message: %w: %d bytes", ErrTooLarge, len(raw))
@@ -52,7 +52,7 @@ func (c *Chain) ParseSignerMessage(raw []byte, now time.Time) (*SignerMessage, e
 		return nil, fmt.Errorf("parse signer's message: %w", err)
 	}
 	switch {
-	case !hasKey(c.Current().Signers, m.Certificate.Signer):
+	case !c.signsFrom(m.Certificate.Signer, now):
 		return nil, fmt.Errorf("parse signer's message: %w: %v is no signer", ErrBadCertificate, keyID(m.Certificate.Signer))
 	case !m.Certificate.Covers(now):
 		return nil, fmt.Errorf("parse signer's message: %w: not valid now", ErrBadCertificate)

@@ -160,19 +160,12 @@ func (s *Snapshot) Sign(certificate []byte, online ed25519.PrivateKey) error {
 	if !c.Covers(s.Header.ValidAfter) {
 		return fmt.Errorf("sign snapshot: %w: it is not valid at the snapshot's time", ErrBadCertificate)
 	}
-	at := 0
-	for ; at < len(s.certs); at++ {
-		o, err := ParseCertificate(s.Header.Network, s.certs[at])
-		if err != nil {
-			return fmt.Errorf("sign snapshot: %w", err)
-		}
-		order := bytes.Compare(o.Signer[:], c.Signer[:])
-		if order == 0 {
-			return fmt.Errorf("sign snapshot: %w: this signer has signed already", ErrBadCertificate)
-		}
-		if order > 0 {
-			break
-		}
+	at, known, err := s.place(c.Signer)
+	if err != nil {
+		return fmt.Errorf("sign snapshot: %w", err)
+	}
+	if known {
+		return fmt.Errorf("sign snapshot: %w: this signer has signed already", ErrBadCertificate)
 	}
 	s.certs = slices.Insert(s.certs, at, bytes.Clone(certificate))
 	s.doc.add(signBody(labelHeader, s.Header.Network, s.doc.Body, online))

@@ -15,8 +15,12 @@ const (
 	// of mark fit.
 	MaxVote       = 7 << 18
 	relayVoteSize = 32
-	maxReasons    = 64
-	maxReason     = 120 // bytes
+	pendingSize   = 8 + 1 + 32
+	// MaxPending bounds the headers that a vote calls pending, as it does those
+	// that a header calls abandoned.
+	MaxPending = maxAbandoned
+	maxReasons = 64
+	maxReason  = 120 // bytes
 	// UnknownFailures says that no mailbox was tried.
 	UnknownFailures = 255
 )
@@ -61,6 +65,14 @@ type SRVShare struct {
 	Value  [32]byte // the number, or its commitment
 }
 
+// Pending is a header that a signer has signed and of which it knows neither that
+// it was completed nor that another took its place (SPEC.md §16.5).
+type Pending struct {
+	Epoch   uint64 // of the votes on which it was signed last; not before its own
+	Attempt uint8  // of the echoes on which it was signed
+	Header  [32]byte
+}
+
 // Vote is what one signer says of the network before an epoch.
 type Vote struct {
 	Signer      [32]byte // identity key
@@ -70,6 +82,7 @@ type Vote struct {
 	Recommended []string // software, rising
 	Relays      []RelayVote
 	Reasons     []string
+	Pending     []Pending // rising by header
 	hash        [32]byte
 	raw         []byte
 }
@@ -83,6 +96,7 @@ type voteBody struct {
 	Recommended []string   `cbor:"6,keyasint,omitempty"`
 	Relays      []byte     `cbor:"7,keyasint"`
 	Reasons     []string   `cbor:"8,keyasint,omitempty"`
+	Pending     []byte     `cbor:"9,keyasint,omitempty"`
 }
 
 type shareBody struct {
@@ -108,6 +122,9 @@ func (v *Vote) Sign(network NetworkID, online ed25519.PrivateKey) ([]byte, error
 	b.Relays = make([]byte, 0, relayVoteSize*len(v.Relays))
 	for i := range v.Relays {
 		b.Relays = v.Relays[i].append(b.Relays)
+	}
+	for _, p := range v.Pending {
+		b.Pending = p.append(b.Pending)
 	}
 	body, err := encode(&b)
 	if err != nil {
@@ -136,7 +153,7 @@ func ParseVote(network NetworkID, raw []byte, c Certificate) (*Vote, error) {
 	if err := decode(d.Body, MaxVote, &b); err != nil {
 		return nil, fmt.Errorf("parse vote: %w", err)
 	}
-	if b.V != 1 || len(b.Relays)%relayVoteSize != 0 {
+	if b.V != 1 || len(b.Relays)%relayVoteSize != 0 || len(b.Pending)%pendingSize != 0 {
 		return nil, fmt.Errorf("%w: format", ErrBadVote)
 	}
 	v := &Vote{Signer: b.Signer, Epoch: b.Epoch, Recommended: b.Recommended, Reasons: b.Reasons, hash: d.hash(), raw: bytes.Clone(raw)}
@@ -148,6 +165,9 @@ func ParseVote(network NetworkID, raw []byte, c Certificate) (*Vote, error) {
 	}
 	for r := b.Relays; len(r) > 0; r = r[relayVoteSize:] {
 		v.Relays = append(v.Relays, parseRelayVote(r))
+	}
+	for p := b.Pending; len(p) > 0; p = p[pendingSize:] {
+		v.Pending = append(v.Pending, Pending{Epoch: binary.BigEndian.Uint64(p), Attempt: p[8], Header: [32]byte(p[9:])})
 	}
 	if err := v.check(); err != nil {
 		return nil, err
@@ -189,6 +209,13 @@ func (v *Vote) check() error {
 		return fail("number of relays")
 	case len(v.Reasons) > maxReasons:
 		return fail("number of reasons")
+	case len(v.Pending) > MaxPending:
+		return fail("number of pending headers")
+	}
+	for i, p := range v.Pending {
+		if p.Epoch == 0 || p.Epoch >= v.Epoch || p.Attempt > maxAttempt || i > 0 && bytes.Compare(v.Pending[i-1].Header[:], p.Header[:]) >= 0 {
+			return fail("pending headers")
+		}
 	}
 	for i, s := range v.Reasons {
 		if s == "" || !plainText(s, maxReason) || i > 0 && v.Reasons[i-1] >= s {
@@ -219,6 +246,12 @@ func (r *RelayVote) append(b []byte) []byte {
 	b = append(b, r.Tried<<4|r.Reached, r.Bandwidth, r.Failures, byte(r.Flags))
 	b = binary.BigEndian.AppendUint16(b, r.Reason)
 	return binary.BigEndian.AppendUint16(b, r.Until)
+}
+
+func (p Pending) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, p.Epoch)
+	b = append(b, p.Attempt)
+	return append(b, p.Header[:]...)
 }
 
 func parseRelayVote(b []byte) RelayVote {
