@@ -3,60 +3,167 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// ErrNotAdmitted is returned for a descriptor whose relay may not join.
-var ErrNotAdmitted = errors.New("directory: the relay is not admitted to this network")
+// Errors of admission. Each but the first says more, and wraps the first where
+// a record is refused.
+var (
+	// ErrNotAdmitted is returned for a descriptor whose relay may not join.
+	ErrNotAdmitted = errors.New("directory: the relay is not admitted to this network")
+	// ErrNotInFile is returned in a closed network for a relay that its file does
+	// not name.
+	ErrNotInFile = errors.New("directory: the network is closed and its file does not name the relay")
+	// ErrNoToken, ErrNoVouch and ErrNoWork are returned for a relay that shows
+	// nothing of what the network asks for.
+	ErrNoToken = errors.New("directory: it shows no relay token")
+	ErrNoVouch = errors.New("directory: it shows no vouch")
+	ErrNoWork  = errors.New("directory: it shows no proof of work")
+	// ErrTokenUsed, ErrVouchUsed and ErrYoungVoucher are judgements: the signers'
+	// ledger alone tells.
+	ErrTokenUsed    = errors.New("directory: the relay token has no use left")
+	ErrVouchUsed    = errors.New("directory: those who vouch for the relay have no vouch left")
+	ErrYoungVoucher = errors.New("directory: those who vouch for the relay have none that is listed for 30 days")
+)
 
 // Rules decide which descriptors a network's stores accept. Get them from
-// Chain.Rules and set Listed.
+// Chain.Rules and set what the snapshot tells.
 type Rules struct {
-	Network NetworkID
-	Lab     bool
-	Join    Join
-	Issuers [][32]byte // keys whose tokens admit: roots and signers
+	Network  NetworkID
+	Lab      bool
+	Join     Join
+	Issuers  [][32]byte // keys whose tokens admit: roots and signers
+	Inviters []Inviter  // keys to whom these have delegated it
+	Relays   []RelayID  // of a closed network
+	Seeds    []RelayID  // relays that the network file names
+	WorkBits int        // of a proof of work; 0: none is asked for
 	// Listed tells whether the newest snapshot lists the relay: admission
-	// counts at first listing, so a listed relay's token may have expired.
-	// Nil: none is listed.
+	// counts at first listing. Nil: none is listed.
 	Listed func(RelayID) bool
+	// Voucher tells whether a listed relay belongs to the family. Nil: nobody
+	// knows, and all may vouch.
+	Voucher func(family [32]byte) bool
+	// Windows are those of which work counts, by the newest snapshot: see
+	// View.WorkWindows.
+	Windows []WorkWindow
+	// CheckWork verifies a proof of work as VerifyWork does, and may remember
+	// what it has verified. Nil: VerifyWork.
+	CheckWork func(d *Descriptor, salt [32]byte, bits int) error
 }
 
-// TokenAdmission returns the admission field for a descriptor that joins by
-// token.
-func TokenAdmission(t Token) []byte {
-	return append([]byte{byte(JoinToken)}, t.raw[:]...)
-}
-
-// Token returns the token in the admission field, if there is one.
-func (d *Descriptor) Token() (Token, bool) {
-	if len(d.Admission) != 1+TokenSize || d.Admission[0] != byte(JoinToken) {
-		return Token{}, false
+// TokenProof returns the token in the admission field with what binds it to this
+// relay, if there is one. It verifies no signature.
+func (d *Descriptor) TokenProof() (TokenProof, bool) {
+	if len(d.Admission) == 0 || d.Admission[0] != byte(JoinToken) {
+		return TokenProof{}, false
 	}
-	t, err := ParseToken(d.Admission[1:])
-	return t, err == nil
+	p, err := parseTokenProof(d.Admission[1:])
+	return p, err == nil
 }
 
-// admit checks the admission field against the join mode (SPEC.md §4.2).
-func (r Rules) admit(d *Descriptor, now time.Time) error {
-	if r.Lab && r.Join&JoinOpen != 0 {
+// Vouches returns the vouches in the admission field. It verifies no signature.
+func (d *Descriptor) Vouches() []Vouch {
+	if len(d.Admission) == 0 || d.Admission[0] != byte(JoinVouch) {
 		return nil
 	}
-	if r.Join&JoinToken == 0 {
-		return fmt.Errorf("%w: this program cannot admit relays to a network that relays join as %q", ErrNotAdmitted, r.Join)
+	list, _ := parseVouches(d.Admission[1:])
+	return list
+}
+
+// admit checks what a relay shows against the ways by which relays join, the
+// cheapest first (SPEC.md §4.5).
+func (r Rules) admit(d *Descriptor, now time.Time) error {
+	if r.Join == JoinClosed {
+		if !slices.Contains(r.Relays, d.ID) {
+			return fmt.Errorf("%w: %w", ErrNotAdmitted, ErrNotInFile)
+		}
+		return nil
 	}
-	t, ok := d.Token()
-	if !ok {
-		return fmt.Errorf("%w: it shows no token", ErrNotAdmitted)
+	if r.Lab && r.Join&JoinOpen != 0 || slices.Contains(r.Seeds, d.ID) || r.Listed != nil && r.Listed(d.ID) {
+		return nil
 	}
-	var err error
-	if r.Listed != nil && r.Listed(d.ID) {
-		err = t.verifySignature(r.Network, r.Issuers)
-	} else {
-		err = t.Verify(r.Network, r.Issuers, now)
+	shown, err := r.checkShown(d, now)
+	if shown && err == nil {
+		return nil
 	}
-	if err != nil {
+	if r.Join&JoinOpen != 0 && (d.PoW != nil || r.WorkBits == 0) {
+		if r.WorkBits == 0 {
+			return nil
+		}
+		if e := r.verifyWork(d); e == nil || !shown {
+			shown, err = true, e
+		}
+	}
+	switch {
+	case shown && err == nil:
+		return nil
+	case shown:
 		return fmt.Errorf("%w: %w", ErrNotAdmitted, err)
 	}
+	return fmt.Errorf("%w: %w", ErrNotAdmitted, r.nothingShown())
+}
+
+// checkShown checks token or vouches, if the descriptor shows one that this
+// network takes.
+func (r Rules) checkShown(d *Descriptor, now time.Time) (shown bool, err error) {
+	if len(d.Admission) == 0 || r.Join&Join(d.Admission[0]) == 0 {
+		return false, nil
+	}
+	switch Join(d.Admission[0]) {
+	case JoinToken:
+		p, err := parseTokenProof(d.Admission[1:])
+		if err != nil {
+			return true, err
+		}
+		return true, p.Verify(r, d.ID, now)
+	case JoinVouch:
+		return true, r.checkVouches(d, now)
+	}
+	return false, nil
+}
+
+// checkVouches demands one good vouch of a voucher with a listed relay, and of
+// the others that they are no forgeries.
+func (r Rules) checkVouches(d *Descriptor, now time.Time) error {
+	list, err := parseVouches(d.Admission[1:])
+	if err != nil {
+		return err
+	}
+	known := false
+	for _, v := range list {
+		if err := v.Verify(r.Network, d.ID, now); err != nil {
+			return err
+		}
+		known = known || r.Voucher == nil || r.Voucher(v.Voucher)
+	}
+	if !known {
+		return ErrNoVoucher
+	}
 	return nil
+}
+
+// nothingShown says what a relay without any proof lacks, by the way of joining
+// that asks least of it.
+func (r Rules) nothingShown() error {
+	switch {
+	case r.Join&JoinOpen != 0:
+		return ErrNoWork
+	case r.Join&JoinToken != 0:
+		return ErrNoToken
+	}
+	return ErrNoVouch
+}
+
+// VerifiedVouchers returns the family keys that vouch for the relay by vouches
+// that are good at the time now. Whether they may vouch is the ledger's matter.
+func (d *Descriptor) VerifiedVouchers(network NetworkID, now time.Time) ([][32]byte, error) {
+	var keys [][32]byte
+	var err error
+	for _, v := range d.Vouches() {
+		if err = v.Verify(network, d.ID, now); err == nil {
+			keys = append(keys, v.Voucher)
+		}
+	}
+	return keys, err
 }

@@ -24,7 +24,7 @@ func BenchmarkVerifySnapshot(b *testing.B) {
 			n := newNetwork(b, false, JoinToken)
 			list := n.candidates(relays, testTime)
 			for i := range list {
-				list[i].Record.Descriptor.Admission = TokenAdmission(tokenNumber(b, n, i))
+				list[i].Record.Descriptor.Admission = tokenNumber(b, n, i).Admission(n.id, list[i].Record.ID)
 			}
 			raw := n.publish(testTime, list)
 			p, err := n.log.Prove(1, 1, 0)
@@ -44,8 +44,8 @@ func BenchmarkVerifySnapshot(b *testing.B) {
 	}
 }
 
-func tokenNumber(b *testing.B, n *network, i int) Token {
-	t, err := IssueToken(n.id, n.signer, [16]byte{byte(i >> 8), byte(i)}, testTime.Add(time.Hour), 1)
+func tokenNumber(b *testing.B, n *network, i int) Invitation {
+	t, err := IssueToken(n.id, n.signer, [32]byte{byte(i >> 8), byte(i)}, testTime.Add(time.Hour), 1)
 	check(b, err)
 	return t
 }

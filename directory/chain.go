@@ -226,7 +226,10 @@ func (c *Chain) Founded() time.Time { return c.files[0].Created }
 // Rules returns what decides which descriptors this network accepts.
 func (c *Chain) Rules() Rules {
 	f := c.Current()
-	r := Rules{Network: c.id, Lab: f.Lab, Join: f.Join}
+	r := Rules{Network: c.id, Lab: f.Lab, Join: f.Join, Inviters: f.Inviters, Relays: f.Relays, Seeds: f.Seeds}
+	if !f.Lab {
+		r.WorkBits = int(f.Param(ParamPoWBits, 0))
+	}
 	for _, k := range f.Roots {
 		r.Issuers = append(r.Issuers, k.Public)
 	}
@@ -236,8 +239,8 @@ func (c *Chain) Rules() Rules {
 	return r
 }
 
-// Link returns the network link of the current version; a token of 104 bytes
-// makes it a relay link.
+// Link returns the network link of the current version; an invitation
+// of 136 bytes makes it a relay link.
 func (c *Chain) Link(token []byte) NetworkLink {
 	return NetworkLink{ID: c.id, Bootstraps: c.Current().Bootstraps, Token: token}
 }

@@ -50,6 +50,7 @@ func Changes(old, next *NetworkFile) []Change {
 	value("AS table", hashText(old.ASTable), hashText(next.ASTable))
 	sets("relay", idTexts(old.Relays), idTexts(next.Relays))
 	sets("seed", idTexts(old.Seeds), idTexts(next.Seeds))
+	sets("inviter", inviterTexts(old.Inviters), inviterTexts(next.Inviters))
 	value("lowest protocol", strconv.Itoa(int(old.MinProtocol)), strconv.Itoa(int(next.MinProtocol)))
 	if next.EpochFloorReset != 0 {
 		list = append(list, Change{Field: "epoch floor", New: strconv.FormatUint(next.EpochFloorReset, 10)})

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,19 +52,6 @@ type OnionKey struct {
 	Key       [32]byte
 }
 
-// Family is a certificate by which an operator declares relays to be one's own.
-type Family struct {
-	Key       [32]byte // Ed25519, the family's name
-	Expires   time.Time
-	Signature [64]byte
-}
-
-// PoW is a proof of work that open networks ask for.
-type PoW struct {
-	Window uint32
-	Nonce  []byte // ≤ 16
-}
-
 // Descriptor is what a relay says about itself. Slices of a parsed Descriptor
 // must not be changed.
 type Descriptor struct {
@@ -84,7 +70,7 @@ type Descriptor struct {
 	SNI       string // reserved
 	Families  []Family
 	PoW       *PoW
-	Admission []byte // nil, or what TokenAdmission returns
+	Admission []byte // nil, or what Invitation.Admission or VouchAdmission returns
 	ext       extensions
 }
 
@@ -288,7 +274,7 @@ func (d *Descriptor) check(lab bool) error {
 		return fail("contact")
 	case len(d.Families) > maxFamilies:
 		return fail("number of families")
-	case d.PoW != nil && len(d.PoW.Nonce) > maxPoWNonce:
+	case d.PoW != nil && (len(d.PoW.Nonce) < 1 || len(d.PoW.Nonce) > maxPoWNonce):
 		return fail("proof of work")
 	case len(d.Admission) > maxAdmission:
 		return fail("admission")
@@ -342,15 +328,6 @@ func (d *Descriptor) checkTime(lab bool, now time.Time) error {
 		return ErrExpired
 	}
 	return nil
-}
-
-// verify tells whether the family key claims the relay.
-func (f *Family) verify(network NetworkID, id RelayID) bool {
-	return ed25519.Verify(f.Key[:], signedText(labelFamily, network, f.text(id)), f.Signature[:])
-}
-
-func (f *Family) text(id RelayID) []byte {
-	return binary.BigEndian.AppendUint64(append([]byte(nil), id[:]...), uint64(f.Expires.Unix()))
 }
 
 // asciiText tells whether s is at most limit printable ASCII characters.

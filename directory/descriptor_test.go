@@ -139,9 +139,9 @@ func TestAdmission(t *testing.T) {
 		return raw
 	}
 	issue := func(n *network, key string, expires time.Duration) func(*Descriptor) {
-		tok, err := IssueToken(n.id, testKey(key), [16]byte{3}, testTime.Add(expires), 2)
+		tok, err := IssueToken(n.id, testKey(key), [32]byte{3}, testTime.Add(expires), 2)
 		check(t, err)
-		return func(d *Descriptor) { d.Admission = TokenAdmission(tok) }
+		return func(d *Descriptor) { d.Admission = tok.Admission(n.id, d.ID) }
 	}
 	keep := func(*Descriptor) {}
 	none := func(d *Descriptor) { d.Admission = nil }
@@ -162,10 +162,10 @@ func TestAdmission(t *testing.T) {
 		{"token of the signer", n, keep, nil, true},
 		{"token of the root", n, issue(n, "root", time.Hour), nil, true},
 		{"no token", n, none, nil, false},
-		{"no token, listed", n, none, listed, false},
+		{"no token, listed", n, none, listed, true},
 		{"token of a stranger", n, issue(n, "stranger", time.Hour), nil, false},
 		{"token of another network", n, issue(other, "signer", time.Hour), nil, false},
-		{"token of a stranger, listed", n, issue(n, "stranger", time.Hour), listed, false},
+		{"token of a stranger, listed", n, issue(n, "stranger", time.Hour), listed, true},
 		{"expired token", n, issue(n, "signer", 0), nil, false},
 		{"expired token, listed", n, issue(n, "signer", 0), listed, true},
 		{"token for 31 days", n, issue(n, "signer", 31*24*time.Hour), nil, false},
@@ -220,9 +220,9 @@ func TestAnyFlippedBitOfARecordFails(t *testing.T) {
 			t.Errorf("certificate, bit %d", at)
 		}
 	})
-	eachFlip(n.token(3).Bytes(), func(b []byte, at int) {
-		tok, err := ParseToken(b)
-		if err == nil && tok.Verify(n.id, n.chain.Rules().Issuers, testTime) == nil {
+	eachFlip(n.token(3).Admission(n.id, RelayID{1})[1:], func(b []byte, at int) {
+		p, err := parseTokenProof(b)
+		if err == nil && p.Verify(n.chain.Rules(), RelayID{1}, testTime) == nil {
 			t.Errorf("token, bit %d", at)
 		}
 	})
@@ -340,20 +340,20 @@ func TestLeaveTimes(t *testing.T) {
 func TestTokenText(t *testing.T) {
 	n := newNetwork(t, false, JoinToken)
 	tok := n.token(4)
-	got, err := ParseTokenText(" " + strings.ToUpper(tok.Text()[:80]) + "\n" + tok.Text()[80:])
-	if err != nil || !bytes.Equal(got.Bytes(), tok.Bytes()) || got.MaxUses != 4 {
+	got, err := ParseInvitationText(" " + strings.ToUpper(tok.Text()[:80]) + "\n" + tok.Text()[80:])
+	if err != nil || !bytes.Equal(got.Bytes(), tok.Bytes()) || got.Token.MaxUses != 4 {
 		t.Fatalf("%v %v", got, err)
 	}
 	if strings.Contains(tok.String(), tok.Text()[30:40]) {
 		t.Error("String reveals the token")
 	}
 	for _, s := range []string{"", tok.Text()[1:], tok.Text() + "a", strings.Repeat("a", 10_000)} {
-		if _, err := ParseTokenText(s); !errors.Is(err, ErrBadToken) {
+		if _, err := ParseInvitationText(s); !errors.Is(err, ErrBadToken) {
 			t.Errorf("%.20q: %v", s, err)
 		}
 	}
 	for _, uses := range []int{0, 11, -1, 256} {
-		if _, err := IssueToken(n.id, n.signer, [16]byte{}, testTime, uses); !errors.Is(err, ErrBadToken) {
+		if _, err := IssueToken(n.id, n.signer, [32]byte{}, testTime, uses); !errors.Is(err, ErrBadToken) {
 			t.Errorf("%d uses: %v", uses, err)
 		}
 	}

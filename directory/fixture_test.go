@@ -76,9 +76,9 @@ func foundNetworkBy(t testing.TB, f NetworkFile, roots ...ed25519.PrivateKey) *n
 }
 
 // token issues a token of the signer.
-func (n *network) token(uses int) Token {
+func (n *network) token(uses int) Invitation {
 	n.t.Helper()
-	t, err := IssueToken(n.id, n.signer, [16]byte{9}, testTime.Add(20*24*time.Hour), uses)
+	t, err := IssueToken(n.id, n.signer, [32]byte{9}, testTime.Add(20*24*time.Hour), uses)
 	check(n.t, err)
 	return t
 }
@@ -96,7 +96,7 @@ func (n *network) descriptor(i int, now time.Time) *Descriptor {
 		Declared: 1024, Software: "hearsay 0.1", Nick: nameOf(i),
 	}
 	if n.chain.Current().Join&JoinToken != 0 {
-		d.Admission = TokenAdmission(n.token(MaxTokenUses))
+		d.Admission = n.token(MaxTokenUses).Admission(n.id, d.ID)
 	}
 	return d
 }

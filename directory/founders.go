@@ -25,7 +25,7 @@ func (c *Chain) Next(created time.Time) NetworkFile {
 	f := *old
 	f.Roots, f.Signers = slices.Clone(f.Roots), slices.Clone(f.Signers)
 	f.Bootstraps, f.Params = slices.Clone(f.Bootstraps), maps.Clone(f.Params)
-	f.Relays, f.Seeds = slices.Clone(f.Relays), slices.Clone(f.Seeds)
+	f.Relays, f.Seeds, f.Inviters = slices.Clone(f.Relays), slices.Clone(f.Seeds), slices.Clone(f.Inviters)
 	f.EpochFloorReset = 0
 	f.Created = time.Unix(created.Unix(), 0)
 	if f.Created.Before(old.Created) {

@@ -14,7 +14,7 @@ import (
 const (
 	linkPrefix    = "HEARSAY-NET:"
 	linkNetwork   = 1  // type byte: a network
-	linkToken     = 2  // type byte: a network and a relay token
+	linkToken     = 2  // type byte: a network, a relay token and its secret key
 	maxBootstraps = 16 // in a file and in a link
 	linkHead      = 1 + 32 + 3
 )
@@ -38,7 +38,7 @@ type Bootstrap struct {
 type NetworkLink struct {
 	ID         NetworkID
 	Bootstraps []Bootstrap // 1 to 16
-	Token      []byte      // 104 bytes in a relay link, else nil
+	Token      []byte      // 136 bytes of an Invitation in a relay link, else nil
 }
 
 // String returns the link text: HEARSAY-NET: and upper-case base32.
@@ -101,14 +101,14 @@ func ParseNetworkLink(text string) (NetworkLink, error) {
 	switch b[0] {
 	case linkNetwork:
 	case linkToken:
-		if len(rest) < TokenSize {
+		if len(rest) < InvitationSize {
 			return NetworkLink{}, fmt.Errorf("%w: the token is incomplete", ErrBadLink)
 		}
-		if _, err := ParseToken(rest[:TokenSize]); err != nil {
+		if _, err := ParseInvitation(rest[:InvitationSize]); err != nil {
 			return NetworkLink{}, fmt.Errorf("%w: %w", ErrBadLink, err)
 		}
-		l.Token = bytes.Clone(rest[:TokenSize])
-		rest = rest[TokenSize:]
+		l.Token = bytes.Clone(rest[:InvitationSize])
+		rest = rest[InvitationSize:]
 	default:
 		return NetworkLink{}, fmt.Errorf("%w: unknown type %d; a newer program may know it", ErrBadLink, b[0])
 	}

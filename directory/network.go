@@ -82,6 +82,7 @@ type NetworkFile struct {
 	Seeds            []RelayID
 	MinProtocol      uint16
 	EpochFloorReset  uint64 // 0: none
+	Inviters         []Inviter
 	ext              extensions
 }
 
@@ -105,6 +106,7 @@ type networkBody struct {
 	Members    *memberLists     `cbor:"17,keyasint,omitempty"`
 	MinProto   uint64           `cbor:"18,keyasint"`
 	FloorReset uint64           `cbor:"19,keyasint,omitempty"`
+	Inviters   []inviterEntry   `cbor:"20,keyasint,omitempty"`
 	Ext        extensions       `cbor:"127,keyasint,omitempty"`
 }
 
@@ -149,7 +151,8 @@ func (f *NetworkFile) encode() ([]byte, error) {
 		Created: uint64(f.Created.Unix()), Expires: uint64(f.Expires.Unix()),
 		Roots: founderEntries(f.Roots), KRoot: uint64(RootThreshold(len(f.Roots))),
 		Signers: founderEntries(f.Signers), KSign: uint64(SignThreshold(len(f.Signers))),
-		Join: uint64(f.Join), Lab: f.Lab, MinProto: uint64(f.MinProtocol), FloorReset: f.EpochFloorReset, Ext: f.ext,
+		Join: uint64(f.Join), Lab: f.Lab, MinProto: uint64(f.MinProtocol), FloorReset: f.EpochFloorReset,
+		Inviters: inviterEntries(f.Inviters), Ext: f.ext,
 	}
 	for _, s := range f.Bootstraps {
 		b.Bootstraps = append(b.Bootstraps, bootstrapEntry{ID: s.ID, Addr: appendAddr(nil, s.Addr)})
@@ -213,6 +216,9 @@ func parseNetworkBody(raw []byte) (*NetworkFile, error) {
 		return nil, err
 	}
 	if f.Signers, err = founderKeys(b.Signers); err != nil {
+		return nil, err
+	}
+	if f.Inviters, err = parseInviters(b.Inviters); err != nil {
 		return nil, err
 	}
 	if len(b.Bootstraps) > maxBootstraps {
@@ -312,6 +318,9 @@ func (f *NetworkFile) check() error {
 		return fail("%d seeds, at most %d", len(f.Seeds), maxSeeds)
 	}
 	if err := checkFounders(f.Roots, f.Signers); err != nil {
+		return err
+	}
+	if err := f.checkInviters(); err != nil {
 		return err
 	}
 	for p, v := range f.Params {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,8 @@ func makeVectors(t testing.TB) []vector {
 	private.Addrs[0] = netip.MustParseAddrPort("192.168.1.4:4443")
 	naked := n.descriptor(1, testTime)
 	naked.Admission = nil
-	token := n.token(5)
+	invitation := n.token(5)
+	token := invitation.Admission(n.id, RelayID{1})[1:]
 	link := n.chain.Link(nil)
 	v := []vector{
 		{"network", "founding", "ok", n.raw},
@@ -83,11 +85,13 @@ func makeVectors(t testing.TB) []vector {
 		{"network", "changed-signature", "threshold", flip(n.raw, -1)},
 		{"network", "trailing-byte", "malformed", append(bytes.Clone(n.raw), 0)},
 		{"link", "network", "ok", []byte(link.String())},
-		{"link", "relay", "ok", []byte(n.chain.Link(token.Bytes()).String())},
+		{"link", "relay", "ok", []byte(n.chain.Link(invitation.Bytes()).String())},
 		{"link", "mistyped", "bad-link", flip([]byte(link.String()), 40)},
-		{"token", "five-uses", "ok", token.Bytes()},
-		{"token", "more-uses", "bad-token", flip(token.Bytes(), 32)},
-		{"token", "truncated", "bad-token", token.Bytes()[:103]},
+		{"token", "five-uses", "ok", token},
+		{"token", "more-uses", "bad-token", flip(token, 32)},
+		{"token", "truncated", "bad-token", token[:199]},
+		{"token", "another-relay", "bad-token", invitation.Admission(n.id, RelayID{2})[1:]},
+		{"token", "another-network", "bad-token", slices.Concat(token[:136], other.token(5).Admission(other.id, RelayID{1})[137:])},
 		{"certificate", "first", "ok", n.cert},
 		{"certificate", "other-network", "signature", other.cert},
 		{"descriptor", "small", "ok", small},
@@ -171,11 +175,11 @@ func readVector(n *network, v vector) ([]byte, error) {
 		l, err := ParseNetworkLink(string(v.data))
 		return []byte(l.String()), err
 	case "token":
-		t, err := ParseToken(v.data)
+		p, err := parseTokenProof(v.data)
 		if err != nil {
 			return nil, err
 		}
-		return t.Bytes(), t.Verify(n.id, n.chain.Rules().Issuers, now)
+		return slices.Concat(p.Token.Bytes(), p.Key[:], p.Signature[:]), p.Verify(n.chain.Rules(), RelayID{1}, now)
 	case "certificate":
 		c, err := ParseCertificate(n.id, v.data)
 		if err != nil {

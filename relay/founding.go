@@ -123,9 +123,9 @@ func IssueToken(dir string, uses, days int) (directory.NetworkLink, error) {
 	if err != nil {
 		return none, err
 	}
-	var nonce [16]byte
-	rand.Read(nonce[:])
-	t, err := directory.IssueToken(chain.ID(), ed25519.NewKeyFromSeed(k.secret[:]), nonce, now.Add(time.Duration(days)*day), uses)
+	var seed [32]byte
+	rand.Read(seed[:])
+	t, err := directory.IssueToken(chain.ID(), ed25519.NewKeyFromSeed(k.secret[:]), seed, now.Add(time.Duration(days)*day), uses)
 	if err != nil {
 		return none, err
 	}

@@ -240,7 +240,7 @@ func TestFounding(t *testing.T) {
 		t.Errorf("founded twice: %v", err)
 	}
 	withToken, err := IssueToken(dir, 3, 7)
-	if err != nil || withToken.ID != l.ID || len(withToken.Token) != 104 {
+	if err != nil || withToken.ID != l.ID || len(withToken.Token) != directory.InvitationSize {
 		t.Errorf("token: %v", err)
 	}
 	if _, err := IssueToken(dir, 11, 7); err == nil {

@@ -31,7 +31,7 @@ type NodeConfig struct {
 	// Files are the versions of the network file, if they are known already.
 	// Nil: remembered or fetched.
 	Files [][]byte
-	// Token admits the relay where the network asks for one, 104 bytes. Nil:
+	// Token admits the relay where the network asks for one, 136 bytes. Nil:
 	// that of Link.
 	Token []byte
 

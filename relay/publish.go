@@ -41,11 +41,11 @@ func (n *Node) describe(now time.Time, again bool) error {
 		Software:  n.cfg.Software,
 	}
 	if t := n.token(); t != nil {
-		token, err := directory.ParseToken(t)
+		token, err := directory.ParseInvitation(t)
 		if err != nil {
 			return err
 		}
-		d.Admission = directory.TokenAdmission(token)
+		d.Admission = token.Admission(n.chain.ID(), n.ID())
 	}
 	if n.published == nil {
 		raw, err := n.home.read(fileDescriptor)

@@ -57,7 +57,7 @@ func ReadToken(text string) ([]byte, error) {
 		}
 		return l.Token, Fail(ExitUsage, "ask a founder for `hearsay-directory token`", err)
 	}
-	t, err := directory.ParseTokenText(text)
+	t, err := directory.ParseInvitationText(text)
 	if err != nil {
 		return nil, Fail(ExitUsage, "ask a founder for `hearsay-directory token`", err)
 	}

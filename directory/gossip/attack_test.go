@@ -266,11 +266,10 @@ func TestRefusedDescriptorGetsItsReason(t *testing.T) {
 			{"loopback", func(d *directory.Descriptor) { d.Addrs[0] = testAddr(1, true) }, VerdictAddress},
 			{"no token", func(d *directory.Descriptor) { d.Admission = nil }, VerdictNoToken},
 			{"token expired", func(d *directory.Descriptor) {
-				d.Admission = directory.TokenAdmission(f.token(-time.Minute))
+				d.Admission = f.token(-time.Minute).Admission(f.id, d.ID)
 			}, VerdictToken},
 			{"token forged", func(d *directory.Descriptor) {
-				tok := f.token(time.Hour).Bytes()
-				d.Admission = append([]byte{byte(directory.JoinToken)}, tok...)
+				d.Admission = f.token(time.Hour).Admission(f.id, d.ID)
 				d.Admission[100] ^= 1
 			}, VerdictToken},
 		} {

@@ -74,9 +74,9 @@ func found(t testing.TB, lab bool, join directory.Join, salt byte) *founder {
 
 func (f *founder) link() directory.NetworkLink { return f.chain.Link(nil) }
 
-func (f *founder) token(life time.Duration) directory.Token {
+func (f *founder) token(life time.Duration) directory.Invitation {
 	f.t.Helper()
-	t, err := directory.IssueToken(f.id, testKey("signer"), [16]byte{9}, time.Now().Add(life), 10)
+	t, err := directory.IssueToken(f.id, testKey("signer"), [32]byte{9}, time.Now().Add(life), 10)
 	check(f.t, err)
 	return t
 }
@@ -104,7 +104,7 @@ func (f *founder) describe(name string, i int) *directory.Descriptor {
 		Software: "hearsay 0.1",
 	}
 	if f.chain.Current().Join&directory.JoinToken != 0 {
-		d.Admission = directory.TokenAdmission(f.token(20 * 24 * time.Hour))
+		d.Admission = f.token(20*24*time.Hour).Admission(f.id, d.ID)
 	}
 	return d
 }

@@ -108,7 +108,7 @@ func (n *network) node(name string, role gossip.Role, dir string) *gossip.Node {
 }
 
 // relay starts a relay and publishes its descriptor.
-func (n *network) relay(name string, token directory.Token) *gossip.Node {
+func (n *network) relay(name string, token directory.Invitation) *gossip.Node {
 	n.t.Helper()
 	g := n.node(name, gossip.RoleRelay, n.t.TempDir())
 	_ = g.Publish(n.describe(name, n.addr(), token))
@@ -116,7 +116,7 @@ func (n *network) relay(name string, token directory.Token) *gossip.Node {
 	return g
 }
 
-func (n *network) describe(name string, addr netip.AddrPort, token directory.Token) []byte {
+func (n *network) describe(name string, addr netip.AddrPort, token directory.Invitation) []byte {
 	n.t.Helper()
 	now := time.Now()
 	d := &directory.Descriptor{
@@ -127,17 +127,17 @@ func (n *network) describe(name string, addr netip.AddrPort, token directory.Tok
 		Protocols: []uint16{1}, Roles: directory.RoleGuard | directory.RoleInner | directory.RoleMailbox,
 		Software: "hearsay 0.1",
 	}
-	if token != (directory.Token{}) {
-		d.Admission = directory.TokenAdmission(token)
+	if token != (directory.Invitation{}) {
+		d.Admission = token.Admission(n.id, d.ID)
 	}
 	raw, err := d.Sign(n.id, testKey(name))
 	check(n.t, err)
 	return raw
 }
 
-func (n *network) token(uses int, nonce byte) directory.Token {
+func (n *network) token(uses int, nonce byte) directory.Invitation {
 	n.t.Helper()
-	t, err := directory.IssueToken(n.id, testKey("signer"), [16]byte{nonce}, time.Now().Add(20*24*time.Hour), uses)
+	t, err := directory.IssueToken(n.id, testKey("signer"), [32]byte{nonce}, time.Now().Add(20*24*time.Hour), uses)
 	check(n.t, err)
 	return t
 }

@@ -31,7 +31,7 @@ func TestFirstSnapshotAtOnce(t *testing.T) {
 						name := fmt.Sprintf("relay %d", i)
 						addr := n.addr()
 						n.node(name, gossip.RoleRelay, t.TempDir())
-						check(t, f.node.Publish(n.describe(name, addr, directory.Token{})))
+						check(t, f.node.Publish(n.describe(name, addr, directory.Invitation{})))
 					}
 				}
 				began := time.Now()
@@ -89,7 +89,7 @@ func TestRelaysComeAndGo(t *testing.T) {
 		f := n.openFounder(t.TempDir(), t.TempDir())
 		n.start(f)
 		for i := range 4 {
-			n.relay(fmt.Sprintf("relay %d", i), directory.Token{})
+			n.relay(fmt.Sprintf("relay %d", i), directory.Invitation{})
 		}
 		until := func(want int) time.Duration {
 			began := time.Now()
@@ -104,7 +104,7 @@ func TestRelaysComeAndGo(t *testing.T) {
 		until(4)
 		time.Sleep(33 * time.Second)
 
-		fresh := n.relay("relay 4", directory.Token{})
+		fresh := n.relay("relay 4", directory.Invitation{})
 		if took := until(5); took > 11*time.Second {
 			t.Errorf("a new relay was listed after %v", took)
 		}
@@ -233,7 +233,7 @@ func TestCrashBetweenPersistAndRelease(t *testing.T) {
 			name := fmt.Sprintf("relay %d", round)
 			addr := n.addr()
 			n.node(name, gossip.RoleRelay, t.TempDir())
-			check(t, f.node.Publish(n.describe(name, addr, directory.Token{})))
+			check(t, f.node.Publish(n.describe(name, addr, directory.Invitation{})))
 			f.signer.testOnlyCrash = func() error { return errCrash }
 			n.start(f)
 			if err := n.close(f, true); !errors.Is(err, errCrash) {
@@ -310,7 +310,7 @@ func TestTokenMayExpireAfterAdmission(t *testing.T) {
 		n := newNetwork(t, false, directory.JoinToken)
 		f := n.openFounder(t.TempDir(), t.TempDir())
 		n.start(f)
-		token, err := directory.IssueToken(n.id, testKey("signer"), [16]byte{1}, time.Now().Add(time.Hour), 1)
+		token, err := directory.IssueToken(n.id, testKey("signer"), [32]byte{1}, time.Now().Add(time.Hour), 1)
 		check(t, err)
 		n.relay("relay 0", token)
 		time.Sleep(2 * time.Minute)

@@ -17,8 +17,8 @@ type Proof struct {
 // proofOf reads the admission field.
 func proofOf(d *directory.Descriptor) Proof {
 	var p Proof
-	if t, ok := d.Token(); ok {
-		p.Token = &t
+	if t, ok := d.TokenProof(); ok {
+		p.Token = &t.Token
 	}
 	return p
 }

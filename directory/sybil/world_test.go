@@ -138,11 +138,11 @@ func (w *world) spread(prefix string, n int) []*actor {
 }
 
 // token lets a relay show a token of its own.
-func (w *world) token(a *actor, uses int, expires time.Time) directory.Token {
+func (w *world) token(a *actor, uses int, expires time.Time) directory.Invitation {
 	w.t.Helper()
-	t, err := directory.IssueToken(w.id, testKey("signer 0"), [16]byte(a.d.ID[:16]), expires, uses)
+	t, err := directory.IssueToken(w.id, testKey("signer 0"), a.d.ID, expires, uses)
 	check(w.t, err)
-	a.d.Admission = directory.TokenAdmission(t)
+	a.d.Admission = t.Admission(w.id, a.d.ID)
 	return t
 }
 
