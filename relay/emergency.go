@@ -57,8 +57,11 @@ func DraftEmergency(dir string, days int) (*directory.EmergencyDraft, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	life := directory.Scale(chain.Current().Lab, time.Duration(days)*day)
-	return n.Chain().DraftEmergency(base, log, n.Store().Records(), time.Now(), life)
+	lab, at := chain.Current().Lab, time.Now()
+	if next := directory.EpochTime(lab, base.Header.Epoch+1); at.Before(next) {
+		at = next
+	}
+	return n.Chain().DraftEmergency(base, log, n.Store().Records(), at, directory.Scale(lab, time.Duration(days)*day))
 }
 
 // gossip opens what the home's directory holds, nil if it never ran.

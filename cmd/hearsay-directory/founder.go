@@ -29,13 +29,14 @@ func founderCommand() *cobra.Command {
   4. each puts it into force:              founder assemble DRAFT...
   5. each runs the directory:              run
 
-Later ` + "`founder amend`" + ` drafts a change, which is signed and assembled alike.`,
+Later ` + "`founder amend`" + ` drafts a change, which is signed and assembled alike; and
+when signers are gone, ` + "`founder emergency`" + ` what keeps the network up meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return program.Usage("see "+name+" founder --help", "which step?")
 		},
 	}
-	cmd.AddCommand(cardCommand(), draftCommand(), signCommand(), assembleCommand(), amendCommand(), successorCommand(), restoreCommand())
+	cmd.AddCommand(cardCommand(), draftCommand(), signCommand(), assembleCommand(), amendCommand(), successorCommand(), restoreCommand(), emergencyCommand())
 	return cmd
 }
 
@@ -51,6 +52,9 @@ var failures = []struct {
 	{directory.ErrOtherDraft, program.ExitRefused, "their ten words differ: all must sign copies of one draft"},
 	{directory.ErrBadCard, program.ExitUsage, "give a card as `founder card` prints it, or the file that holds it"},
 	{directory.ErrBadDraft, program.ExitUsage, "give the file that `founder draft` or `founder amend` wrote, whole and unchanged"},
+	{directory.ErrBaseBehind, program.ExitRefused, "bring this home to the newest version first: `founder assemble` it, or `run`; or draft again"},
+	{directory.ErrBadEmergency, program.ExitUsage, "give the file that `founder emergency` wrote, whole and unchanged, to a home of its network"},
+	{relay.ErrNoSnapshot, program.ExitNotFound, "`run` the directory of this home, or draft in the home of another founder"},
 	{directory.ErrBadSuccessor, program.ExitRefused, "give the whole notice, made by founders of this home's network"},
 	{directory.ErrBadCertificate, program.ExitUsage, "give the whole text, from HEARSAY-CERT: to its end"},
 	{directory.ErrDraftExpired, program.ExitRefused, "founders have 30 days to sign: make a new draft; or set the clock"},
@@ -92,7 +96,7 @@ func founderError(err error) error {
 }
 
 // maxInput bounds what is read from a file that a command names, in bytes.
-const maxInput = 8 << 20
+const maxInput = directory.MaxEmergencyDraft
 
 // readInput returns the text itself if it begins with the prefix, else what is
 // in the file of that name.

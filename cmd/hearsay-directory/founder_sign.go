@@ -28,7 +28,7 @@ func signCommand() *cobra.Command {
 		Use:   "sign DRAFT",
 		Short: "Look at a draft and sign it",
 		Long: `Show a draft: founders, keys, thresholds, parameters, what it changes, and ten
-words drawn from all of it. Read the words to the other founders, aloud, over
+words drawn from all of it; or an emergency snapshot of ` + "`founder emergency`" + `. Read the words to the other founders, aloud, over
 the telephone or face to face: the same words are the same draft. Then it is
 signed, in its own file or that of --out, and can go to the next founder.
 
@@ -52,6 +52,13 @@ without it the draft is shown and not signed.`,
 func sign(cmd *cobra.Command, f signFlags, file string) error {
 	if f.yes && !f.json {
 		return program.Usage("without --json, `sign` asks you", "--yes is for scripts, with --json")
+	}
+	raw, err := readInput(file, "")
+	if err != nil {
+		return fmt.Errorf("draft: %w", err)
+	}
+	if directory.IsEmergencyDraft(raw) {
+		return signEmergency(cmd, f, file, raw)
 	}
 	d, err := readDraft(file)
 	if err != nil {
@@ -204,6 +211,13 @@ the version before and of the new one. Each founder does so in his own home.
 }
 
 func assemble(cmd *cobra.Command, f assembleFlags, files []string) error {
+	raw, err := readInput(files[0], "")
+	if err != nil {
+		return fmt.Errorf("draft: %w", err)
+	}
+	if directory.IsEmergencyDraft(raw) {
+		return assembleEmergency(cmd, f, files, raw)
+	}
 	d, err := readDraft(files[0])
 	if err != nil {
 		return err

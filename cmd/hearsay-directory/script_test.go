@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hearsay/cmd/program"
+	"hearsay/relay"
 )
 
 func TestMain(m *testing.M) {
@@ -26,14 +30,47 @@ func TestScripts(t *testing.T) {
 			"field": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv(args[2], jsonField[string](ts, args[0], args[1]))
 			},
+			// serve HOME runs the directory of a lab network until it is ready.
+			"serve": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(serveOnce(ts.MkAbs(args[0]))) },
 			// words FILE OUT writes the words of a root key as they are typed.
 			"words": func(ts *testscript.TestScript, _ bool, args []string) {
 				list := jsonField[[]string](ts, args[0], "root_words")
 				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(list, "\n")), 0o600))
 			},
 		},
-		Setup: func(e *testscript.Env) error { return writeBadInput(e.WorkDir) },
+		Setup: func(e *testscript.Env) error {
+			addr, err := freeAddress()
+			e.Setenv("ADDR", addr)
+			return errors.Join(err, writeBadInput(e.WorkDir))
+		},
 	})
+}
+
+// freeAddress returns a loopback address that nobody listens on.
+func freeAddress() (string, error) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return c.LocalAddr().String(), c.Close()
+}
+
+func serveOnce(home string) error {
+	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	select {
+	case err := <-done:
+		cancel()
+		return err
+	case <-n.Ready():
+	}
+	cancel()
+	return <-done
 }
 
 func jsonField[T any](ts *testscript.TestScript, file, name string) (v T) {
