@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	rumourDelay   = 2 * time.Second // accepted records wait up to so long for company
 	secondAsk     = time.Second     // then the next announcer of a record is asked
 	giveFrameSize = 32 << 10        // records are written in messages of about this size
+	maxTold       = 256             // announcements of a peer that are remembered
 )
 
 var (
@@ -52,9 +54,10 @@ type session struct {
 	queue   [][]byte // encoded messages, ≤ maxQueue; overflow ends the stream
 	owed    []key    // records to give, ≤ maxOwed; what is above is dropped: the peer asks again
 	owes    map[key]bool
-	rumours []have    // ≤ maxHave; what is above is dropped: reconciliation finds it
-	due     time.Time // when rumours are to be written
-	later   []have    // to be asked here if the first announcer fails, ≤ maxHave
+	rumours []have        // ≤ maxHave; what is above is dropped: reconciliation finds it
+	due     time.Time     // when rumours are to be written
+	told    map[have]bool // what the peer announced itself, ≤ maxTold, then forgotten
+	later   []have        // to be asked here if the first announcer fails, ≤ maxHave
 	askAt   *time.Timer
 	bye     []byte // written last
 	ended   bool
@@ -67,7 +70,7 @@ type session struct {
 func newSession(n *Node, peer directory.RelayID, s Stream, opener, once bool) *session {
 	ss := &session{
 		n: n, peer: peer, s: s, opener: opener, once: once, since: time.Now(),
-		wanted: make(map[key]bool), owes: make(map[key]bool),
+		wanted: make(map[key]bool), owes: make(map[key]bool), told: make(map[have]bool),
 		given: rate.NewLimiter(rate.Limit(peerByteRate)/60, fullSyncBytes),
 		wake:  make(chan struct{}, 1),
 	}
@@ -159,7 +162,7 @@ func (ss *session) allowed(t Type) bool {
 	case TypeHello, TypeBye:
 		return true
 	case TypeRanges, TypeWant, TypeGive, TypeHave, TypeVerdict,
-		TypeEvidence, TypeVote, TypeEcho, TypeCosign, TypeBoard, TypeWitness:
+		TypeEvidence, TypeSuccessor, TypeVote, TypeEcho, TypeCosign, TypeBoard, TypeWitness:
 		return ss.greeted
 	}
 	return false
@@ -185,6 +188,8 @@ func (ss *session) handle(m message) error {
 		return ss.onVerdict(m.body)
 	case TypeEvidence:
 		return ss.onEvidence(m.body)
+	case TypeSuccessor:
+		return ss.onSuccessor(m.body)
 	case TypeVote, TypeEcho, TypeCosign:
 		return ss.onSignerMessage(m)
 	case TypeBoard:
@@ -317,6 +322,7 @@ func (ss *session) onHave(body []byte) error {
 	if err != nil {
 		return err
 	}
+	ss.hear(haves)
 	now := time.Now()
 	var ask []key
 	for _, h := range haves {
@@ -404,11 +410,24 @@ func (ss *session) owe(keys []key) {
 	ss.wakeLocked()
 }
 
+// hear notes what the peer announced: it need not be told the same.
+func (ss *session) hear(haves []have) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for _, h := range haves {
+		if len(ss.told) >= maxTold {
+			clear(ss.told)
+		}
+		ss.told[h] = true
+	}
+	ss.rumours = slices.DeleteFunc(ss.rumours, func(h have) bool { return ss.told[h] })
+}
+
 // rumour queues the announcement of a record, to be written within delay.
 func (ss *session) rumour(h have, delay time.Duration) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if len(ss.rumours) >= maxHave {
+	if len(ss.rumours) >= maxHave || ss.told[h] {
 		return
 	}
 	at := time.Now().Add(delay)
