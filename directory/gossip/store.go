@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -328,26 +327,6 @@ func matching(items []item, k key) []item {
 		to++
 	}
 	return items[from:to]
-}
-
-// refusal maps the reason why a record does not verify to a verdict.
-func refusal(err error) VerdictCode {
-	switch {
-	case errors.Is(err, directory.ErrNotAdmitted):
-		if errors.Is(err, directory.ErrBadToken) {
-			return VerdictToken
-		}
-		return VerdictNoToken
-	case errors.Is(err, directory.ErrSignature):
-		return VerdictSignature
-	case errors.Is(err, directory.ErrExpired):
-		return VerdictExpired
-	case errors.Is(err, directory.ErrFuture):
-		return VerdictClock
-	case errors.Is(err, directory.ErrBadAddress):
-		return VerdictAddress
-	}
-	return VerdictMalformed
 }
 
 type prefixLimit struct {
