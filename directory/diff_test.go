@@ -206,7 +206,19 @@ func TestApplyAfterMakeIsIdentity(t *testing.T) {
 		if len(got.Entries) != len(next.Entries) || got.Hash() != next.Hash() {
 			rt.Fatal("not opened")
 		}
-		// Back again: a diff is of one base and leads to one snapshot.
+		// Who made the diffs may go back without a check.
+		back, err := MakeDiff(got, base)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		old, err := Rewind(got, &base.Head, back)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if again, err := MakeDiff(old, next); err != nil || !bytes.Equal(again, diff) {
+			rt.Fatalf("%v: rewound to another snapshot", err)
+		}
+		// A diff is of one base and leads to one snapshot.
 		if _, err := ApplyDiff(next, &base.Head, diff); !errors.Is(err, ErrOtherBase) && len(y.relays) > 0 {
 			rt.Fatalf("another base: %v", err)
 		}
@@ -407,6 +419,15 @@ func BenchmarkSnapshot10000Relays(b *testing.B) {
 			s, err := ApplyDiff(base, &next.Head, diff)
 			check(b, err)
 			verify(s)
+		}
+	})
+	back, err := MakeDiff(next, base)
+	check(b, err)
+	b.Run("rewind", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := Rewind(next, &base.Head, back); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 	b.Run("make", func(b *testing.B) {

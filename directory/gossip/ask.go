@@ -118,22 +118,6 @@ func (a *asker) files(from uint32) ([][]byte, error) {
 	}
 }
 
-// snapshot asks for a full snapshot, epoch 0 for the newest.
-func (a *asker) snapshot(epoch uint64) (raw []byte, s *directory.Snapshot, err error) {
-	b, err := a.do(TypeSnapshot, snapshotRequest{epoch: epoch}.append(nil))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b) == 0 || b[0] == snapshotNone && len(b) != 1 || b[0] > snapshotFull {
-		return nil, nil, errAnswer
-	}
-	if b[0] == snapshotNone {
-		return nil, nil, errUnknown
-	}
-	s, err = directory.ParseSnapshot(b[1:])
-	return b[1:], s, err
-}
-
 // proof asks for what a reader in the given state needs for a log of that size.
 func (a *asker) proof(state directory.State, size uint64) (directory.Proof, error) {
 	var r proofRequest

@@ -66,6 +66,9 @@ type Client struct {
 	next  time.Time // when the next fetch is due; zero: not drawn
 	turn  int       // counts attempts, to vary the source
 	fails int       // attempts in a row in which nobody answered
+
+	caution caution // what speaks against the directory
+	checks  checks  // comparisons of heads
 }
 
 // NewClient loads the state and, if it holds a snapshot that is still of use,
@@ -73,6 +76,7 @@ type Client struct {
 // if the state cannot be read or is damaged.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{cfg: cfg, log: orDiscard(cfg.Log)}
+	c.caution = caution{state: cfg.State, views: cfg.Views, log: c.log}
 	if err := c.restore(time.Now()); err != nil {
 		return nil, fmt.Errorf("gossip: stored directory state: %w", err)
 	}
@@ -103,6 +107,9 @@ func (c *Client) restore(now time.Time) error {
 		return err
 	}
 	c.chain = chain
+	if err := c.caution.load(chain, now); err != nil {
+		return err
+	}
 	if raw == nil {
 		c.state = chain.InitialState()
 		return nil
@@ -117,6 +124,7 @@ func (c *Client) restore(now time.Time) error {
 		return nil
 	}
 	c.cfg.Views.Set(view)
+	c.settle(&s.Head, nil, now)
 	return nil
 }
 
@@ -186,7 +194,7 @@ func (c *Client) wait(ctx context.Context) bool {
 		if retry.Before(at) {
 			until = retry
 		}
-		if !sleep(ctx, time.Until(until)) {
+		if !c.pause(ctx, time.Until(until)) {
 			return false
 		}
 		if !until.Before(at) {
@@ -267,13 +275,21 @@ func (c *Client) fetchFrom(ctx context.Context, p Peer) error {
 		return err
 	}
 	defer a.close()
+	return c.fetchOn(a)
+}
+
+// fetchOn does so on an open stream.
+func (c *Client) fetchOn(a *asker) error {
 	if err := c.fetchFiles(a); err != nil {
 		return err
 	}
-	if c.chain == nil || a.hello.epoch <= c.state.Epoch {
-		return errNothingNew
+	if err := c.takeNotices(a); err != nil {
+		return err
 	}
-	raw, s, err := a.snapshot(0)
+	if c.chain == nil || a.hello.epoch <= c.state.Epoch {
+		return c.nothingNew(a)
+	}
+	raw, s, err := a.newest(c.base(time.Now()), func(h *directory.Head) error { return c.chain.VerifySigned(h, c.state) })
 	if err != nil {
 		return err
 	}
@@ -283,7 +299,28 @@ func (c *Client) fetchFrom(ctx context.Context, p Peer) error {
 			return err
 		}
 	}
-	return c.install(raw, s, proof, time.Now())
+	if err := c.install(raw, s, proof, time.Now()); err != nil {
+		return c.contested(a, raw, s, err)
+	}
+	return nil
+}
+
+// base returns the stored snapshot, verified, from which a difference may lead to
+// a newer one. Nil: there is none, or it is of no use any more. It is read anew
+// for each fetch: a few times a day it costs less than to keep it in memory.
+func (c *Client) base(now time.Time) *directory.Snapshot {
+	state, raw, err := c.loadSnapshot()
+	if err != nil || raw == nil || state.Header != c.state.Header {
+		return nil
+	}
+	s, err := directory.ParseSnapshot(raw)
+	if err != nil {
+		return nil
+	}
+	if _, err := c.chain.Restore(s, state, now); err != nil {
+		return nil
+	}
+	return s
 }
 
 // fetchFiles takes up versions of the network file that the peer has and this
@@ -327,11 +364,16 @@ func (c *Client) install(raw []byte, s *directory.Snapshot, p directory.Proof, n
 	if err != nil {
 		return err
 	}
+	if err := c.inspect(s, view, now); err != nil {
+		return err
+	}
 	if err := c.saveSnapshot(next, raw); err != nil {
 		return err
 	}
+	before := c.cfg.Views.Current()
 	c.state, c.next = next, time.Time{}
 	c.cfg.Views.Set(view)
+	c.settle(&s.Head, before, now)
 	c.log.Info("new snapshot", logEpoch, view.Epoch(), logCount, len(view.Relays()))
 	return nil
 }

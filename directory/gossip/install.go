@@ -62,6 +62,9 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 	if root, err := log.Root(size); err != nil || root != s.Header.LogRoot || size != log.Size() {
 		return errors.Join(errLeaves, err)
 	}
+	if raw, err = n.cleanWitnesses(raw, s, view); err != nil {
+		return err
+	}
 	head, err := s.Head.Encode()
 	if err != nil {
 		return err
@@ -89,6 +92,34 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 		ss.send(TypeHello, n.hello().append(nil))
 	}
 	return err
+}
+
+// cleanWitnesses leaves in a head only the valid signatures of relays that this
+// node's last view or the new one names witnesses: whoever gave the snapshot can
+// have put anything there, and this node passes it on.
+func (n *Node) cleanWitnesses(raw []byte, s *directory.Snapshot, view *directory.View) ([]byte, error) {
+	count := len(s.Witnesses())
+	if count == 0 {
+		return raw, nil
+	}
+	n.mu.Lock()
+	views := [2]*directory.View{n.view, view}
+	n.mu.Unlock()
+	s.KeepWitnesses(func(id directory.RelayID) bool {
+		for _, v := range views {
+			if v == nil {
+				continue
+			}
+			if r, ok := v.Relay(id); ok && r.Flags&directory.FlagWitness != 0 {
+				return true
+			}
+		}
+		return false
+	})
+	if len(s.Witnesses()) == count {
+		return raw, nil
+	}
+	return s.Encode()
 }
 
 // showLocked makes a verified snapshot the current one.

@@ -174,26 +174,35 @@ func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.T
 	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
 }
 
-// Quota bounds the full snapshots that one client link may take: two in each
-// epoch length of the network. The zero value is ready for use by all streams
-// of one link. It is safe for concurrent use.
+// Quota bounds the snapshots that one client link may take in each epoch length
+// of the network: two full ones and four differences. The zero value is ready
+// for use by all streams of one link. It is safe for concurrent use.
 type Quota struct {
 	documents documentLimit
 
 	mu    sync.Mutex
 	since time.Time
-	taken int
+	taken int // full snapshots
+	diffs int
 }
 
 func (q *Quota) take(now time.Time, epoch time.Duration) bool {
+	return q.count(now, epoch, &q.taken, snapshotsPerTerm)
+}
+
+func (q *Quota) takeDiff(now time.Time, epoch time.Duration) bool {
+	return q.count(now, epoch, &q.diffs, linkDiffs)
+}
+
+func (q *Quota) count(now time.Time, epoch time.Duration, n *int, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if now.Sub(q.since) >= epoch {
-		q.since, q.taken = now, 0
+		q.since, q.taken, q.diffs = now, 0, 0
 	}
-	if q.taken >= snapshotsPerTerm {
+	if *n >= most {
 		return false
 	}
-	q.taken++
+	*n++
 	return true
 }

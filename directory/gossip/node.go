@@ -44,6 +44,10 @@ type NodeConfig struct {
 	// Identity is the relay's identity key, with which it signs heads while it is
 	// a witness. Nil: it is none.
 	Identity ed25519.PrivateKey
+	// Judged is told what the bootstraps say of this relay's own record, at first
+	// and when it changes. It must not call the Node nor wait. Nil: Status alone
+	// tells.
+	Judged func(VerdictCode)
 	// Dir is the state directory, created if missing, of this Node alone.
 	Dir string
 	Log *slog.Logger // nil: discard
@@ -66,6 +70,9 @@ type Node struct {
 	board     *board
 	notices   *notices
 	bases     *bases
+	works     *works
+
+	clocks clocks
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 
@@ -82,17 +89,18 @@ type Node struct {
 	verdict  VerdictCode
 	judgedAt time.Time
 	announce chan struct{} // closed and replaced at each new snapshot
+	heads    headWatch
 }
 
 // NewNode loads the state in cfg.Dir, verifies it and sets cfg.Views from it.
 // Close releases the files again; Run need not have been called.
 func NewNode(cfg NodeConfig) (*Node, error) {
-	a, err := openArchive(cfg.Dir)
+	a, err := openSound(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
 	n := newNode(cfg, a)
-	if err := n.restore(time.Now()); err != nil {
+	if err := guarded(func() error { return n.restore(time.Now()) }); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return n, nil
@@ -109,7 +117,7 @@ func newNode(cfg NodeConfig, a *archive) *Node {
 		sessions:  make(map[*session]struct{}),
 		asked:     make(map[have]time.Time),
 		announce:  make(chan struct{}),
-		board:     newBoard(), notices: newNotices(), bases: newBases(),
+		board:     newBoard(), notices: newNotices(), bases: newBases(), works: newWorks(),
 	}
 }
 
@@ -147,37 +155,13 @@ func (n *Node) restore(now time.Time) error {
 	if err := n.restoreSnapshot(s, now); err != nil {
 		return err
 	}
-	if err := n.store.load(n.recordsPath(), n.rules(), now); err != nil {
+	if err := n.restoreNotices(); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	if err := n.store.load(n.recordsPath(), trusting(n.rules()), now); err != nil {
 		// Records come back by gossip, so a damaged file costs a minute.
 		n.log.Warn("records of the last run are not used", logReason, err)
 	}
-	return nil
-}
-
-// restoreSnapshot takes up the snapshot of the last run. One that is too old to
-// be of use is left out, but the state that forbids older ones stays.
-func (n *Node) restoreSnapshot(s stored, now time.Time) (err error) {
-	if s.state == nil {
-		n.state = n.chain.InitialState()
-		n.log6962, err = directory.NewLog(n.chain)
-		return err
-	}
-	if n.state, err = directory.ParseState(s.state); err != nil {
-		return fmt.Errorf("gossip: %w", err)
-	}
-	if n.log6962, err = directory.LogOf(s.leaves); err != nil {
-		return fmt.Errorf("gossip: %w", err)
-	}
-	snap, err := directory.ParseSnapshot(s.snapshot)
-	if err != nil {
-		return fmt.Errorf("gossip: stored snapshot: %w", err)
-	}
-	view, err := n.chain.Restore(snap, n.state, now)
-	if err != nil {
-		n.log.Warn("snapshot of the last run is not used", logReason, err)
-		return nil
-	}
-	n.showLocked(s.snapshot, &snap.Head, view)
 	return nil
 }
 
@@ -218,6 +202,7 @@ func (n *Node) rules() directory.Rules {
 		}
 		return admitted != nil && admitted(id)
 	}
+	n.joinRules(&r, view)
 	return r
 }
 
@@ -240,6 +225,7 @@ func (n *Node) hello() hello {
 
 // heard notes what a peer said of itself, and queues a pull if it is ahead.
 func (n *Node) heard(id directory.RelayID, h hello) {
+	n.heardClock(id, h)
 	n.mu.Lock()
 	ahead := n.behindLocked(h)
 	fork := n.head != nil && h.epoch == n.head.Header.Epoch && h.headerHash != n.head.Hash()
@@ -314,13 +300,11 @@ func (n *Node) take(ss *session, raw []byte) (*directory.Record, VerdictCode, er
 	if !n.limits.record(ss.peer, len(raw), n.store.Len(), int(ss.theirs.count), now) {
 		return nil, VerdictRate, nil
 	}
-	r, err := directory.ParseRecord(n.rules(), raw, now)
+	r, err := directory.ParseRecord(n.rulesFor(ss.peer), raw, now)
 	if err != nil {
-		code := refusal(err)
+		code := VerdictOf(err)
 		n.log.Info("record refused", logPeer, ss.peer.String(), logReason, err)
-		// Peers forward only what they verified. A relay's own record may be
-		// merely of another program version.
-		if code == VerdictSignature || code == VerdictMalformed && !n.isOf(raw, nil, ss.peer) {
+		if code.convicts(n.isOf(raw, nil, ss.peer)) {
 			n.limits.punish(ss.peer, now)
 			return nil, code, errRefused
 		}
@@ -395,6 +379,9 @@ func (n *Node) judged(peer directory.RelayID, code VerdictCode) {
 	if code != n.verdict && code != VerdictHeld {
 		n.log.Warn("the directory does not take this relay's descriptor", logReason, code.String())
 	}
+	if (code != n.verdict || n.judgedAt.IsZero()) && n.cfg.Judged != nil {
+		n.cfg.Judged(code)
+	}
 	n.verdict, n.judgedAt = code, time.Now()
 }
 
@@ -418,6 +405,13 @@ type Status struct {
 	Listed  bool        // Self is in the newest snapshot
 	Verdict VerdictCode // last word of a bootstrap on the own descriptor
 	Heard   bool        // whether a bootstrap gave a verdict
+
+	Stalled    bool      // two epochs went by without a new snapshot
+	Agreed     int       // of three relays asked over circuits, how many hold the same history
+	ComparedAt time.Time // when they were asked; zero: not yet
+	Differing  int       // signed heads seen that deny this node's, since the start
+	Missing    int       // of two relays asked, how many lack the own descriptor
+	LookedAt   time.Time // when they were asked; zero: not yet
 }
 
 // Status returns how the node stands now.
@@ -434,7 +428,11 @@ func (n *Node) Status() Status {
 	if n.view != nil {
 		s.Epoch = n.view.Epoch()
 		_, s.Listed = n.view.Relay(n.cfg.Self)
+		s.Stalled = n.stalledLocked(time.Now())
 	}
+	w := &n.heads
+	s.Agreed, s.ComparedAt, s.Differing = w.agreed, w.comparedAt, w.differing
+	s.Missing, s.LookedAt = w.missing, w.lookedAt
 	return s
 }
 

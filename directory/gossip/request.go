@@ -19,6 +19,7 @@ const (
 
 	snapshotNone = 0 // first byte of a SNAPSHOT answer: not there
 	snapshotFull = 1 // a full snapshot follows
+	snapshotDiff = 2 // head and difference follow
 )
 
 var errAnswer = errors.New("gossip: malformed answer")

@@ -132,15 +132,17 @@ func samePeer(p, old Peer) bool {
 	return p.Partial == old.Partial && p.LinkKey == old.LinkKey && slices.Equal(p.Addrs, old.Addrs)
 }
 
-// keepPeer holds a stream to one peer. Of two listed relays the one with the
-// smaller identity dials; the other does so only if nothing came for a while.
+// keepPeer holds a stream to one peer. In a small network, where all want each
+// other, of two listed relays the one with the smaller identity dials; the other
+// does so only if nothing came for a while.
 func (n *Node) keepPeer(ctx context.Context, p Peer) {
 	backOff := firstBackOff
 	maxBackOff := lastBackOff
 	if n.lab {
 		maxBackOff = labBackOff
 	}
-	if !p.Partial && string(p.ID[:]) < string(n.cfg.Self[:]) && !sleep(ctx, jitter(2*maxBackOff/3, 0.5)) {
+	second := !p.Partial && string(p.ID[:]) < string(n.cfg.Self[:]) && len(n.others())+1 < standingSmall
+	if second && !sleep(ctx, jitter(2*maxBackOff/3, 0.5)) {
 		return
 	}
 	for {
@@ -297,9 +299,15 @@ func (n *Node) look(ctx context.Context, changed <-chan struct{}) {
 func (n *Node) alarm(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if v := n.view; v != nil && now.Sub(v.ValidAfter()) > 3*v.EpochLength() {
-		n.log.Warn("no new snapshot for two epochs", logEpoch, v.Epoch())
+	if n.view != nil && n.stalledLocked(now) {
+		n.log.Warn("no new snapshot for two epochs", logEpoch, n.view.Epoch())
 	}
+}
+
+// stalledLocked tells whether the snapshots of two epochs did not come. Of all
+// that an eclipse does, a node can see this one alone.
+func (n *Node) stalledLocked(now time.Time) bool {
+	return now.Sub(n.view.ValidAfter()) > 3*n.view.EpochLength()
 }
 
 // nextLook returns how long to wait for an announcement: until a while after
@@ -350,6 +358,11 @@ func (n *Node) pullFrom(ctx context.Context, p Peer) error {
 		return err
 	}
 	defer a.close()
+	return n.pullOn(a)
+}
+
+// pullOn does so on an open stream.
+func (n *Node) pullOn(a *asker) error {
 	if have := n.Chain().Current().Version; uint64(a.hello.fileVersion) > have {
 		raws, err := a.files(uint32(have) + 1)
 		if err != nil {
@@ -365,11 +378,8 @@ func (n *Node) pullFrom(ctx context.Context, p Peer) error {
 	if a.hello.epoch <= state.Epoch {
 		return nil
 	}
-	raw, s, err := a.snapshot(0)
+	raw, s, err := a.newest(n.bases.current(), func(h *directory.Head) error { return chain.VerifySigned(h, state) })
 	if err != nil {
-		return err
-	}
-	if err := chain.VerifySigned(&s.Head, state); err != nil {
 		if !n.behind(a.hello) {
 			return nil // another pull was faster
 		}
@@ -382,6 +392,7 @@ func (n *Node) pullFrom(ctx context.Context, p Peer) error {
 		}
 	}
 	if err := n.install(raw, s, leaves, time.Now()); err != nil && n.behind(a.hello) {
+		n.contested(a, s, err)
 		return err
 	}
 	return nil // or another pull was faster

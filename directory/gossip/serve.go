@@ -24,45 +24,53 @@ type CircuitStream interface {
 	TakeSnapshot() bool
 }
 
+// leave says what an asker may still take: one full snapshot, one difference, or
+// a large document of the given size. Each call takes it.
+type leave struct {
+	full, diff func(now time.Time) bool
+	large      func(now time.Time, size int) bool
+}
+
 // ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
 // at most one full snapshot on its circuit, or on it alone if it is no
 // CircuitStream. It returns when the stream ended, and has closed it.
 func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
-	taken := false
-	return n.serve(ctx, s, func(time.Time) bool {
-		if c, ok := s.(CircuitStream); ok {
-			return c.TakeSnapshot()
-		}
-		first := !taken
-		taken = true
-		return first
-	}, func(time.Time, int) bool { return false })
+	taken, diffs := false, 0
+	return n.serve(ctx, s, leave{
+		full: func(time.Time) bool {
+			if c, ok := s.(CircuitStream); ok {
+				return c.TakeSnapshot()
+			}
+			first := !taken
+			taken = true
+			return first
+		},
+		diff: func(time.Time) bool {
+			diffs++
+			return diffs <= streamDiffs
+		},
+		large: func(time.Time, int) bool { return false },
+	})
 }
 
 // ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
 // quota of that link, one for all its streams; nil for a listed relay.
 func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error {
-	return n.serve(ctx, s, func(now time.Time) bool {
-		if q == nil {
-			return true
-		}
-		epoch := directory.EpochUnit(n.lab)
-		if v := n.cfg.Views.Current(); v != nil {
-			epoch = v.EpochLength()
-		}
-		return q.take(now, epoch)
-	}, func(now time.Time, size int) bool { return q == nil || q.documents.take(now, size) })
+	return n.serve(ctx, s, leave{
+		full:  func(now time.Time) bool { return q == nil || q.take(now, n.epochLength()) },
+		diff:  func(now time.Time) bool { return q == nil || q.takeDiff(now, n.epochLength()) },
+		large: func(now time.Time, size int) bool { return q == nil || q.documents.take(now, size) },
+	})
 }
 
-// serve answers requests one after the other (SPEC.md §7). full asks leave for
-// one full snapshot, large for a large document.
-func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) bool, large func(now time.Time, size int) bool) error {
+// serve answers requests one after the other (SPEC.md §7).
+func (n *Node) serve(ctx context.Context, s Stream, may leave) error {
 	unblock := func() { _ = s.SetDeadline(time.Unix(1, 0)) }
 	stop := context.AfterFunc(ctx, unblock)
 	defer stop()
 	watch := time.AfterFunc(frameTimeout, unblock)
 	defer watch.Stop()
-	err := n.answerAll(s, watch, full, large)
+	err := n.answerAll(s, watch, may)
 	var bye []byte
 	switch {
 	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, errBye):
@@ -81,14 +89,14 @@ func (n *Node) serve(ctx context.Context, s Stream, full func(now time.Time) boo
 
 func (n *Node) hourOf() time.Duration { return directory.Scale(n.lab, time.Hour) }
 
-func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool, large func(time.Time, int) bool) error {
+func (n *Node) answerAll(s Stream, watch *time.Timer, may leave) error {
 	if _, err := s.Write(appendMessage(nil, TypeHello, n.hello().append(nil))); err != nil {
 		return err
 	}
 	r := frameReader{
 		r: s,
 		allow: func(t Type) bool {
-			return t >= TypeFile && t <= TypeRecords || t == TypeBye
+			return t >= TypeFile && t <= TypeReport || t == TypeBye
 		},
 		started: func() { watch.Reset(frameTimeout) },
 	}
@@ -106,9 +114,13 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, full func(time.Time) bool,
 		if answered == requestsPerStream {
 			return errAskRate
 		}
-		b, err := n.answerOne(m, full)
-		if err == nil && (m.typ == TypeDocument || m.typ == TypeRecords) {
-			err = n.mayAnswer(time.Now(), len(b), large)
+		b, err := n.answerOne(m, may.full)
+		switch {
+		case err != nil:
+		case m.typ == TypeDocument || m.typ == TypeRecords:
+			err = n.mayAnswer(time.Now(), len(b), may.large)
+		case m.typ == TypeSnapshot && b[0] == snapshotDiff && !may.diff(time.Now()):
+			err = errAskRate
 		}
 		if err != nil {
 			return err
@@ -173,6 +185,8 @@ func (n *Node) answerOne(m message, full func(time.Time) bool) ([]byte, error) {
 			return nil, errTruncated
 		}
 		return n.answerNotices(), nil
+	case TypeReport:
+		return n.answerReport(m.body), nil
 	}
 	return nil, errType
 }
@@ -195,6 +209,9 @@ func (n *Node) answerHead(epoch uint64) ([]byte, error) {
 	n.mu.Unlock()
 	if head == nil {
 		return nil, nil
+	}
+	if epoch&placeBit != 0 {
+		return n.archive.headAt(epoch &^ placeBit)
 	}
 	if epoch == 0 || epoch == head.Header.Epoch {
 		return head.Encode()

@@ -75,8 +75,11 @@ func TestRequests(t *testing.T) {
 		if _, _, err := x.snapshot(7); !errors.Is(err, errUnknown) {
 			t.Errorf("%v", err)
 		}
-		// A base hash is answered in full.
-		full := ask(TypeSnapshot, snapshotRequest{base: n.head.Hash()}.append(nil))
+		// There is nothing newer than the newest; an unknown base is answered in full.
+		if got := ask(TypeSnapshot, snapshotRequest{base: n.head.Hash()}.append(nil)); !bytes.Equal(got, []byte{snapshotNone}) {
+			t.Errorf("newer than the newest: %d bytes", len(got))
+		}
+		full := ask(TypeSnapshot, snapshotRequest{base: [32]byte{1}}.append(nil))
 		if full[0] != snapshotFull || !bytes.Equal(full[1:], n.snapshot) {
 			t.Error("not the full snapshot")
 		}
