@@ -98,7 +98,7 @@ func (b *bandwidths) schedule(ctx context.Context, listed func() []directory.Rel
 		ids := listed()
 		perDay := budget(len(ids))
 		b.enter(ids, now)
-		rate, period := plan(len(ids), b.median(ids, now), perDay)
+		rate, period := measurePlan(len(ids), b.median(ids, now), perDay)
 		wait := lookEvery
 		if id, at, ok := b.due(ids, now); ok && rate > 0 {
 			wait = min(wait, at.Sub(now))
@@ -115,10 +115,10 @@ func (b *bandwidths) schedule(ctx context.Context, listed func() []directory.Rel
 	}
 }
 
-// plan returns the rate of measurements, and how long it takes on average until
+// measurePlan returns the rate of measurements, and how long it takes on average until
 // all n relays had theirs: what the budget cannot pay for in three days takes up
 // to fourteen, and then is sent slower. A rate of 0: nothing is measured.
-func plan(n int, median, perDay uint64) (rate uint64, period time.Duration) {
+func measurePlan(n int, median, perDay uint64) (rate uint64, period time.Duration) {
 	rate = min(max(rateMedians*median, rateLeast), rateMost)
 	if n == 0 || perDay == 0 {
 		return 0, measureEvery

@@ -154,7 +154,7 @@ func TestPlan(t *testing.T) {
 		{10_000, 10 << 20, 2000 << 20, 4 << 20 * 14 / 80, 14 * day},
 		{10, 0, 0, 0, 3 * day},
 	} {
-		rate, period := plan(c.n, c.median, c.perDay)
+		rate, period := measurePlan(c.n, c.median, c.perDay)
 		if d := int64(rate) - int64(c.rate); d < -1 || d > 1 || (period-c.period).Abs() > time.Second {
 			t.Errorf("%d relays, median %d: %d B/s in %v, not %d in %v", c.n, c.median, rate, period, c.rate, c.period)
 		}
