@@ -60,15 +60,16 @@ func (r Rule) String() string {
 
 // Judgement is what a snapshot is made of.
 type Judgement struct {
-	Listed      []Listing        // rising by id
-	Unlisted    map[RelayID]Rule // why the other known relays are not listed
-	Ledger      *Ledger          // after this snapshot
-	Epoch       time.Duration    // length of the epoch that begins
-	Votes       [][32]byte       // hashes of the counted votes, rising
-	Recommended []string         // software, rising
-	SRVs        []SRV            // nil: those that anybody can compute (SPEC.md §9.3)
-	SRVHash     [32]byte         // SHA-256 of the SRVState after this snapshot; zero: not said
-	Abandoned   [][32]byte       // hashes of headers that were never completed, rising
+	Listed      []Listing         // rising by id
+	Unlisted    map[RelayID]Rule  // why the other known relays are not listed
+	Lacks       map[RelayID]error // of those that RuleAdmission keeps out: what they lack
+	Ledger      *Ledger           // after this snapshot
+	Epoch       time.Duration     // length of the epoch that begins
+	Votes       [][32]byte        // hashes of the counted votes, rising
+	Recommended []string          // software, rising
+	SRVs        []SRV             // nil: those that anybody can compute (SPEC.md §9.3)
+	SRVHash     [32]byte          // SHA-256 of the SRVState after this snapshot; zero: not said
+	Abandoned   [][32]byte        // hashes of headers that were never completed, rising
 }
 
 // Listing is a relay that judgement lists.

@@ -2,48 +2,71 @@ package sybil
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"hearsay/directory"
 )
 
-// Proof is what a relay shows for its admission.
+// Proof is what a relay shows for its admission and what of it is true.
 type Proof struct {
-	Token    *directory.Token
-	Inviter  [32]byte   // delegated key that issued the token; zero: a founder's
-	Vouchers [][32]byte // family keys that vouch for the relay
+	Token    *directory.Token // verified, and for this relay
+	Inviter  [32]byte         // delegated key that issued the token; zero: a founder's
+	Vouchers [][32]byte       // family keys whose vouches verify
+
+	tokenErr, vouchErr error // why a token or a vouch that it shows does not count
 }
 
-// proofOf reads the admission field.
-func proofOf(d *directory.Descriptor) Proof {
+// proofOf reads the admission field and verifies it. Stores did so before they
+// took a stranger's record, but they look at nothing that a listed relay shows.
+func (d *docket) proofOf(r *relay) Proof {
+	if d.in.proof != nil {
+		return d.in.proof(r.d)
+	}
 	var p Proof
-	if t, ok := d.TokenProof(); ok {
-		p.Token = &t.Token
+	if t, ok := r.d.TokenProof(); ok && d.file.Join&directory.JoinToken != 0 && !d.hasHand(r) {
+		if p.tokenErr = t.Verify(d.rules, r.record.ID, d.in.ValidAfter); p.tokenErr == nil {
+			p.Token = &t.Token
+			if i, ok := d.rules.Inviter(t.Token); ok {
+				p.Inviter = i.Public
+			}
+		}
+	}
+	if d.file.Join&directory.JoinVouch != 0 {
+		p.Vouchers, p.vouchErr = r.d.VerifiedVouchers(d.in.Chain.ID(), d.in.ValidAfter)
 	}
 	return p
 }
 
+// hasHand tells whether the relay came by somebody's hand and is remembered, so
+// that it needs to show nothing.
+func (d *docket) hasHand(r *relay) bool {
+	return d.remembered(r) && r.h.State&directory.StateVouched != 0
+}
+
 // vouchers are the budgets and lineages of those who bring relays in.
 type vouchers struct {
-	byKey  map[[32]byte]*directory.Voucher
-	listed map[[32]byte]bool // families of relays that are listed for 30 days
+	byKey map[[32]byte]*directory.Voucher
+	known map[[32]byte]bool // families of listed relays
+	old   map[[32]byte]bool // those with a relay that is listed for 30 days
 }
 
 // vouchAge is how long a voucher's relay must have been listed.
 const vouchAge = 30 * day
 
 func (d *docket) readVouchers() {
-	d.vouchers = vouchers{byKey: make(map[[32]byte]*directory.Voucher), listed: make(map[[32]byte]bool)}
+	d.vouchers = vouchers{byKey: make(map[[32]byte]*directory.Voucher), known: make(map[[32]byte]bool), old: make(map[[32]byte]bool)}
 	for _, v := range d.ledger.Parts().Vouchers {
 		d.vouchers.byKey[v.Key] = &v
 	}
 	for _, r := range d.relays {
-		if r.d == nil || r.h.State&directory.StateListed == 0 || uint64(r.h.Listed) < d.threshold(vouchAge) {
+		if r.d == nil || r.h.State&directory.StateListed == 0 {
 			continue
 		}
 		for _, f := range r.d.Families {
 			if f.Expires.After(d.in.ValidAfter) {
-				d.vouchers.listed[f.Key] = true
+				d.vouchers.known[f.Key] = true
+				d.vouchers.old[f.Key] = d.vouchers.old[f.Key] || uint64(r.h.Listed) >= d.threshold(vouchAge)
 			}
 		}
 	}
@@ -54,9 +77,7 @@ func (d *docket) readVouchers() {
 func (d *docket) claimsHand(r *relay) bool {
 	join := d.file.Join
 	switch {
-	case d.lab || join == directory.JoinClosed:
-		return true
-	case d.remembered(r) && r.h.State&directory.StateVouched != 0:
+	case d.lab || join == directory.JoinClosed || r.seed || d.hasHand(r):
 		return true
 	}
 	return join&directory.JoinToken != 0 && d.tokenLeft(r.proof.Token) || join&directory.JoinVouch != 0 && d.whoVouches(r) != [32]byte{}
@@ -76,7 +97,7 @@ func (d *docket) admit(r *relay) bool {
 	case join == directory.JoinClosed:
 		r.vouched = slices.Contains(d.file.Relays, r.record.ID)
 		return r.vouched
-	case d.lab && join&directory.JoinOpen != 0:
+	case d.lab && join&directory.JoinOpen != 0 || r.seed:
 		r.vouched = true
 		return true
 	case d.remembered(r) && (d.lab || r.h.State&directory.StateVouched != 0):
@@ -90,12 +111,52 @@ func (d *docket) admit(r *relay) bool {
 		r.vouched, r.voucher = true, who
 		return true
 	}
-	return d.remembered(r) ||
-		join&directory.JoinOpen != 0 && (r.d.PoW != nil || d.file.Param(directory.ParamPoWBits, d.lastN) == 0)
+	return d.remembered(r) || join&directory.JoinOpen != 0 && (r.d.PoW != nil || d.rules.WorkBits == 0)
 }
 
-// tokenLeft tells whether a token admits one relay more. Stores have verified
-// its signature.
+// whyNot says why a relay is not admitted.
+func (d *docket) whyNot(r *relay) error {
+	join := d.file.Join
+	token, shows := r.d.TokenProof()
+	switch {
+	case join == directory.JoinClosed:
+		return directory.ErrNotInFile
+	case shows && join&directory.JoinToken != 0 && !token.Token.Expires.After(d.in.ValidAfter):
+		return errExpiredToken
+	case r.proof.tokenErr != nil:
+		return r.proof.tokenErr
+	case r.proof.Token != nil:
+		return directory.ErrTokenUsed
+	case len(r.proof.Vouchers) > 0:
+		return d.whyNotVouched(r)
+	case r.proof.vouchErr != nil:
+		return r.proof.vouchErr
+	case join&directory.JoinOpen != 0:
+		return directory.ErrNoWork
+	case join&directory.JoinToken != 0:
+		return directory.ErrNoToken
+	}
+	return directory.ErrNoVouch
+}
+
+// errExpiredToken is told apart from other faults of tokens, for people.
+var errExpiredToken = fmt.Errorf("%w: expired", directory.ErrBadToken)
+
+// whyNotVouched names what keeps the voucher that is nearest to vouching from it.
+func (d *docket) whyNotVouched(r *relay) error {
+	err := directory.ErrNoVoucher
+	for _, key := range r.proof.Vouchers {
+		switch {
+		case d.vouchers.old[key]:
+			return directory.ErrVouchUsed
+		case d.vouchers.known[key]:
+			err = directory.ErrYoungVoucher
+		}
+	}
+	return err
+}
+
+// tokenLeft tells whether a token admits one relay more.
 func (d *docket) tokenLeft(t *directory.Token) bool {
 	return t != nil && t.Expires.After(d.in.ValidAfter) && int(d.tokenUse(t).Used) < t.MaxUses
 }
@@ -111,7 +172,7 @@ func (d *docket) tokenUse(t *directory.Token) directory.TokenUse {
 func (d *docket) whoVouches(r *relay) [32]byte {
 	for _, key := range r.proof.Vouchers {
 		v := d.vouchers.byKey[key]
-		if d.vouchers.listed[key] && (v == nil || v.Left(d.lab, d.in.ValidAfter) > 0) {
+		if d.vouchers.old[key] && (v == nil || v.Left(d.lab, d.in.ValidAfter) > 0) {
 			return key
 		}
 	}
@@ -125,7 +186,7 @@ func (d *docket) join(r *relay) {
 	switch {
 	case d.lab && d.file.Join&directory.JoinOpen != 0 || d.file.Join == directory.JoinClosed:
 	case d.remembered(r) && (d.lab || !r.vouched || r.h.State&directory.StateVouched != 0):
-	case !r.vouched:
+	case !r.vouched || r.seed:
 		r.h.Lineage = 0
 	case r.voucher != [32]byte{}:
 		v := d.voucherOf(r.voucher)

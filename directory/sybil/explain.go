@@ -1,6 +1,7 @@
 package sybil
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,8 +124,7 @@ func (d *docket) explainListing(r *relay) Reason {
 		e.Text = "it has left, or its descriptor has expired"
 		e.Clears = "start it again"
 	case directory.RuleAdmission:
-		e.Text = d.explainAdmission(r)
-		e.Clears = "ask a founder for a token, or an operator for a vouch"
+		e.Text, e.Clears = d.explainAdmission(r)
 	case directory.RuleOnionKey:
 		e.Text = "none of its onion keys is valid yet"
 		e.Clears = "set its clock"
@@ -139,19 +139,45 @@ func (d *docket) explainListing(r *relay) Reason {
 	return e
 }
 
-func (d *docket) explainAdmission(r *relay) string {
-	t := r.proof.Token
+// explainAdmission says what the relay lacks, and what its operator can do.
+func (d *docket) explainAdmission(r *relay) (text, clears string) {
+	why := d.whyNot(r)
+	hand := d.askFor()
 	switch {
-	case d.file.Join == directory.JoinClosed:
-		return "the network is closed and its file does not name the relay"
-	case t == nil && len(r.proof.Vouchers) == 0:
-		return "it shows no admission that this network takes"
-	case t == nil:
-		return "none of those who vouch for it has been listed for 30 days and has a vouch left"
-	case !t.Expires.After(d.in.ValidAfter):
-		return "its token has expired"
+	case errors.Is(why, directory.ErrNotInFile):
+		return "the network is closed and its file does not name the relay", "ask the founders to add it to the network file"
+	case why == errExpiredToken:
+		return "its token has expired", hand
+	case errors.Is(why, directory.ErrTokenUsed):
+		t := r.proof.Token
+		return fmt.Sprintf("its token has no use left (%d of %d)", d.tokenUse(t).Used, t.MaxUses), hand
+	case errors.Is(why, directory.ErrNoIssuer):
+		return "who issued its token may not invite relays, or not any more", hand
+	case errors.Is(why, directory.ErrBadToken):
+		return "its token is not valid, or its holder did not admit this relay", hand
+	case errors.Is(why, directory.ErrVouchUsed):
+		return fmt.Sprintf("those who vouch for it have no vouch left (%d in 90 days)", directory.VouchesPerPeriod), hand
+	case errors.Is(why, directory.ErrYoungVoucher):
+		return fmt.Sprintf("those who vouch for it have no relay that is listed for %s", span(d.threshold(vouchAge))), "wait, or " + hand
+	case errors.Is(why, directory.ErrNoVoucher):
+		return "none of those who vouch for it has a listed relay", hand
+	case errors.Is(why, directory.ErrBadVouch):
+		return "its vouch is not valid or has expired", hand
+	case errors.Is(why, directory.ErrNoWork):
+		return "it shows no proof of work", "start it again, and let it work"
 	}
-	return fmt.Sprintf("its token has no use left (%d of %d)", d.tokenUse(t).Used, t.MaxUses)
+	return "it shows no admission that this network takes", hand
+}
+
+// askFor says whom an operator can ask for a way in.
+func (d *docket) askFor() string {
+	switch d.file.Join & (directory.JoinToken | directory.JoinVouch) {
+	case directory.JoinToken:
+		return "ask a founder for a token"
+	case directory.JoinVouch:
+		return "ask an operator of listed relays for a vouch"
+	}
+	return "ask a founder for a token, or an operator of listed relays for a vouch"
 }
 
 func (d *docket) explainWarning(l limit) Reason {

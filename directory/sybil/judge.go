@@ -31,7 +31,7 @@ type Input struct {
 	// AS is the table that the network file names. Any other is ignored.
 	AS *ASTable
 
-	proof func(*directory.Descriptor) Proof // nil: proofOf
+	proof func(*directory.Descriptor) Proof // nil: docket.proofOf
 }
 
 // Output is the judgement of a snapshot, with what Explain needs.
@@ -44,6 +44,7 @@ type Output struct {
 type docket struct {
 	in     Input
 	file   *directory.NetworkFile
+	rules  directory.Rules // of the network file
 	lab    bool
 	now    uint64 // Unix seconds of the snapshot
 	old    uint64 // age of the network, seconds
@@ -146,6 +147,7 @@ func newDocket(in Input) *docket {
 	if d.ledger == nil {
 		d.ledger = &directory.Ledger{}
 	}
+	d.rules = in.Chain.Rules()
 	d.lab = d.file.Lab
 	d.old = uint64(max(in.ValidAfter.Sub(in.Chain.Founded())/time.Second, 0))
 	if in.AS != nil && in.AS.Hash() == d.file.ASTable {
@@ -232,6 +234,7 @@ func (d *docket) creditAge() {
 func (d *docket) output() Output {
 	out := Output{d: d}
 	out.Unlisted = make(map[directory.RelayID]directory.Rule)
+	out.Lacks = make(map[directory.RelayID]error)
 	parts := directory.LedgerParts{Vouchers: d.vouchers.after(d), Arrivals: d.arrivals.after()}
 	for _, r := range d.listed {
 		out.Listed = append(out.Listed, directory.Listing{
@@ -242,6 +245,9 @@ func (d *docket) output() Output {
 	for _, r := range d.relays {
 		if r.rule != 0 {
 			out.Unlisted[r.record.ID] = r.rule
+		}
+		if r.rule == directory.RuleAdmission {
+			out.Lacks[r.record.ID] = d.whyNot(r)
 		}
 		d.step.List(&r.h, r.rule == 0)
 		r.h.Score = byte(min(r.score/4, 255))

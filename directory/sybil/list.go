@@ -91,11 +91,7 @@ func (d *docket) alone(r *relay) directory.Rule {
 	if slices.Max(append([]uint16{0}, r.d.Protocols...)) < d.file.MinProtocol {
 		return directory.RuleProtocol
 	}
-	if d.in.proof != nil {
-		r.proof = d.in.proof(r.d)
-	} else {
-		r.proof = proofOf(r.d)
-	}
+	r.proof = d.proofOf(r)
 	if r.mark&directory.VoteExclude != 0 {
 		r.refused = limit{until: r.markUntil}
 		return directory.RuleExcluded

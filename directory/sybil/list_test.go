@@ -152,8 +152,7 @@ func TestAttackIdsCycleOnOneAddress(t *testing.T) {
 func TestAdmission(t *testing.T) {
 	w := newWorld(t, worldConfig{join: directory.JoinToken})
 	a, b, c, none := w.add("a", "9.9.1.1"), w.add("b", "9.9.2.1"), w.add("c", "9.9.3.1"), w.add("none", "9.9.4.1")
-	w.token(a, 1, w.at.Add(time.Hour))
-	b.d.Admission = a.d.Admission
+	b.d.Admission = w.token(a, 1, w.at.Add(time.Hour)).Admission(w.id, b.d.ID)
 	w.token(c, 1, w.at)
 	w.judge()
 	if (w.listing(a) == nil) == (w.listing(b) == nil) {
@@ -229,7 +228,7 @@ func TestVouches(t *testing.T) {
 	w.old()
 	family := [32]byte{7}
 	w.proof = func(d *directory.Descriptor) Proof {
-		p := proofOf(d)
+		var p Proof
 		if d.Contact == "vouched" {
 			p.Vouchers = [][32]byte{{8}, family}
 		}
@@ -255,9 +254,9 @@ func TestVouches(t *testing.T) {
 			if r := w.relay(g); r.h.Lineage != 1 {
 				t.Errorf("lineage %d", r.h.Lineage)
 			}
-			w.says(g, "H: -20 points", "vouch")
+			w.says(g, "H: -10 points", "1 vouch for it")
 		} else {
-			w.rule(g, directory.RuleAdmission, "A6: none of those who vouch")
+			w.rule(g, directory.RuleAdmission, "A6: those who vouch for it have no vouch left (3 in 90 days)")
 		}
 	}
 	if listed != directory.VouchesPerPeriod {
@@ -334,9 +333,9 @@ func TestAttackLeakedTokenMakesNoLargeNetwork(t *testing.T) {
 	}
 	w.judge()
 	guest := w.add("guest", "9.8.1.1")
-	w.token(guest, 2, w.at.Add(time.Hour))
+	invitation := w.token(guest, 2, w.at.Add(time.Hour))
 	for _, a := range w.spread("thief", 30) {
-		a.d.Admission = guest.d.Admission
+		a.d.Admission = invitation.Admission(w.id, a.d.ID)
 	}
 	w.judge()
 	for _, a := range home {

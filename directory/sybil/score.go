@@ -144,8 +144,14 @@ func (d *docket) scoreSettings(r *relay, known []string) {
 	if r.measured > 0 && r.d.Declared > 0 && r.d.Declared > declaredTimes*r.measured>>20 {
 		r.charge(scoreDeclared, "it declares more than four times what was measured")
 	}
-	if n := min(len(r.proof.Vouchers), maxVouches); n > 0 && r.h.State&directory.StateVouched != 0 {
-		r.charge(scoreVouch*n, "%d vouch for it", len(r.proof.Vouchers))
+	vouches := 0 // of families with a relay of age: anybody can make up others
+	for _, key := range r.proof.Vouchers {
+		if d.vouchers.old[key] {
+			vouches++
+		}
+	}
+	if n := min(vouches, maxVouches); n > 0 && r.h.State&directory.StateVouched != 0 {
+		r.charge(scoreVouch*n, "%d vouch for it", vouches)
 	}
 	if len(r.families(d)) > 0 {
 		r.charge(scoreFamily, "it declares a family")

@@ -70,6 +70,7 @@ type worldConfig struct {
 	as      string
 	seeds   []string
 	members []string
+	invites []directory.Inviter
 }
 
 func newWorld(t testing.TB, c worldConfig) *world {
@@ -80,7 +81,7 @@ func newWorld(t testing.TB, c worldConfig) *world {
 		addr = netip.MustParseAddrPort("127.0.0.1:4443")
 	}
 	f := directory.NetworkFile{
-		Name: "harbour", Created: testTime, Expires: testTime.Add(730 * 24 * time.Hour), Lab: c.lab, Join: c.join, MinProtocol: 1,
+		Name: "harbour", Created: testTime, Expires: testTime.Add(730 * 24 * time.Hour), Lab: c.lab, Join: c.join, MinProtocol: 1, Inviters: c.invites,
 		Roots: []directory.FounderKey{{Public: publicOf(testKey("root")), Label: "root"}}, Params: c.params,
 		Bootstraps: []directory.Bootstrap{{ID: directory.RelayID(publicOf(testKey("bootstrap"))).Prefix(), Addr: addr}},
 	}
