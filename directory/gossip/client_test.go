@@ -207,7 +207,7 @@ func TestClientFollowsAndTellsNothing(t *testing.T) {
 			if err != nil {
 				break
 			}
-			if got.typ < TypeFile || got.typ > TypeLeaves {
+			if got.typ < TypeFile || got.typ > TypeNotices {
 				t.Errorf("a client sent a message of type %#02x", byte(got.typ))
 			}
 		}

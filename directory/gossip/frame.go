@@ -29,12 +29,15 @@ const (
 	TypeLeaves   Type = 0x15 // from u64
 	TypeNotices  Type = 0x16 // zero u8
 	TypeRecords  Type = 0x17 // n × first half of a hash 16
+	TypeReport   Type = 0x18 // directory.Evidence of two histories
 	TypeEvidence Type = 0x20 // directory.Evidence
-	TypeVote     Type = 0x30 // directory.SignerMessage, as the next two
-	TypeEcho     Type = 0x31
-	TypeCosign   Type = 0x32
-	TypeWitness  Type = 0x33 // header hash 32, directory.Witness
-	TypeBoard    Type = 0x34 // mode u8, n × id 32
+	// TypeSuccessor names the network that founders propose.
+	TypeSuccessor Type = 0x21 // directory.Successor
+	TypeVote      Type = 0x30 // directory.SignerMessage, as the next two
+	TypeEcho      Type = 0x31
+	TypeCosign    Type = 0x32
+	TypeWitness   Type = 0x33 // header hash 32, directory.Witness
+	TypeBoard     Type = 0x34 // mode u8, n × id 32
 
 	answerBit Type = 0x80
 )
@@ -108,8 +111,14 @@ func maxBody(t Type) int {
 		return 1
 	case TypeNotices | answerBit:
 		return maxNoticesAnswer
+	case TypeReport:
+		return maxReport
+	case TypeReport | answerBit:
+		return 1
 	case TypeEvidence:
 		return directory.MaxEvidence
+	case TypeSuccessor:
+		return maxSuccessor
 	case TypeVote, TypeEcho, TypeCosign:
 		return directory.MaxSignerMessage
 	case TypeBoard:

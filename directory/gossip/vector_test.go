@@ -168,7 +168,7 @@ func makeVectors() []vector {
 		{"leaves", "two", "ok", seq(64, 0)},
 		{"leaves", "cut", "refused", seq(63, 0)},
 		{"frames", "two messages", "ok", appendMessage(appendMessage(nil, TypeBye, appendBye(nil, ByeDone, 0)), TypeHave, seq(21, 0))},
-		{"frames", "unknown type", "refused", []byte{0x20, 0, 0, 0}},
+		{"frames", "unknown type", "refused", []byte{0x7f, 0, 0, 0}},
 		{"frames", "unknown flag", "refused", []byte{0x06, 2, 0, 3, 0, 0, 0}},
 		{"frames", "continued but not full", "refused", []byte{0x02, 1, 0, 2, 0, 0, 0x02, 0, 0, 2, 0, 0}},
 		{"frames", "longer than its type", "refused", []byte{0x06, 0, 0, 4, 0, 0, 0, 0}},

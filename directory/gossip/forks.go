@@ -1,0 +1,177 @@
+package gossip
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"hearsay/directory"
+)
+
+// placeBit in a HEAD request asks for the head at a place in the log
+// (SPEC.md §7.2). No epoch number is so high.
+const placeBit = 1 << 63
+
+// maxDoubted bounds the hashes of peers' heads that were looked at.
+const maxDoubted = 256
+
+// suspicion is a peer that names a head which is not that of this node's history.
+type suspicion struct {
+	peer  Peer
+	epoch uint64
+	hash  [32]byte
+}
+
+// suspect notes what a peer's HELLO says of an epoch that this node has seen; it
+// does not block.
+func (n *Node) suspect(id directory.RelayID, h hello) {
+	n.mu.Lock()
+	seen := n.head != nil && h.epoch != 0 && h.epoch <= n.head.Header.Epoch && h.headerHash != n.head.Hash()
+	n.mu.Unlock()
+	if !seen {
+		return
+	}
+	p, ok := n.peer(id)
+	if !ok {
+		return
+	}
+	select {
+	case n.notices.suspicions <- suspicion{p, h.epoch, h.headerHash}:
+	default:
+	}
+}
+
+// lookInto fetches the head that a peer names, if it is not that of this node's
+// history, and keeps the evidence if both were signed.
+func (n *Node) lookInto(ctx context.Context, s suspicion) {
+	own, err := n.headOf(s.epoch)
+	if err != nil || own != nil && own.Hash() == s.hash {
+		return
+	}
+	w := n.notices
+	w.mu.Lock()
+	_, looked := w.doubted[s.hash]
+	if len(w.doubted) >= maxDoubted {
+		clear(w.doubted)
+	}
+	w.doubted[s.hash] = struct{}{}
+	w.mu.Unlock()
+	if looked {
+		return
+	}
+	n.log.Warn("a peer holds another snapshot of an epoch", logPeer, s.peer.ID.String(), logEpoch, s.epoch)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	a, err := ask(ctx, n.cfg.Dialer, s.peer, n.network)
+	if err == nil {
+		defer a.close()
+		var other *directory.Head
+		if other, err = a.headOf(s.epoch); err == nil && other != nil {
+			n.accuse(own, other)
+			return
+		}
+	}
+	w.mu.Lock()
+	delete(w.doubted, s.hash) // its next HELLO asks again
+	w.mu.Unlock()
+}
+
+// headOf returns this node's head of an epoch, or at a place, nil if there is
+// none.
+func (n *Node) headOf(epoch uint64) (*directory.Head, error) {
+	raw, err := n.answerHead(epoch)
+	if err != nil || len(raw) == 0 {
+		return nil, err
+	}
+	return directory.ParseHead(raw)
+}
+
+// accuse makes evidence of a head of this node's history and another one. Of
+// another epoch's head, that at its place is taken.
+func (n *Node) accuse(own, other *directory.Head) {
+	if own == nil {
+		var err error
+		if own, err = n.headOf(placeBit | other.Header.LogSize); err != nil || own == nil {
+			return
+		}
+	}
+	n.mu.Lock()
+	e, err := evidenceOf(n.chain, own, other, n.log6962)
+	n.mu.Unlock()
+	if err != nil {
+		n.log.Info("two heads prove nothing", logEpoch, other.Header.Epoch, logReason, err)
+		return
+	}
+	n.AddEvidence(e)
+}
+
+// evidenceOf makes evidence of two heads of one epoch or one place. log is that of
+// the later one; it may be nil if no versions of the network file lie between.
+func evidenceOf(chain *directory.Chain, a, b *directory.Head, log *directory.Log) (*directory.Evidence, error) {
+	if a.Header.Epoch == b.Header.Epoch {
+		return chain.ForkEvidence(a, b)
+	}
+	return chain.RewriteEvidence(a, b, log)
+}
+
+// contested looks for evidence when a snapshot that signers signed was refused
+// because its log denies what this node has seen. a is the stream that brought it.
+func (n *Node) contested(a *asker, s *directory.Snapshot, refused error) {
+	if !denies(refused) {
+		return
+	}
+	n.mu.Lock()
+	own := n.head
+	n.mu.Unlock()
+	if own == nil {
+		return
+	}
+	if other, err := a.rival(own, &s.Head); err == nil && other != nil {
+		n.accuse(own, other)
+	}
+}
+
+// denies tells whether a snapshot was refused because of its history.
+func denies(refused error) bool {
+	return errors.Is(refused, directory.ErrLog) || errors.Is(refused, directory.ErrRollback) || errors.Is(refused, errLeaves)
+}
+
+// rival returns the head that stands in the place of own in the log that newest
+// belongs to: newest itself, or one that the peer gives. Nil: the peer has none, or
+// it is own.
+func (a *asker) rival(own, newest *directory.Head) (*directory.Head, error) {
+	other := newest
+	if newest.Header.Epoch != own.Header.Epoch && newest.Header.LogSize != own.Header.LogSize {
+		var err error
+		if other, err = a.headOf(own.Header.Epoch); err == nil && other == nil {
+			other, err = a.headOf(placeBit | own.Header.LogSize)
+		}
+		if err != nil || other == nil {
+			return nil, err
+		}
+	}
+	if other.Hash() == own.Hash() {
+		return nil, nil
+	}
+	return other, nil
+}
+
+// headOf asks for the head of an epoch, or with placeBit at a place in the log.
+// Nil: the peer does not have it. Nothing is verified.
+func (a *asker) headOf(epoch uint64) (*directory.Head, error) {
+	b, err := a.do(TypeHead, binary.BigEndian.AppendUint64(nil, epoch))
+	if err != nil || len(b) == 0 {
+		return nil, err
+	}
+	h, err := directory.ParseHead(b)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case epoch&placeBit != 0 && h.Header.LogSize != epoch&^placeBit,
+		epoch&placeBit == 0 && epoch != 0 && h.Header.Epoch != epoch:
+		return nil, fmt.Errorf("%w: another head than asked for", errAnswer)
+	}
+	return h, nil
+}
