@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"hearsay/circuit"
+	clientside "hearsay/circuit"
 	"hearsay/circuit/cell"
 	"hearsay/circuit/link"
 	"hearsay/directory"
@@ -27,7 +27,7 @@ const (
 // clients do, over relays drawn anew for each (SPEC.md §8.1).
 type circuits struct {
 	endpoint *link.Endpoint
-	router   *circuit.Router
+	router   *clientside.Router
 }
 
 var (
@@ -45,7 +45,7 @@ func newCircuits(network directory.NetworkID, lab bool, self directory.RelayID, 
 	if err != nil {
 		return nil, err
 	}
-	return &circuits{e, circuit.NewRouter(circuit.RouterConfig{Network: network, Views: views, Self: self, Dial: e.Link, Lab: lab})}, nil
+	return &circuits{e, clientside.NewRouter(clientside.RouterConfig{Network: network, Views: views, Self: self, Dial: e.Link, Lab: lab})}, nil
 }
 
 // Run serves links until ctx ends; then all circuits end before their links.
@@ -84,7 +84,7 @@ func (c *circuits) RequestOver(ctx context.Context, relay directory.RelayID) (go
 // together, and a deadline that passes ends both.
 type circuitStream struct {
 	io.ReadWriteCloser
-	circuit *circuit.Circuit
+	circuit *clientside.Circuit
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -118,7 +118,7 @@ func (s *circuitStream) SetDeadline(t time.Time) error {
 func (c *circuits) Measure(ctx context.Context, relay directory.RelayID, rate uint64) (uint64, error) {
 	cells := max(1, int(rate/cell.Size))
 	paths := max(meterPaths, (cells+meterCells-1)/meterCells)
-	built := make([]*circuit.Circuit, paths)
+	built := make([]*clientside.Circuit, paths)
 	errs := make([]error, paths)
 	each(paths, func(i int) { built[i], errs[i] = c.router.Build(ctx, relay) })
 	open := built[:0]

@@ -32,9 +32,9 @@ type DirectoryConfig struct {
 	Log          *slog.Logger // nil: discard
 }
 
-// DirectoryNode is a founder's process: the first bootstrap of the network and
-// its signer. It accepts descriptors, probes the relays, signs a snapshot per
-// epoch and serves it. It carries no circuits.
+// DirectoryNode is a founder's process: a bootstrap of the network, one of its
+// signers, or both. It accepts descriptors, probes the relays, makes a snapshot
+// per epoch with the other signers, and serves it. It carries no circuits.
 type DirectoryNode struct {
 	log      *slog.Logger
 	home     *home
@@ -42,8 +42,10 @@ type DirectoryNode struct {
 	conn     net.PacketConn
 	views    *directory.Views
 	endpoint *link.Endpoint
-	prober   *prober
 	gossip   *gossip.Node
+	circuits *circuits // of this node itself
+	// Nil in a home that signs nothing.
+	prober   *prober
 	signer   *signer.Signer
 	ready    chan struct{}
 	once     sync.Once
@@ -111,18 +113,13 @@ func (n *DirectoryNode) listen(cfg DirectoryConfig, f *directory.NetworkFile) (n
 }
 
 func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (err error) {
-	identity, certificate, err := n.home.signerKeys()
-	if err != nil {
-		return err
-	}
-	online, err := n.home.key(fileOnline, keyOnline, time.Now())
-	if err != nil {
-		return err
-	}
 	d := &dialer{}
+	if n.circuits, err = newCircuits(chain.ID(), n.keys.lab, n.ID(), n.views, cfg.ListenPacket, n.log); err != nil {
+		return err
+	}
 	n.gossip, err = gossip.NewNode(gossip.NodeConfig{
 		Role: gossip.RoleDirectory, Self: n.ID(), Dialer: d, Views: n.views,
-		Link: chain.Link(nil), Files: chain.Raw(1),
+		Link: chain.Link(nil), Files: chain.Raw(1), Circuits: n.circuits,
 		Dir: filepath.Join(cfg.Home, dirGossip), Log: n.log,
 	})
 	if err != nil {
@@ -131,24 +128,12 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 	if err := n.takeEmergency(); err != nil {
 		return err
 	}
-	listen := cfg.ListenPacket
-	if listen == nil {
-		listen = listenAny
-	}
-	if n.prober, err = newProber(chain.ID(), listen, n.log); err != nil {
+	if signs, err := n.home.signs(chain.Current()); err != nil {
 		return err
-	}
-	n.signer, err = signer.New(signer.Config{
-		Identity:    identity,
-		Certificate: certificate,
-		Online:      ed25519.NewKeyFromSeed(online.secret[:]),
-		Node:        n.gossip,
-		Prober:      n.prober,
-		Dir:         filepath.Join(cfg.Home, "signer"),
-		Log:         n.log,
-	})
-	if err != nil {
-		return err
+	} else if signs {
+		if err := n.prepareSigner(cfg, chain); err != nil {
+			return err
+		}
 	}
 	n.endpoint, err = link.New(link.Config{
 		Role: link.RoleDirectory, Network: chain.ID(), Lab: n.keys.lab,
@@ -165,6 +150,37 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 	return nil
 }
 
+// prepareSigner makes the part of this node that signs: alone, or as one of
+// several.
+func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chain) error {
+	identity, certificate, err := n.home.signerKeys()
+	if err != nil {
+		return err
+	}
+	online, err := n.home.key(fileOnline, keyOnline, time.Now())
+	if err != nil {
+		return err
+	}
+	listen := cfg.ListenPacket
+	if listen == nil {
+		listen = listenAny
+	}
+	if n.prober, err = newProber(chain.ID(), listen, n.log); err != nil {
+		return err
+	}
+	n.signer, err = signer.New(signer.Config{
+		Identity:    identity,
+		Certificate: certificate,
+		Online:      ed25519.NewKeyFromSeed(online.secret[:]),
+		Node:        n.gossip,
+		Prober:      n.prober,
+		Meter:       n.circuits,
+		Dir:         filepath.Join(cfg.Home, "signer"),
+		Log:         n.log,
+	})
+	return err
+}
+
 // ID returns the identity by which the network file names this node.
 func (n *DirectoryNode) ID() directory.RelayID { return n.keys.id() }
 
@@ -172,7 +188,8 @@ func (n *DirectoryNode) ID() directory.RelayID { return n.keys.id() }
 func (n *DirectoryNode) Addr() netip.AddrPort { return localAddr(n.conn) }
 
 // Ready is closed once the node serves: its port is bound and it holds a
-// snapshot, its own first one included.
+// snapshot, one that it has just made included. A new network of several signers
+// has none before enough of them run.
 func (n *DirectoryNode) Ready() <-chan struct{} { return n.ready }
 
 // Network returns the newest version of the network file.
@@ -206,9 +223,12 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 		})
 	}
 	run("links", n.endpoint.Run)
-	run("probes", n.prober.endpoint.Run)
+	run("own circuits", n.circuits.Run)
 	run("gossip", n.gossip.Run)
-	run("signer", n.signer.Run)
+	if n.signer != nil {
+		run("probes", n.prober.endpoint.Run)
+		run("signer", n.signer.Run)
+	}
 	wg.Go(func() { n.announce(inner) })
 	run("network file", n.remember)
 	select {
@@ -279,6 +299,9 @@ func (n *DirectoryNode) Close() {
 	n.once.Do(func() {
 		if n.endpoint != nil {
 			n.endpoint.Close()
+		}
+		if n.circuits != nil {
+			n.circuits.Close()
 		}
 		if n.prober != nil {
 			n.prober.endpoint.Close()

@@ -90,6 +90,7 @@ type Node struct {
 	gossip   *gossip.Node
 	sw       *Switch
 	mailbox  *mailbox.Server
+	circuits *circuits // of this node itself
 
 	mu        sync.Mutex
 	published []byte // own descriptor
@@ -229,9 +230,13 @@ func (n *Node) prepare() error {
 
 	d := &dialer{}
 	var err error
+	if n.circuits, err = newCircuits(n.chain.ID(), file.Lab, n.ID(), n.views, n.cfg.ListenPacket, n.log); err != nil {
+		return err
+	}
 	n.gossip, err = gossip.NewNode(gossip.NodeConfig{
 		Role: gossip.RoleRelay, Self: n.ID(), Dialer: d, Views: n.views,
 		Link: n.chain.Link(nil), Files: n.chain.Raw(1),
+		Circuits: n.circuits, Identity: n.keys.identity,
 		Dir: filepath.Join(n.cfg.Home, "gossip"), Log: n.log,
 	})
 	if err != nil {
@@ -267,7 +272,10 @@ func (n *Node) prepare() error {
 		Role: link.RoleRelay, Network: n.chain.ID(), Lab: file.Lab,
 		Identity: &link.Identity{Key: n.keys.identity, LinkKey: n.keys.linkKey()},
 		Views:    n.views, Conn: n.conn, Handlers: handlers,
-		AllowGossip:       func(id directory.RelayID) bool { return isBootstrap(n.gossip.Chain(), id) },
+		AllowGossip: func(id directory.RelayID) bool {
+			c := n.gossip.Chain()
+			return isBootstrap(c, id) || isBootstrap(c, n.ID()) // relays join at a bootstrap, and signers meet there
+		},
 		StatelessResetKey: n.keys.reset, TokenGeneratorKey: n.keys.token,
 		Log: n.log,
 	})
@@ -338,6 +346,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	run("links", n.endpoint.Run)
 	run("circuits", n.sw.Run)
+	run("own circuits", n.circuits.Run)
 	run("gossip", n.gossip.Run)
 	run("mailbox", n.mailbox.Run)
 	run("keys", n.maintain)
@@ -401,6 +410,9 @@ func (n *Node) Close() {
 	n.once.Do(func() {
 		if n.endpoint != nil {
 			n.endpoint.Close()
+		}
+		if n.circuits != nil {
+			n.circuits.Close()
 		}
 		if n.gossip != nil {
 			n.gossip.Close()
