@@ -22,6 +22,9 @@ type Config struct {
 	Dir string
 	// Relays is how many relays start at once. Zero: 8.
 	Relays int
+	// Signers is how many founders the network has, each with a directory node
+	// that is a bootstrap and a signer. Zero: 1.
+	Signers int
 	// Sim is the simulated network to run on. Nil: UDP on loopback, which only
 	// lab networks allow.
 	Sim *SimNet
@@ -40,6 +43,9 @@ type Config struct {
 	// InsecureTamper returns what makes relay i a hostile one, nil for an honest
 	// one; nil: all are honest. See relay.SwitchConfig.
 	InsecureTamper func(i int) func(way relay.Way, cells []byte) []byte
+	// Bandwidth returns what relay i may use, in bytes a second, 0 for no limit;
+	// nil: none has one.
+	Bandwidth func(i int) int64
 	// InsecureNoRateLimits lifts the relays' rate limits, for measurements.
 	InsecureNoRateLimits bool
 	// InsecureServeRequest is relay.NodeConfig's, for all relays.
@@ -56,10 +62,10 @@ type Network struct {
 	relay directory.NetworkLink // with a token, if the network asks for one
 	files [][]byte
 
-	mu        sync.Mutex
-	directory *node
-	relays    []*Relay
-	closed    bool
+	mu      sync.Mutex
+	signers []*Signer
+	relays  []*Relay
+	closed  bool
 }
 
 // node is one process of the network: something that runs until stopped.
@@ -99,12 +105,15 @@ type Relay struct {
 	run  *node          // nil while it does not run
 }
 
-// Start founds a network and starts it. It returns when the directory node
-// has signed its first snapshot and all relays serve; ctx bounds only that.
+// Start founds a network and starts it. It returns when the directory nodes
+// have made their first snapshot and all relays serve; ctx bounds only that.
 // Close must follow.
 func Start(ctx context.Context, cfg Config) (*Network, error) {
 	if cfg.Relays == 0 {
 		cfg.Relays = 8
+	}
+	if cfg.Signers == 0 {
+		cfg.Signers = 1
 	}
 	if cfg.Name == "" {
 		cfg.Name = "lab"
@@ -118,49 +127,33 @@ func Start(ctx context.Context, cfg Config) (*Network, error) {
 }
 
 func (n *Network) start(ctx context.Context) error {
-	addr, conn, err := n.bind(netip.AddrPort{})
-	if err != nil {
+	if err := n.found(); err != nil {
 		return err
 	}
-	home := filepath.Join(n.cfg.Dir, "directory")
-	f := relay.Founding{Name: n.cfg.Name, Listen: addr, Lab: n.cfg.Lab, Join: directory.JoinToken, Passphrase: []byte("lab")}
-	if n.cfg.Lab {
-		f.Join, f.Passphrase = directory.JoinOpen, nil
-	}
-	if n.link, err = relay.Found(home, f); err != nil {
-		conn.Close()
-		return err
-	}
-	n.relay = n.link
-	if !n.cfg.Lab {
-		if n.relay, err = relay.IssueToken(home, directory.MaxTokenUses, 30); err != nil {
-			conn.Close()
+	for _, s := range n.signers {
+		if err := s.open(); err != nil {
 			return err
 		}
 	}
-	dir, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Conn: conn, ListenPacket: n.ListenPacket, Log: n.logger("directory")})
-	if err != nil {
-		return err
-	}
-	n.files = dir.Files()
+	n.files = n.signers[0].node.Files()
 	for range n.cfg.Relays {
 		r := n.newRelay()
 		if err := r.open(); err != nil {
-			dir.Close()
 			return err
 		}
 		if n.cfg.Late {
 			continue
 		}
-		if err := dir.Publish(r.node.Descriptor()); err != nil {
-			dir.Close()
-			return fmt.Errorf("relay %d: %w", r.index, err)
+		for _, s := range n.signers {
+			if err := s.node.Publish(r.node.Descriptor()); err != nil {
+				return fmt.Errorf("relay %d: %w", r.index, err)
+			}
 		}
 	}
-	// The directory node probes what was handed over before it signs its first
+	// Directory nodes probe what was handed over before they make their first
 	// snapshot, so those relays serve first; others need it to join.
 	if n.cfg.Late {
-		if err := n.runDirectory(ctx, dir); err != nil {
+		if err := n.serveSigners(ctx); err != nil {
 			return err
 		}
 	}
@@ -169,30 +162,13 @@ func (n *Network) start(ctx context.Context) error {
 	}
 	for _, r := range n.Relays() {
 		if err := r.wait(ctx); err != nil {
-			dir.Close()
 			return err
 		}
 	}
 	if n.cfg.Late {
 		return nil
 	}
-	return n.runDirectory(ctx, dir)
-}
-
-// runDirectory runs the directory node and waits for its first snapshot.
-func (n *Network) runDirectory(ctx context.Context, dir *relay.DirectoryNode) error {
-	d := run(dir.Run)
-	n.mu.Lock()
-	n.directory = d
-	n.mu.Unlock()
-	select {
-	case <-dir.Ready():
-		return nil
-	case <-d.done:
-		return fmt.Errorf("directory node: %w", d.err)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return n.serveSigners(ctx)
 }
 
 func (n *Network) logger(name string) *slog.Logger {
@@ -267,15 +243,6 @@ func (n *Network) newRelay() *Relay {
 	return r
 }
 
-// StopDirectory stops the directory node. Clients and relays live on with the
-// snapshots they have.
-func (n *Network) StopDirectory() error {
-	n.mu.Lock()
-	d := n.directory
-	n.mu.Unlock()
-	return d.end()
-}
-
 // Close stops everything at once and waits for it. It is idempotent. The homes
 // stay.
 func (n *Network) Close() error {
@@ -285,18 +252,14 @@ func (n *Network) Close() error {
 		return nil
 	}
 	n.closed = true
-	d := n.directory
 	n.mu.Unlock()
-	var errs []error
-	if d != nil {
-		errs = append(errs, d.end())
-	}
+	err := n.StopDirectory()
 	var wg sync.WaitGroup
 	for _, r := range n.Relays() {
 		wg.Go(r.Kill)
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return err
 }
 
 // open makes the relay's node without running it. At a restart the address
@@ -320,6 +283,9 @@ func (r *Relay) open() error {
 	}
 	if !r.net.cfg.Late && r.index < r.net.cfg.Relays {
 		cfg.Files = r.net.files
+	}
+	if r.net.cfg.Bandwidth != nil {
+		cfg.Bandwidth = r.net.cfg.Bandwidth(r.index)
 	}
 	if r.net.cfg.Trace != nil {
 		cfg.Trace = r.net.cfg.Trace(r.index)

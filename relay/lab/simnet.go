@@ -19,6 +19,7 @@ type SimNet struct {
 	mu     sync.Mutex
 	conns  map[netip.AddrPort]*simConn
 	lanes  map[[2]netip.AddrPort]time.Time // when the last delayed packet arrives
+	cut    map[netip.AddrPort]bool         // packets from and to these get lost
 	next   uint32                          // the next address to give out
 	closed bool
 }
@@ -46,7 +47,24 @@ func NewSimNet(cfg SimConfig) *SimNet {
 	if cfg.Latency == 0 {
 		cfg.Latency = 5 * time.Millisecond
 	}
-	return &SimNet{cfg: cfg, conns: make(map[netip.AddrPort]*simConn), lanes: make(map[[2]netip.AddrPort]time.Time)}
+	return &SimNet{cfg: cfg, conns: make(map[netip.AddrPort]*simConn), lanes: make(map[[2]netip.AddrPort]time.Time), cut: make(map[netip.AddrPort]bool)}
+}
+
+// Cut has all packets from and to an address get lost, from now on or no more.
+func (s *SimNet) Cut(a netip.AddrPort, cut bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cut {
+		s.cut[a] = true
+	} else {
+		delete(s.cut, a)
+	}
+}
+
+func (s *simRouter) isCut(from, to netip.AddrPort) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut[from] || s.cut[to]
 }
 
 // Address returns a global address that no socket has yet, each in a /16 of
@@ -108,7 +126,7 @@ func (s *simRouter) SendPacket(p simnet.Packet) error {
 	if s.cfg.Tap != nil {
 		s.cfg.Tap(from, to, p.Data)
 	}
-	if s.cfg.Drop != nil && s.cfg.Drop(from, to, p.Data) {
+	if s.isCut(from, to) || s.cfg.Drop != nil && s.cfg.Drop(from, to, p.Data) {
 		return nil
 	}
 	if s.cfg.Delay != nil {
