@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"hearsay/circuit/link"
@@ -15,7 +16,7 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 	return map[link.Kind]link.Handler{
 		link.KindGossip: func(ctx context.Context, l *link.Link, s *link.Stream) {
 			if id, _, proven := l.Peer(); proven {
-				g.ServeGossip(ctx, id, linkStream{s}) // what ends it is the peer's business
+				g.ServeGossip(ctx, id, gossipStream{linkStream{s}, l}) // what ends it is the peer's business
 			}
 		},
 		link.KindRequest: func(ctx context.Context, l *link.Link, s *link.Stream) {
@@ -27,6 +28,15 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 		},
 	}
 }
+
+// gossipStream tells gossip where a stream came from.
+type gossipStream struct {
+	linkStream
+	l *link.Link
+}
+
+// RemoteAddr returns the address of the other end.
+func (s gossipStream) RemoteAddr() netip.AddrPort { return s.l.RemoteAddr() }
 
 // isListed reports whether the other end of a link is a relay of the view. An
 // identity that is merely proven counts for nothing: anybody can make one up.

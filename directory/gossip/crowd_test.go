@@ -48,7 +48,7 @@ func (c *crowd) join() {
 		Software: fmt.Sprintf("hearsay 0.%d", c.zipf(6)),
 	}
 	c.made++
-	ip := [4]byte{byte(11 + c.made>>24), byte(c.made >> 16), byte(c.made >> 8), byte(c.made)}
+	ip := [4]byte{byte(11 + c.made>>24), byte(c.made), byte(c.made >> 8), byte(c.made >> 16)}
 	l := directory.Listing{
 		Descriptor: d, Onion: directory.OnionKey{NotBefore: now, Key: c.fresh("onion")},
 		Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4(ip), 4443)},

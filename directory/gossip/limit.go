@@ -174,6 +174,16 @@ func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.T
 	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
 }
 
+// believed returns how many records a peer holds as far as that matters here:
+// only listed relays and bootstraps can have this node take a whole set at once,
+// since anybody can make up an identity and a number.
+func (n *Node) believed(ss *session) int {
+	if _, ok := n.peer(ss.peer); !ok {
+		return 0
+	}
+	return min(int(ss.theirs.count), storeCeiling)
+}
+
 // Quota bounds the snapshots that one client link may take in each epoch length
 // of the network: two full ones and four differences. The zero value is ready
 // for use by all streams of one link. It is safe for concurrent use.

@@ -297,7 +297,7 @@ func (n *Node) take(ss *session, raw []byte) (*directory.Record, VerdictCode, er
 	if r, ok := n.store.held(digest(sum[:16])); ok {
 		return r, VerdictHeld, nil
 	}
-	if !n.limits.record(ss.peer, len(raw), n.store.Len(), int(ss.theirs.count), now) {
+	if !n.limits.record(ss.peer, len(raw), n.store.Len(), n.believed(ss), now) {
 		return nil, VerdictRate, nil
 	}
 	r, err := directory.ParseRecord(n.rulesFor(ss.peer), raw, now)
@@ -439,7 +439,8 @@ func (n *Node) Status() Status {
 // ServeGossip serves a gossip stream (kind 0x20) that the proven peer opened.
 // It returns when the stream ended, and has closed it.
 func (n *Node) ServeGossip(ctx context.Context, peer directory.RelayID, s Stream) error {
-	code, retry, ok := n.admit(peer)
+	network, _ := networkOf(s)
+	code, retry, ok := n.admit(peer, network)
 	if !ok {
 		return refuse(ctx, s, code, retry)
 	}

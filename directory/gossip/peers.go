@@ -15,9 +15,18 @@ import (
 
 // Specification constants of peer choice (SPEC.md §8.1).
 const (
-	randomPeers  = 4
-	anchorPeers  = 2
-	redrawPeriod = 10 * time.Minute
+	anchorPeers  = 2                // the same for as long as they are listed
+	randomPeers  = 4                // drawn anew each epoch
+	feelerPeers  = 1                // drawn anew each period
+	redrawPeriod = 10 * time.Minute // of feelers
+)
+
+// The first byte of a salt tells what is drawn (SPEC.md §8.1).
+const (
+	saltAnchor   uint64 = iota << 56
+	saltRandom          // | epoch
+	saltFeeler          // | number of the period
+	saltOverseer        // | epoch
 )
 
 // bootstrapLocked returns the bootstrap with the identity. n.mu is held.
@@ -100,8 +109,12 @@ func (n *Node) wanted(now time.Time) map[[16]byte]Peer {
 			want[relays[i].ID.Prefix()] = relayPeer(&relays[i])
 		}
 	} else {
-		for _, r := range n.draw(relays, now) {
+		chosen := n.draw(relays, now)
+		for _, r := range chosen {
 			want[r.ID.Prefix()] = relayPeer(r)
+		}
+		if p, ok := n.overseer(relays, chosen); ok {
+			want[p.ID.Prefix()] = p
 		}
 	}
 	if small || !n.Status().Listed {
@@ -112,9 +125,10 @@ func (n *Node) wanted(now time.Time) map[[16]byte]Peer {
 	return want
 }
 
-// draw chooses anchors, which stay as long as they are listed, and random
-// peers, redrawn every ten minutes. Nobody who does not know the secret can
-// tell or steer the choice, and no two are of one prefix, AS or family.
+// draw chooses anchors, which stay as long as they are listed, random peers of
+// this epoch, and a feeler, which meets another relay every ten minutes. Nobody
+// who does not know the secret can tell or steer the choice, and no two are of
+// one prefix, AS or family.
 func (n *Node) draw(relays []directory.Relay, now time.Time) []*directory.Relay {
 	period := uint64(now.UnixNano() / int64(directory.Scale(n.lab, redrawPeriod)))
 	type ranked struct {
@@ -127,7 +141,11 @@ func (n *Node) draw(relays []directory.Relay, now time.Time) []*directory.Relay 
 	for _, round := range []struct {
 		salt  uint64
 		count int
-	}{{0, anchorPeers}, {period, anchorPeers + randomPeers}} {
+	}{
+		{saltAnchor, anchorPeers},
+		{saltRandom | n.epoch(), anchorPeers + randomPeers},
+		{saltFeeler | period, anchorPeers + randomPeers + feelerPeers},
+	} {
 		for i := range relays {
 			list[i] = ranked{rank(mac, round.salt, relays[i].ID), &relays[i]}
 		}
@@ -142,6 +160,58 @@ func (n *Node) draw(relays []directory.Relay, now time.Time) []*directory.Relay 
 		}
 	}
 	return chosen
+}
+
+// overseer chooses a node that looks after the signers, besides the peers chosen
+// already: a witness, or a bootstrap, where founders run their signers. One of
+// another prefix, AS and family comes first.
+func (n *Node) overseer(relays []directory.Relay, chosen []*directory.Relay) (Peer, bool) {
+	type candidate struct {
+		rank [32]byte
+		peer Peer
+		kin  bool // akin to one that is chosen
+	}
+	mac := hmac.New(sha256.New, n.secret)
+	salt := saltOverseer | n.epoch()
+	var list []candidate
+	for i := range relays {
+		r := &relays[i]
+		if r.Flags&directory.FlagWitness != 0 && !slices.ContainsFunc(chosen, func(o *directory.Relay) bool { return o.ID == r.ID }) {
+			kin := slices.ContainsFunc(chosen, func(o *directory.Relay) bool { return n.akin(o, r) })
+			list = append(list, candidate{rank(mac, salt, r.ID), relayPeer(r), kin})
+		}
+	}
+	for _, p := range n.bootstrapPeers() {
+		if !p.Partial { // a listed relay, which may be a witness, but not because it is a bootstrap
+			continue
+		}
+		kin := !n.lab && slices.ContainsFunc(chosen, func(o *directory.Relay) bool {
+			return slices.ContainsFunc(o.Addrs, func(a netip.AddrPort) bool { return wide(a.Addr()) == wide(p.Addrs[0].Addr()) })
+		})
+		list = append(list, candidate{rank(mac, salt, p.ID), p, kin})
+	}
+	if len(list) == 0 {
+		return Peer{}, false
+	}
+	return slices.MinFunc(list, func(a, b candidate) int {
+		if a.kin != b.kin {
+			if b.kin {
+				return -1
+			}
+			return 1
+		}
+		return bytes.Compare(a.rank[:], b.rank[:])
+	}).peer, true
+}
+
+// epoch returns the number of the newest snapshot, 0 if there is none.
+func (n *Node) epoch() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.view == nil {
+		return 0
+	}
+	return n.view.Epoch()
 }
 
 // rank places a relay in the order of a salt. mac has the node's secret.
@@ -185,37 +255,4 @@ func wide(a netip.Addr) netip.Prefix {
 		return netip.PrefixFrom(a, 16).Masked()
 	}
 	return netip.PrefixFrom(a, 32).Masked()
-}
-
-// admit takes a place for an inbound stream. When all places are taken, a
-// listed relay displaces an unlisted one, so that made-up identities cannot
-// keep relays out.
-func (n *Node) admit(id directory.RelayID) (ByeCode, time.Duration, bool) {
-	listed := func(id directory.RelayID) bool {
-		v := n.cfg.Views.Current()
-		if v == nil {
-			return false
-		}
-		_, ok := v.Relay(id)
-		return ok
-	}
-	inbound := make(map[directory.RelayID]*session)
-	for _, ss := range n.open() {
-		if !ss.opener {
-			inbound[ss.peer] = ss
-		}
-	}
-	if _, ok := inbound[id]; !ok && len(inbound) >= maxInbound {
-		var victim *session
-		for other, ss := range inbound {
-			if !listed(other) && (victim == nil || ss.since.Before(victim.since)) {
-				victim = ss
-			}
-		}
-		if victim == nil {
-			return ByeBusy, time.Minute, false
-		}
-		victim.end(ByeBusy, time.Minute)
-	}
-	return n.limits.open(id, time.Now())
 }

@@ -157,7 +157,7 @@ func (n *Node) keepPeer(ctx context.Context, p Peer) {
 		if time.Since(began) > lastBackOff {
 			backOff = firstBackOff
 		}
-		if !sleep(ctx, max(jitter(backOff, 0.3), min(retry, maxBackOff))) {
+		if !sleep(ctx, max(jitter(backOff, 0.3), min(retry, directory.Scale(n.lab, fullRetry)))) {
 			return
 		}
 		backOff = min(2*backOff, maxBackOff)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,8 @@ type session struct {
 	opener bool
 	once   bool // the opener says goodbye after one reconciliation
 	since  time.Time
+	// network is that from which an inbound stream came, if it is known.
+	network netip.Prefix
 
 	// Owned by the reader.
 	greeted   bool
@@ -74,6 +77,7 @@ func newSession(n *Node, peer directory.RelayID, s Stream, opener, once bool) *s
 		given: rate.NewLimiter(rate.Limit(peerByteRate)/60, fullSyncBytes),
 		wake:  make(chan struct{}, 1),
 	}
+	ss.network, _ = networkOf(s)
 	ss.send(TypeHello, n.hello().append(nil))
 	return ss
 }

@@ -238,9 +238,37 @@ func TestLeaveOfUnknownRelay(t *testing.T) {
 	}
 }
 
-// TestPeersAreDrawn: in a large network each node keeps six streams, to relays
-// of different networks, the same anchors after a restart, and others choose
-// otherwise.
+// TestPeersOfAnEpoch: with the next snapshot the anchors stay, and the random
+// peers are others.
+func TestPeersOfAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t)
+		w := newCrowd(t, 200)
+		n := m.addQuiet(w.f, "bootstrap", RoleDirectory, t.TempDir())
+		w.publish(n)
+		now := time.Now()
+		first := n.draw(n.others(), now)
+		w.publish(n)
+		second := n.draw(n.others(), now)
+		same := 0
+		for i := range first {
+			if first[i].ID == second[i].ID {
+				same++
+			}
+		}
+		if first[0].ID != second[0].ID || first[1].ID != second[1].ID {
+			t.Error("an anchor changed")
+		}
+		if same > anchorPeers+2 {
+			t.Errorf("%d of %d are the same in the next epoch", same, len(first))
+		}
+		m.stop()
+	})
+}
+
+// TestPeersAreDrawn: in a large network each node keeps eight streams, to relays
+// of different networks: the same anchors always, random peers of an epoch, a
+// feeler of ten minutes, and a witness or bootstrap.
 func TestPeersAreDrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := found(t, false, directory.JoinToken, 1)
@@ -257,23 +285,40 @@ func TestPeersAreDrawn(t *testing.T) {
 		n.view = directory.InsecureView(f.id, false, now, relays)
 		n.mu.Unlock()
 		want := n.wanted(now)
-		if len(want) != anchorPeers+randomPeers {
+		const most = anchorPeers + randomPeers + feelerPeers
+		if len(want) != most+1 {
 			t.Fatalf("%d peers", len(want))
 		}
+		if p, ok := want[idOf("bootstrap").Prefix()]; !ok || !p.Partial {
+			t.Error("no signer among the peers")
+		}
 		chosen := n.draw(n.others(), now)
-		later := n.draw(n.others(), now.Add(3*time.Hour))
-		for i := range anchorPeers {
-			if chosen[i].ID != later[i].ID {
-				t.Error("an anchor changed")
+		if len(chosen) != most {
+			t.Fatalf("%d drawn", len(chosen))
+		}
+		same := func(other []*directory.Relay) (n int) {
+			for n < most && chosen[n].ID == other[n].ID {
+				n++
+			}
+			return n
+		}
+		feelers := 0
+		for i := range 10 {
+			later := n.draw(n.others(), now.Add(time.Duration(i+1)*redrawPeriod))
+			switch same(later) {
+			case most:
+			case most - 1:
+				feelers++
+			default:
+				t.Error("others than the feeler changed within an epoch")
 			}
 		}
-		changed := 0
+		if feelers < 5 {
+			t.Errorf("%d other feelers in ten periods", feelers)
+		}
 		for i := range chosen {
 			if chosen[i].ID == n.cfg.Self {
 				t.Error("itself")
-			}
-			if chosen[i].ID != later[i].ID {
-				changed++
 			}
 			for _, c := range chosen[:i] {
 				if n.akin(c, chosen[i]) {
@@ -281,9 +326,19 @@ func TestPeersAreDrawn(t *testing.T) {
 				}
 			}
 		}
-		if changed == 0 {
-			t.Error("the random peers are for ever")
+		// Witnesses may take the bootstrap's place, but never twice one relay.
+		relays[7].Flags |= directory.FlagWitness
+		n.mu.Lock()
+		n.view = directory.InsecureView(f.id, false, now, relays)
+		n.mu.Unlock()
+		if p, ok := n.overseer(n.others(), []*directory.Relay{&relays[7]}); !ok || !p.Partial {
+			t.Error("a peer is chosen twice")
 		}
+		n.cfg.Link.Bootstraps, n.cfg.Self = nil, idOf("bootstrap")
+		if p, ok := n.overseer(n.others(), chosen[:1]); !ok && chosen[0].ID != relays[7].ID || ok && p.ID != relays[7].ID {
+			t.Error("the witness is not chosen")
+		}
+		n.cfg.Self = idOf("relay 0")
 		// Small: every one, and the bootstrap.
 		n.mu.Lock()
 		n.view = directory.InsecureView(f.id, false, now, relays[:10])
