@@ -48,18 +48,22 @@ type founder struct {
 }
 
 // found makes a network whose bootstrap is the node "bootstrap".
-func found(t testing.TB, lab bool, join directory.Join, salt byte) *founder {
+func found(t testing.TB, lab bool, join directory.Join, salt byte, edits ...func(*directory.NetworkFile)) *founder {
 	t.Helper()
 	now := time.Unix(time.Now().Unix(), 0)
 	f := &founder{t: t, ledger: &directory.Ledger{}}
 	var err error
-	f.raw, f.id, err = directory.Found(directory.NetworkFile{
+	file := directory.NetworkFile{
 		Name: "harbour", Salt: [16]byte{salt}, Created: now, Expires: now.Add(700 * 24 * time.Hour),
 		Roots:      []directory.FounderKey{{Public: publicOf(testKey("root")), Label: "root"}},
 		Signers:    []directory.FounderKey{{Public: publicOf(testKey("signer")), Label: "signer"}},
 		Bootstraps: []directory.Bootstrap{{ID: idOf("bootstrap").Prefix(), Addr: testAddr(99, lab)}},
 		Join:       join, Lab: lab, MinProtocol: 1,
-	}, testKey("root"))
+	}
+	for _, edit := range edits {
+		edit(&file)
+	}
+	f.raw, f.id, err = directory.Found(file, testKey("root"))
 	check(t, err)
 	f.chain, err = directory.VerifyChain(f.id, [][]byte{f.raw}, now)
 	check(t, err)
