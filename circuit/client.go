@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"hearsay/circuit/link"
 	"hearsay/directory"
@@ -38,6 +39,7 @@ type Client struct {
 	endpoint *link.Endpoint
 	pool     *Pool
 	dialer   *dialer
+	requests atomic.Uint64 // counts those over circuits
 }
 
 // NewClient makes a client. It opens no socket yet.

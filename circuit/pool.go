@@ -94,6 +94,7 @@ type Pool struct {
 	updated   time.Time
 	unsaved   time.Time // when guards that could not be saved are tried again; zero: none
 	view      *directory.View
+	holding   bool // no new guards are taken
 	lookedOut time.Time
 	noPath    string // why none could be chosen last time, or ""
 	waits     string // why none could be chosen to a destination
@@ -394,12 +395,13 @@ func (p *Pool) step(now time.Time) time.Time {
 // refresh hands the view to the selector when it changed, and now and then
 // since it ages. It reports whether the view is another one.
 func (p *Pool) refresh(now time.Time) (viewed bool) {
-	v := p.cfg.Views.Current()
-	if v == nil || v == p.view && now.Sub(p.updated) < refreshEvery {
+	v, held := p.cfg.Views.Current(), p.cfg.Views.NoNewGuards()
+	if v == nil || v == p.view && held == p.holding && now.Sub(p.updated) < refreshEvery {
 		return false
 	}
 	viewed = v != p.view
-	p.view, p.updated = v, now
+	p.view, p.updated, p.holding = v, now, held
+	p.selector.HoldGuards(held)
 	p.selector.Update(v, v.State(now), now)
 	return viewed
 }

@@ -38,7 +38,7 @@ func (s *Selector) further(now time.Time) (g *directory.Relay, retry time.Time) 
 			return r, time.Time{} // met before: nothing is given away
 		}
 	}
-	if !s.mayDraw() {
+	if !s.mayDrawGuards() {
 		return nil, retry
 	}
 	for _, r := range beyond {

@@ -134,7 +134,7 @@ func (s *Selector) firstTwo(now time.Time) []*directory.Relay {
 // mayMeet tells whether a guard beyond the primaries may be used: one that was
 // never met is like one that is drawn.
 func (s *Selector) mayMeet(id directory.RelayID) bool {
-	return s.mayDraw() || s.answered[id] || s.isConfirmed(id)
+	return s.mayDrawGuards() || s.answered[id] || s.isConfirmed(id)
 }
 
 func (s *Selector) isConfirmed(id directory.RelayID) bool {
@@ -148,6 +148,9 @@ func (s *Selector) noGuards() string {
 		if g := &s.state.Guards[i]; g.Disabled && s.guardRelay(g.ID) != nil {
 			return "every guard of this network that you may use was disabled, because most circuits over it failed"
 		}
+	}
+	if s.guards > 0 && s.held {
+		return "a warning stands against the network's directory, so no new guards are chosen, and none of those chosen earlier is listed"
 	}
 	if s.guards > 0 && !s.mayDraw() {
 		return "the snapshot is too old to choose guards, and none of those chosen earlier is listed"

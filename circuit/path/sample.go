@@ -33,7 +33,7 @@ func (s *Selector) keepGuards(now time.Time) {
 			g.Unlisted, s.dirty = s.past(now, unlistedLifetime/10), true
 		}
 	}
-	if s.mayDraw() {
+	if s.mayDrawGuards() {
 		before := len(s.state.Guards)
 		s.state.Guards = slices.DeleteFunc(s.state.Guards, func(g Guard) bool { return guardIsOver(g, now) })
 		s.dirty = s.dirty || len(s.state.Guards) != before

@@ -52,6 +52,7 @@ type Selector struct {
 
 	view       *directory.View
 	fresh      directory.Freshness
+	held       bool // see HoldGuards
 	consent    bool
 	reachable  int // relays with an address
 	guards     int // relays eligible as guards
@@ -315,8 +316,15 @@ func (s *Selector) usable() error {
 	return nil
 }
 
-// mayDraw tells whether new guards and layer-2 guards may be drawn.
+// HoldGuards says whether a warning stands against the directory for which no
+// relay may become a guard that was none before. It counts from the next Update.
+func (s *Selector) HoldGuards(held bool) { s.held = held }
+
+// mayDraw tells whether new layer-2 guards may be drawn.
 func (s *Selector) mayDraw() bool { return s.fresh <= directory.Valid }
+
+// mayDrawGuards tells whether new guards may be drawn, or met.
+func (s *Selector) mayDrawGuards() bool { return s.mayDraw() && !s.held }
 
 func reachable(r *directory.Relay) bool { return len(r.Addrs) > 0 }
 
