@@ -166,7 +166,7 @@ func (n *Node) contradiction(m *directory.SignerMessage) {
 		n.log.Error("two votes of one signer prove nothing", logEpoch, m.Epoch(), logReason, err)
 		return
 	}
-	n.log.Warn("a signer contradicts itself", logEpoch, m.Epoch(), logReason, e.Text())
+	n.AddEvidence(e)
 }
 
 // hold takes a message, or says why it does not.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"hearsay/directory"
 )
@@ -104,6 +105,32 @@ func (n *Node) accuse(own, other *directory.Head) {
 		return
 	}
 	n.AddEvidence(e)
+}
+
+// accuseRelays makes evidence of the contradicting records of listed relays. Those
+// of others are no matter to anybody: who makes up an identity can have it sign
+// anything.
+func (n *Node) accuseRelays() {
+	view := n.cfg.Views.Current()
+	for _, pair := range n.store.Conflicts() {
+		if view == nil {
+			return
+		}
+		if _, listed := view.Relay(pair[0].ID); !listed || n.accused(pair[0].ID) {
+			continue
+		}
+		if e, err := n.Chain().RecordEvidence(pair[0], pair[1]); err == nil {
+			n.AddEvidence(e)
+		}
+	}
+}
+
+// accused tells whether there is evidence against a relay.
+func (n *Node) accused(id directory.RelayID) bool {
+	return slices.ContainsFunc(n.Evidence(), func(e *directory.Evidence) bool {
+		r, ok := e.Relay()
+		return ok && r == id
+	})
 }
 
 // evidenceOf makes evidence of two heads of one epoch or one place. log is that of

@@ -447,6 +447,7 @@ func (n *Node) watchNotices(ctx context.Context) {
 			n.saveWitnessed()
 		case <-changed:
 			n.retryAwaited()
+			n.accuseRelays()
 			n.warnOfNotices()
 			for _, ss := range n.open() {
 				ss.offerEvidence()
