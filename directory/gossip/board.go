@@ -84,15 +84,11 @@ var (
 
 // keepsBoard tells whether this node holds signers' messages: it is a directory
 // node, or a bootstrap.
-func (n *Node) keepsBoard() bool {
-	if n.cfg.Role == RoleDirectory {
-		return true
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	_, ok := n.bootstrapLocked(n.cfg.Self)
-	return ok
-}
+func (n *Node) keepsBoard() bool { return n.welcomes() }
+
+// needs tells whether signers may depend on the streams of a peer: it is a
+// bootstrap, or brings new messages of signers.
+func (n *Node) needs(id directory.RelayID) bool { return n.isBootstrap(id) || n.bringsNews(id) }
 
 func (n *Node) isBootstrap(id directory.RelayID) bool {
 	n.mu.Lock()

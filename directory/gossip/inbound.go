@@ -74,11 +74,12 @@ func isListed(view *directory.View, id directory.RelayID) bool {
 	return ok
 }
 
-// oldest returns the unlisted node that came first, of those for which ok holds.
+// oldest returns the unlisted node that came first, of those for which ok holds
+// and without which snapshots come about.
 func (in *inbound) oldest(ok func(*session) bool) *session {
 	var first *session
 	for _, ss := range in.unlisted {
-		if ok(ss) && (first == nil || ss.since.Before(first.since)) {
+		if ok(ss) && !ss.n.needs(ss.peer) && (first == nil || ss.since.Before(first.since)) {
 			first = ss
 		}
 	}

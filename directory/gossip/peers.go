@@ -98,8 +98,8 @@ func (n *Node) others() []directory.Relay {
 
 // wanted returns the peers to keep streams to, by the first 16 bytes of their
 // identities: in a small network every relay, else those that the secret draws.
-// The bootstraps are among them while the network is small or this node is not
-// listed.
+// The bootstraps are among them while the network is small, this node is not
+// listed, or holds signers' messages.
 func (n *Node) wanted(now time.Time) map[[16]byte]Peer {
 	want := make(map[[16]byte]Peer)
 	relays := n.others()
@@ -117,7 +117,7 @@ func (n *Node) wanted(now time.Time) map[[16]byte]Peer {
 			want[p.ID.Prefix()] = p
 		}
 	}
-	if small || !n.Status().Listed {
+	if small || !n.Status().Listed || n.keepsBoard() {
 		for _, p := range n.bootstrapPeers() {
 			want[p.ID.Prefix()] = p
 		}
