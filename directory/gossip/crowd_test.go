@@ -119,3 +119,7 @@ func (c *crowd) publish(n *Node) []byte {
 	check(c.f.t, n.AddSnapshot(raw, c.f.log))
 	return raw
 }
+
+func netipAddrPort(ip [4]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4(ip), port)
+}

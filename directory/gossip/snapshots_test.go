@@ -268,6 +268,7 @@ func TestAttackBadDifference(t *testing.T) {
 			}
 			m.setServe(nil)
 		}
+		w.publish(n)
 		check(t, client.fetch(t.Context()))
 		m.stop()
 	})

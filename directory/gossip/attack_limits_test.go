@@ -1,0 +1,370 @@
+package gossip
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hearsay/directory"
+)
+
+// TestAttackIdentityFlood: one operator makes up thousands of relays and gives
+// them to a node through many peers. The node holds as many as its bounds say, no
+// network crowds out another, and relays that are listed are found and updated as
+// before.
+func TestAttackIdentityFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		listed := f.record("listed", 0)
+		check(t, n.Publish(listed.Raw))
+		check(t, n.AddSnapshot(f.snapshot(listed), f.log))
+		made := 0
+		flood := func(peer string, count int, ip func(i int) [4]byte) (held int) {
+			ss := &session{n: n, peer: idOf(peer)}
+			ss.theirs.count = 1 << 30
+			before := n.Store().Len()
+			for i := range count {
+				name := fmt.Sprintf("made up %d", made)
+				made++
+				d := f.describe(name, 0)
+				d.Addrs = []netip.AddrPort{netipAddrPort(ip(i), 443)}
+				_, _, err := n.take(ss, f.sign(d, name))
+				check(t, err)
+			}
+			return n.Store().Len() - before
+		}
+		if got := flood("peer 1", 100, func(i int) [4]byte { return [4]byte{31, 7, 9, byte(i)} }); got != prefixSmall {
+			t.Errorf("%d relays of one /24", got)
+		}
+		if got := flood("peer 2", 400, func(i int) [4]byte { return [4]byte{31, 7, byte(10 + i/10), byte(i)} }); got != prefixLarge-prefixSmall {
+			t.Errorf("%d more relays of one /16", got)
+		}
+		// From everywhere, in one second: each peer has its burst, all together theirs.
+		for p := range 8 {
+			flood(fmt.Sprintf("peer %d", 10+p), 256, func(i int) [4]byte { return [4]byte{byte(60 + p), byte(i), 1, 1} })
+		}
+		if got := n.Store().Len(); got != storeFloor {
+			t.Errorf("%d records, the store has %d places", got, storeFloor)
+		}
+		if _, ok := n.Store().Record(listed.ID); !ok {
+			t.Fatal("the listed relay is gone")
+		}
+		time.Sleep(time.Minute)
+		if code, err := offer(t, n, f, "listed", f.record("listed", 0).Raw); err != nil || code != VerdictHeld {
+			t.Errorf("an update of the listed relay: %v, %v", code, err)
+		}
+		if code, err := offer(t, n, f, "new", f.record("new", 5).Raw); err != nil || code != VerdictFull {
+			t.Errorf("a newcomer is told: %v, %v", code, err)
+		}
+		m.stop()
+	})
+}
+
+// TestAttackUpdateFlood: a relay that publishes all the time, through many peers,
+// is passed on thirteen times a day.
+func TestAttackUpdateFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		listener := newSession(n, idOf("listener"), nil, false, false)
+		n.mu.Lock()
+		n.sessions[listener] = struct{}{}
+		n.mu.Unlock()
+		for i := range 120 {
+			ss := &session{n: n, peer: idOf(fmt.Sprintf("peer %d", i%20))}
+			_, _, err := n.take(ss, f.record("noisy", 3).Raw)
+			check(t, err)
+			time.Sleep(time.Second)
+		}
+		if got := len(listener.rumours); got != 1+updatesPerDay {
+			t.Errorf("announced %d times", got)
+		}
+		n.mu.Lock()
+		delete(n.sessions, listener)
+		n.mu.Unlock()
+		m.stop()
+	})
+}
+
+// TestAttackClaimedCount: who claims to hold far more records than this node gets
+// no more than its share for it, unless it is listed.
+func TestAttackClaimedCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		check(t, n.AddSnapshot(f.snapshot(f.record("listed", 0)), f.log))
+		give := func(peer string) int {
+			ss := &session{n: n, peer: idOf(peer)}
+			ss.theirs.count = 1 << 31
+			before := n.Store().Len()
+			for i := range 700 {
+				name := fmt.Sprintf("of %s %d", peer, i)
+				_, _, err := n.take(ss, f.sign(f.describe(name, i), name))
+				check(t, err)
+			}
+			return n.Store().Len() - before
+		}
+		if got := give("made up"); got > recordBurst {
+			t.Errorf("%d records of a made-up identity at once", got)
+		}
+		if got := give("listed"); got != 700 {
+			t.Errorf("%d records of a listed relay in a full sync", got)
+		}
+		m.stop()
+	})
+}
+
+// remoteStream is a pipe that comes from an address.
+type remoteStream struct {
+	net.Conn
+	from netip.AddrPort
+}
+
+func (s remoteStream) RemoteAddr() netip.AddrPort { return s.from }
+
+// inboundTest opens streams to a node from addresses.
+type inboundTest struct {
+	t    *testing.T
+	n    *Node
+	wg   sync.WaitGroup
+	open []net.Conn
+}
+
+// join opens a stream and tells whether the node keeps it.
+func (x *inboundTest) join(name, addr string) bool {
+	a, b := net.Pipe()
+	x.open = append(x.open, a)
+	x.wg.Go(func() {
+		_ = x.n.ServeGossip(x.t.Context(), idOf(name), remoteStream{b, netip.MustParseAddrPort(addr)})
+	})
+	x.wg.Go(func() { _, _ = io.Copy(io.Discard, a) })
+	_, _ = a.Write(appendMessage(nil, TypeHello, hello{role: RoleRelay, network: x.n.network, time: time.Now()}.append(nil)))
+	synctest.Wait()
+	return x.talks(name)
+}
+
+func (x *inboundTest) talks(name string) bool {
+	for _, ss := range x.n.open() {
+		if ss.peer == idOf(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *inboundTest) close() {
+	for _, c := range x.open {
+		_ = c.Close()
+	}
+	x.wg.Wait()
+}
+
+// TestAttackInboundFromOneNetwork: made-up identities of one /24 hold two places;
+// a listed relay of that network displaces them, and others are not touched.
+func TestAttackInboundFromOneNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "relay 0", RoleRelay, t.TempDir())
+		check(t, n.AddSnapshot(f.snapshot(relayRecords(f, 30)...), f.log))
+		x := &inboundTest{t: t, n: n}
+		for i := range 10 {
+			if got := x.join(fmt.Sprintf("made up %d", i), fmt.Sprintf("31.7.9.%d:%d", i, 1000+i)); got != (i < maxPerNetwork) {
+				t.Errorf("identity %d of a /24: %v", i, got)
+			}
+		}
+		if !x.join("made up 20", "31.7.10.1:1") || !x.join("made up 21", "[2a00:1450:1::1]:1") || !x.join("made up 22", "[2a00:1450:1::2]:1") || x.join("made up 23", "[2a00:1450:1:7::3]:1") {
+			t.Error("another network, or IPv6 /48")
+		}
+		if !x.join("relay 3", "31.7.9.200:1") || x.talks("made up 0") || !x.talks("made up 1") {
+			t.Error("a listed relay does not displace the first of its network")
+		}
+		if !x.join("relay 4", "31.7.9.201:1") || x.join("relay 5", "31.7.9.202:1") {
+			t.Error("two listed relays of one /24, and no third")
+		}
+		x.close()
+		m.stop()
+	})
+}
+
+// TestSmallNetworkMayStandInOnePlace: below twenty relays all may be of one /24.
+func TestSmallNetworkMayStandInOnePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		x := &inboundTest{t: t, n: n}
+		for i := range 6 {
+			if !x.join(fmt.Sprintf("relay %d", i), fmt.Sprintf("31.7.9.%d:1", i)) {
+				t.Errorf("relay %d is refused before the first snapshot", i)
+			}
+		}
+		check(t, n.AddSnapshot(f.snapshot(relayRecords(f, 6)...), f.log))
+		if !x.join("relay 7", "31.7.9.7:1") {
+			t.Error("the seventh is refused")
+		}
+		x.close()
+		m.stop()
+	})
+}
+
+// TestAttackPlacesOfJoiners: neither listed relays nor made-up identities keep a
+// newcomer from a bootstrap: places are left for it, and who has joined makes room.
+func TestAttackPlacesOfJoiners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		check(t, n.AddSnapshot(f.snapshot(relayRecords(f, 60)...), f.log))
+		x := &inboundTest{t: t, n: n}
+		held := 0
+		for i := range 60 {
+			if x.join(fmt.Sprintf("relay %d", i), fmt.Sprintf("31.7.%d.1:1", i)) {
+				held++
+			}
+		}
+		if held != listedPlaces {
+			t.Errorf("%d listed relays hold places", held)
+		}
+		for i := range maxInbound - listedPlaces {
+			if !x.join(fmt.Sprintf("made up %d", i), fmt.Sprintf("32.7.%d.1:1", i)) {
+				t.Fatal("a place for newcomers is not free")
+			}
+			time.Sleep(time.Second)
+		}
+		if x.join("newcomer", "33.1.1.1:1") {
+			t.Error("a newcomer displaces those who have just come")
+		}
+		time.Sleep(unlistedSettled)
+		if !x.join("newcomer", "33.1.1.1:1") || x.talks("made up 0") {
+			t.Error("a newcomer finds no place")
+		}
+		x.close()
+		m.stop()
+	})
+}
+
+// TestAttackOversize: records and messages longer than allowed end the stream
+// before they are read, whatever they announce.
+func TestAttackOversize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		wantProtocol := func(what string, err error) {
+			t.Helper()
+			var bye *byeError
+			if !errors.As(err, &bye) || bye.code != ByeProtocol {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		_, err := offer(t, n, f, "big", make([]byte, maxRecord+1))
+		wantProtocol("a record of 1,025 bytes", err)
+		for typ := range Type(0x40) {
+			limit := maxBody(typ)
+			if limit == 0 || typ == TypeBye {
+				continue
+			}
+			r := frameReader{r: bytes.NewReader(oversized(typ, limit+1))}
+			if m, err := r.next(); err == nil || len(m.body) > 0 {
+				t.Errorf("type %#02x: %d bytes accepted", byte(typ), limit+1)
+			}
+		}
+		m.stop()
+	})
+}
+
+// oversized announces a message of the given length and carries on as far as full
+// frames go.
+func oversized(t Type, n int) (b []byte) {
+	for ; n > maxFrameBody; n -= maxFrameBody {
+		b = append(b, byte(t), flagMore, 0xff, 0xff)
+		b = append(b, make([]byte, maxFrameBody)...)
+	}
+	b = append(b, byte(t), 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(n))
+	return append(b, make([]byte, n)...)
+}
+
+// TestAttackOtherEncoding: a record says the same in another encoding, so that two
+// hashes would name it. It is malformed, whoever gives it; the relay's own peer
+// hears so, others are refused.
+func TestAttackOtherEncoding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		raw := f.record("relay 0", 0).Raw
+		if raw[0] != 0x83 {
+			t.Fatalf("a document begins with %#x", raw[0])
+		}
+		for name, bad := range map[string][]byte{
+			"long array head":   append([]byte{0x98, 3}, raw[1:]...),
+			"indefinite array":  append(append([]byte{0x9f}, raw[1:]...), 0xff),
+			"trailing byte":     append(bytes.Clone(raw), 0),
+			"tag":               append([]byte{0xc1}, raw...),
+			"one byte too few":  raw[:len(raw)-1],
+			"nothing but zeros": append(make([]byte, 100), idBytes("relay 0")...),
+		} {
+			if code, err := offer(t, n, f, "relay 0", bad); err != nil || code != VerdictMalformed {
+				t.Errorf("%s, its own: %v, %v", name, code, err)
+			}
+			var bye *byeError
+			if _, err := offer(t, n, f, "passes on "+name, bad); !errors.As(err, &bye) || bye.code != ByeRefused {
+				t.Errorf("%s, passed on: %v", name, err)
+			}
+		}
+		if n.Store().Len() != 0 {
+			t.Error("one is held")
+		}
+		if code, err := offer(t, n, f, "relay 0", raw); err != nil || code != VerdictHeld {
+			t.Errorf("the right encoding: %v, %v", code, err)
+		}
+		m.stop()
+	})
+}
+
+func idBytes(name string) []byte { id := idOf(name); return id[:] }
+
+// TestClockSkewOfRelays: a relay whose clock is ten minutes off is as good as any;
+// one that is further ahead hears why it is not taken, one that is further behind
+// only loses that much of its descriptor's life.
+func TestClockSkewOfRelays(t *testing.T) {
+	for _, c := range []struct {
+		off  time.Duration
+		want VerdictCode
+	}{
+		{0, VerdictHeld},
+		{10 * time.Minute, VerdictHeld},
+		{-10 * time.Minute, VerdictHeld},
+		{10*time.Minute + time.Second, VerdictClock},
+		{36 * time.Hour, VerdictClock},
+		{-36 * time.Hour, VerdictHeld},
+		{-48 * time.Hour, VerdictExpired},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := found(t, false, directory.JoinToken, 1)
+			m := newMesh(t)
+			n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+			d := f.describe("relay 0", 0)
+			d.Seq = uint64(time.Now().Add(c.off).Unix())
+			d.OnionKeys[0].NotBefore = uint32(d.Seq) - 60
+			if code, err := offer(t, n, f, "relay 0", f.sign(d, "relay 0")); err != nil || code != c.want {
+				t.Errorf("clock off by %v: %v, %v", c.off, code, err)
+			}
+			m.stop()
+		})
+	}
+}
