@@ -34,6 +34,11 @@ type NodeConfig struct {
 	// Token admits the relay where the network asks for one, 136 bytes. Nil:
 	// that of Link.
 	Token []byte
+	// Vouches admit the relay where the network asks for them, at most two.
+	Vouches []directory.Vouch
+	// Notice is told how joining goes. It is called by goroutines of the node and
+	// must neither wait nor call the node. Nil: nobody is told.
+	Notice func(Notice)
 
 	// Listen is the UDP address to bind; port 0 takes any.
 	Listen netip.AddrPort
@@ -49,6 +54,9 @@ type NodeConfig struct {
 	MaxMemory int64
 
 	Software string // at most 24 bytes, shown in the directory
+
+	// ServeStatus answers AskStatus on a socket in Home while the node runs.
+	ServeStatus bool
 
 	// Tests only, see SwitchConfig.
 	InsecureNoRateLimits bool
@@ -94,10 +102,14 @@ type Node struct {
 
 	mu        sync.Mutex
 	published []byte // own descriptor
+	shown     []byte // its admission field
+	work      *directory.PoW
 	seq       uint64
 	again     time.Time // when to publish next, unless something changes
 	killed    chan struct{}
 	killOnce  sync.Once
+
+	workAgain chan struct{} // capacity 1: a bootstrap refused the work; more words change nothing
 }
 
 // NewNode opens the home and binds the socket. If the network is known already
@@ -106,7 +118,7 @@ type Node struct {
 func NewNode(cfg NodeConfig) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Log, views: new(directory.Views), conn: cfg.Conn,
-		ready: make(chan struct{}), killed: make(chan struct{}),
+		ready: make(chan struct{}), killed: make(chan struct{}), workAgain: make(chan struct{}, 1),
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -227,6 +239,9 @@ func (n *Node) prepare() error {
 		return err
 	}
 	n.shareOnionKeys()
+	if err := n.loadWork(); err != nil {
+		return err
+	}
 
 	d := &dialer{}
 	var err error
@@ -236,7 +251,7 @@ func (n *Node) prepare() error {
 	n.gossip, err = gossip.NewNode(gossip.NodeConfig{
 		Role: gossip.RoleRelay, Self: n.ID(), Dialer: d, Views: n.views,
 		Link: n.chain.Link(nil), Files: n.chain.Raw(1),
-		Circuits: n.circuits, Identity: n.keys.identity,
+		Circuits: n.circuits, Identity: n.keys.identity, Judged: n.judged,
 		Dir: filepath.Join(n.cfg.Home, "gossip"), Log: n.log,
 	})
 	if err != nil {
@@ -350,6 +365,10 @@ func (n *Node) Run(ctx context.Context) error {
 	run("gossip", n.gossip.Run)
 	run("mailbox", n.mailbox.Run)
 	run("keys", n.maintain)
+	run("work", n.joinByWork)
+	if n.cfg.ServeStatus {
+		run("status", n.serveStatus)
+	}
 	close(n.ready)
 
 	select {

@@ -91,7 +91,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 
 // config is what the flags say. MaxMemory is never zero.
 func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
-	cfg = relay.NodeConfig{Home: f.home, Software: software(), MaxMemory: relay.MemoryLimit()}
+	cfg = relay.NodeConfig{Home: f.home, Software: software(), MaxMemory: relay.MemoryLimit(), ServeStatus: true}
 	if cfg.Link, err = program.ReadLink(f.network); err != nil {
 		return cfg, err
 	}
