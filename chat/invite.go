@@ -93,6 +93,9 @@ func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, erro
 // queues are made without it; linker adds it.
 func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string) ([2]queueRecord, error) {
 	var queues [2]queueRecord
+	if err := mayPlace(view); err != nil {
+		return queues, err
+	}
 	var tried []directory.RelayID
 	patience := m.timing().makeInvite / 2
 	start := time.Now()

@@ -4,6 +4,7 @@ package chat
 // logged, nor times finer than a day.
 const (
 	errorKey = "error"
+	kindKey  = "kind"
 	stepKey  = "step"
 	countKey = "count"
 )

@@ -69,6 +69,7 @@ func (m *Messenger) Status() Status {
 	if view != nil {
 		s.Relays, s.Epoch, s.SnapshotAge = len(view.Relays()), view.Epoch(), max(0, time.Since(view.ValidAfter()))
 	}
+	s.Warnings = m.warnings()
 	why := ""
 	if net != nil {
 		s.Circuits, why = net.Circuits(), net.Why()
@@ -125,7 +126,7 @@ func (m *Messenger) health(view *directory.View, open, ready bool, why string) H
 			return Offline
 		}
 		return Building
-	case view.State(m.snapshotTime(time.Now())) >= directory.Stale:
+	case view.State(time.Now()) >= directory.Stale:
 		return StaleView
 	case !open && why != "":
 		return Offline

@@ -152,11 +152,16 @@ func (m *Messenger) learn(ctx context.Context, name string, lab bool) error {
 // relays looked at again.
 func (m *Messenger) watchViews(ctx context.Context) {
 	var last *directory.View
+	var told map[string]bool
+	stored := m.views.Current() // from an earlier run: its age says nothing of the clock
 	for first := true; ctx.Err() == nil; {
 		changed := m.views.Changed()
+		told = m.tellWarnings(told)
 		if view := m.views.Current(); view != nil && view != last {
 			last = view
-			m.noteSkew(view, time.Now())
+			if view != stored {
+				m.noteSkew(view, time.Now())
+			}
 			m.finish(stepSnapshot, fmt.Sprintf("epoch %d, %d relays", view.Epoch(), len(view.Relays())))
 			_ = m.do(ctx, func(t *turn) error {
 				for _, c := range t.book.contacts {
@@ -297,7 +302,7 @@ func newCircuitNetwork(m *Messenger) (*circuitNetwork, error) {
 	}
 	g, err := gossip.NewClient(gossip.ClientConfig{
 		Link: m.link, Dialer: client.Dialer(), Views: m.views, State: m.store.KV(kvGossip),
-		Guard: client.Guard, NoPath: client.NoPath, Log: m.cfg.Log,
+		Guard: client.Guard, NoPath: client.NoPath, Circuits: client, Log: m.cfg.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start directory client: %w", err)

@@ -244,6 +244,9 @@ func (s *setup) makeQueues(ctx context.Context, view *directory.View, plan *setu
 func (s *setup) drawQueue(ctx context.Context, view *directory.View, plan *setupPlan, n int) error {
 	q := plan.queues[n]
 	if !q.exists() || s.queues[n] >= redrawAfter && q.Gen == 0 && !q.InUse {
+		if err := mayPlace(view); err != nil {
+			return err
+		}
 		taken := []directory.RelayID{plan.queues[1-n].Relay}
 		id, ok := drawRelay(view, taken, plan.peers)
 		if !ok {

@@ -36,7 +36,8 @@ type Status struct {
 	Standing    int           // of them, those that stand
 	Why         string        // why no circuit can be built now, in words, or ""
 	Outlook     circuit.Outlook
-	Steps       []Step // start-up, in order
+	Warnings    []Warning // about the network, the gravest first
+	Steps       []Step    // start-up, in order
 }
 
 // Step is one named step of the start-up, for the first-run pane.

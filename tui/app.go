@@ -100,6 +100,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case eventsMsg:
 		return a.applyEvents(msg)
 	case statusMsg:
+		a.tellWarnings(msg.status.Warnings)
 		a.askConsent(msg.status.Outlook.NeedsConsent)
 		a.status, a.path, a.served = msg.status, msg.path, msg.served
 		return nil

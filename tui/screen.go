@@ -78,10 +78,10 @@ func (a *App) paneWidth() int {
 	return a.width
 }
 
-// paneHeight is the height of the conversation: all but borders, composer and
-// status bar.
+// paneHeight is the height of the conversation: all but borders, composer, banner
+// and status bar.
 func (a *App) paneHeight() int {
-	return max(1, a.height-5-a.composer.Height())
+	return max(1, a.height-5-a.bannerRows()-a.composer.Height())
 }
 
 func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
@@ -107,7 +107,11 @@ func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 		}
 		lines = append(lines, strings.Repeat("─", w))
 		lines = append(lines, prompt...)
-		lines = append(lines, strings.Repeat("─", w), fit(" "+a.statusBar(w-2), w))
+		lines = append(lines, strings.Repeat("─", w))
+		if b := a.banner(); b != "" {
+			lines = append(lines, a.theme.warn.Render(fit(" "+b, w)))
+		}
+		lines = append(lines, fit(" "+a.statusBar(w-2), w))
 	} else {
 		contacts := a.drawContacts(left, rows)
 		lines = append(lines, "┌"+rule("hearsay", left)+"┬"+rule(a.heading(), pane)+"┐")
@@ -122,8 +126,11 @@ func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 			}
 			lines = append(lines, "│"+fit(a.theme.dim.Render(side), left)+"│"+p+"│")
 		}
+		lines = append(lines, "├"+strings.Repeat("─", left)+"┴"+strings.Repeat("─", pane)+"┤")
+		if b := a.banner(); b != "" {
+			lines = append(lines, "│"+a.theme.warn.Render(fit(" "+b, w-2))+"│")
+		}
 		lines = append(lines,
-			"├"+strings.Repeat("─", left)+"┴"+strings.Repeat("─", pane)+"┤",
 			"│"+fit(" "+a.statusBar(w-4), w-2)+"│",
 			"└"+strings.Repeat("─", w-2)+"┘")
 	}

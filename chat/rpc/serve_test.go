@@ -46,7 +46,8 @@ func (f *fakeChat) Status() chat.Status {
 	return chat.Status{
 		Network: "Harbour", Lab: true, Ready: true, Relays: 8, Health: chat.Connected, Cover: "off",
 		ClockSkew: 1500 * time.Millisecond, Epoch: 412, SnapshotAge: 14 * time.Second, Queued: 2,
-		Outlook: circuit.Outlook{Warnings: []string{"one guard serves you"}},
+		Outlook:  circuit.Outlook{Warnings: []string{"one guard serves you"}},
+		Warnings: []chat.Warning{{Kind: "stale", Text: "the snapshot is old", Since: when}},
 		Circuits: []circuit.Info{
 			{ID: "k1", Purpose: circuit.Send, Path: []directory.RelayID{relayID(1), relayID(2), relayID(3)}, Destination: relayID(4), State: "open", RTT: 900 * time.Microsecond},
 			{ID: "k2", Purpose: circuit.Spare, Path: []directory.RelayID{relayID(1)}, State: "building"},

@@ -33,7 +33,14 @@ type statusShape struct {
 	Snapshot  *snapshotShape `json:"snapshot"`
 	Queued    int            `json:"queued"`
 	Warnings  []string       `json:"warnings"`
+	Directory []warningShape `json:"network_warnings"`
 	Consent   bool           `json:"needs_consent"`
+}
+
+type warningShape struct {
+	Kind  string `json:"kind"`
+	Text  string `json:"text"`
+	Since string `json:"since"`
 }
 
 type snapshotShape struct {
@@ -82,6 +89,10 @@ func shapeStatus(s chat.Status) statusShape {
 		ClockSkew: float64(s.ClockSkew.Milliseconds()) / 1000, Health: s.Health, Cover: s.Cover,
 		Encrypted: s.Encrypted, Queued: s.Queued,
 		Warnings: append([]string{}, s.Outlook.Warnings...), Consent: s.Outlook.NeedsConsent,
+		Directory: make([]warningShape, 0, len(s.Warnings)),
+	}
+	for _, w := range s.Warnings {
+		shape.Directory = append(shape.Directory, warningShape{Kind: w.Kind, Text: w.Text, Since: timeText(w.Since)})
 	}
 	if s.Network != "" {
 		shape.Network, shape.Lab = &s.Network, &s.Lab

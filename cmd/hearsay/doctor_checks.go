@@ -145,6 +145,10 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	if !ok {
 		c.Result, c.Fix = checkWarning, "none newer can be had: look at the connection, or ask who runs the network"
 	}
+	if w := st.Warnings; len(w) > 0 {
+		c.Result, c.Detail = checkWarning, c.Detail+"; "+warningTexts(w)
+		c.Fix = or(c.Fix, "ask who runs the network, by another way than this network; until it ends no new guards are taken where it says so")
+	}
 	d.report(c, 0)
 	d.clock(st, ok)
 
@@ -168,6 +172,15 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "you ▸ " + strings.Join(relayNames(openCircuit(st)), " ▸ ")}, 0)
 	d.paths(st)
 	return d.mailboxes(ctx, p)
+}
+
+// warningTexts joins what stands against the network's directory.
+func warningTexts(list []chat.Warning) string {
+	texts := make([]string, len(list))
+	for i, w := range list {
+		texts[i] = w.Text
+	}
+	return strings.Join(texts, "; ")
 }
 
 // paths says how well relays can be chosen.

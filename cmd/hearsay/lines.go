@@ -85,6 +85,9 @@ func (d *demo) lines(ctx context.Context, in io.Reader, out io.Writer) error {
 			say(m.Time, "you to %s: %s", echoName, chat.Sanitize(text))
 			say(m.Time, "you to %s: %s: %s", echoName, chat.Sanitize(text), stateWords(m))
 		case ev := <-changes:
+			if ev.Type == chat.ErrorEvent {
+				say(time.Now(), "! %s", chat.Sanitize(ev.Detail))
+			}
 			if ev.Message == nil || ev.Message.Contact != echo {
 				continue
 			}

@@ -44,7 +44,7 @@ func newClientWith(t testing.TB, n *Network, listen func() (net.PacketConn, erro
 		t.Fatal(err)
 	}
 	g, err := gossip.NewClient(gossip.ClientConfig{
-		Link: n.Link(), Dialer: c.Dialer(), Views: views, State: st, Guard: c.Guard, NoPath: c.NoPath,
+		Link: n.Link(), Dialer: c.Dialer(), Views: views, State: st, Guard: c.Guard, NoPath: c.NoPath, Circuits: c,
 		Log: n.logger("client"),
 	})
 	if err != nil {
