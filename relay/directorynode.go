@@ -175,6 +175,7 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 		Node:        n.gossip,
 		Prober:      n.prober,
 		Meter:       n.circuits,
+		Marks:       func() ([]signer.Mark, error) { return signer.LoadMarks(cfg.Home) },
 		Dir:         filepath.Join(cfg.Home, "signer"),
 		Log:         n.log,
 	})

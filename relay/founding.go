@@ -2,10 +2,8 @@ package relay
 
 import (
 	"cmp"
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -103,12 +101,8 @@ func NewNetworkFile(name string, join directory.Join, lab bool, now time.Time) d
 // 1 to 10, days 1 to 30.
 func IssueToken(dir string, uses, days int) (directory.NetworkLink, error) {
 	var none directory.NetworkLink
-	if days < 1 || days > 30 {
-		return none, fmt.Errorf("relay: a token lives 1 to 30 days")
-	}
 	h := &home{dir: dir}
-	now := time.Now()
-	chain, err := h.loadNetwork(now)
+	chain, err := h.loadNetwork(time.Now())
 	if err != nil {
 		return none, err
 	}
@@ -123,11 +117,9 @@ func IssueToken(dir string, uses, days int) (directory.NetworkLink, error) {
 	if err != nil {
 		return none, err
 	}
-	var seed [32]byte
-	rand.Read(seed[:])
-	t, err := directory.IssueToken(chain.ID(), ed25519.NewKeyFromSeed(k.secret[:]), seed, now.Add(time.Duration(days)*day), uses)
+	token, err := issueToken(chain.ID(), k, uses, days)
 	if err != nil {
 		return none, err
 	}
-	return chain.Link(t.Bytes()), nil
+	return chain.Link(token), nil
 }

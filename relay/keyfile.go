@@ -33,6 +33,8 @@ const (
 	keyRoot
 	keyRootSealed
 	keyOnline
+	keyFamily
+	keyInviter
 )
 
 // errKeyFile is returned for a key file that is not what it should be.

@@ -40,12 +40,16 @@ func (n *Node) describe(now time.Time, again bool) error {
 		Roles:     directory.RoleGuard | directory.RoleInner | directory.RoleMailbox | directory.RoleCache,
 		Software:  n.cfg.Software,
 	}
-	if t := n.token(); t != nil {
-		token, err := directory.ParseInvitation(t)
-		if err != nil {
-			return err
-		}
-		d.Admission = token.Admission(n.chain.ID(), n.ID())
+	var err error
+	if d.Admission, err = n.admission(now); err != nil {
+		return err
+	}
+	n.shown = d.Admission
+	if d.Families, err = n.home.goodFamilies(n.chain.ID(), n.ID(), now); err != nil {
+		return err
+	}
+	if rules.Join&directory.JoinOpen != 0 {
+		d.PoW = n.work
 	}
 	if n.published == nil {
 		raw, err := n.home.read(fileDescriptor)
@@ -55,9 +59,6 @@ func (n *Node) describe(now time.Time, again bool) error {
 		if old, err := directory.ParseDescriptor(rules, raw, now); err == nil {
 			n.seq = old.Seq
 			d.Seq = old.Seq
-			if d.Admission == nil {
-				d.Admission = old.Admission
-			}
 			if same(d, old) && now.Before(old.Made().Add(directory.Scale(rules.Lab, publishEvery-publishJitter))) {
 				n.published = raw
 				n.again = old.Made().Add(n.interval())
@@ -66,8 +67,6 @@ func (n *Node) describe(now time.Time, again bool) error {
 		}
 	} else if !again {
 		return nil
-	} else if old, err := directory.ParseDescriptor(rules, n.published, now); err == nil && d.Admission == nil {
-		d.Admission = old.Admission
 	}
 	d.Seq = max(uint64(now.Unix()), n.seq+1)
 	raw, err := d.Sign(n.chain.ID(), n.keys.identity)
@@ -82,14 +81,6 @@ func (n *Node) describe(now time.Time, again bool) error {
 	return nil
 }
 
-// token returns the token to join with, or nil.
-func (n *Node) token() []byte {
-	if n.cfg.Token != nil {
-		return n.cfg.Token
-	}
-	return n.cfg.Link.Token
-}
-
 // interval draws the time to the next publication.
 func (n *Node) interval() time.Duration {
 	return directory.Scale(n.chain.Current().Lab, publishEvery-publishJitter+rand.N(2*publishJitter))
@@ -99,15 +90,21 @@ func (n *Node) interval() time.Duration {
 func same(a, b *directory.Descriptor) bool {
 	return a.Life == b.Life && a.LinkKey == b.LinkKey && a.Roles == b.Roles && a.Software == b.Software &&
 		slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.OnionKeys, b.OnionKeys) &&
-		slices.Equal(a.Protocols, b.Protocols) && bytes.Equal(a.Admission, b.Admission)
+		slices.Equal(a.Protocols, b.Protocols) && bytes.Equal(a.Admission, b.Admission) &&
+		slices.Equal(a.Families, b.Families) && sameWork(a.PoW, b.PoW)
+}
+
+func sameWork(a, b *directory.PoW) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Window == b.Window && bytes.Equal(a.Nonce, b.Nonce)
 }
 
 // maintain publishes the descriptor, rotates keys, and reports changes of the
 // relay's standing, until ctx ends.
 func (n *Node) maintain(ctx context.Context) error {
-	if err := n.gossip.Publish(n.Descriptor()); err != nil {
-		n.log.Warn("own descriptor is refused", logError, err)
-	}
+	n.publish()
 	t := time.NewTicker(directory.Scale(n.chain.Current().Lab, checkEvery))
 	defer t.Stop()
 	listed := false
@@ -116,6 +113,11 @@ func (n *Node) maintain(ctx context.Context) error {
 		if v := n.views.Current(); v != nil {
 			if _, ok := v.Relay(n.ID()); ok != listed {
 				listed = ok
+				kind := NoticeUnlisted
+				if ok {
+					kind = NoticeListed
+				}
+				n.tell(Notice{Kind: kind})
 				n.log.Info("standing in the directory changed", "listed", listed, "epoch", v.Epoch())
 			}
 		}
@@ -140,6 +142,11 @@ func (n *Node) renew(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if families, err := n.home.goodFamilies(n.chain.ID(), n.ID(), now); err != nil {
+		n.log.Warn("family certificates are not read", logError, err)
+	} else if d, err := n.described(now); err == nil {
+		due = due || !slices.Equal(d.Families, families)
+	}
 	n.shareOnionKeys()
 	if linkKey {
 		if err := n.endpoint.SetLinkKey(n.keys.linkKey()); err != nil {
@@ -152,8 +159,13 @@ func (n *Node) renew(now time.Time) error {
 	if err := n.describe(now, true); err != nil {
 		return err
 	}
-	if err := n.gossip.Publish(n.Descriptor()); err != nil {
-		n.log.Warn("own descriptor is refused", logError, err)
-	}
+	n.publish()
 	return nil
+}
+
+// described returns the present descriptor.
+func (n *Node) described(now time.Time) (*directory.Descriptor, error) {
+	rules := n.chain.Rules()
+	rules.Listed = func(directory.RelayID) bool { return true }
+	return directory.ParseDescriptor(rules, n.Descriptor(), now)
 }
