@@ -53,6 +53,14 @@ abuse:
 anonymity PAIRS="1000":
     HEARSAY_ANONYMITY={{PAIRS}} go test -count=1 -timeout 4h -v -run 'TestLaboratory|TestMessengers' ./relay/lab/anonymity
 
+# the table of attackers: so many networks of each, judged by the real rules
+sybil NETWORKS="20":
+    HEARSAY_SYBIL={{NETWORKS}} go test -count=1 -timeout 60m -v -run TestAttackersOfTheSimulation ./directory/sybil
+
+# the tables of gossip: how fast a record reaches all, and bytes per relay and day
+gossip NODES="10000":
+    HEARSAY_GOSSIP={{NODES}} go test -count=1 -timeout 30m -v -run 'TestConvergence|TestBytesOfADay' ./directory/gossip
+
 # what a shaped link shows: sizes, times, cost and resets, with figures
 cover:
     go test -count=1 -v -run 'Ticks|Sizes|Bytes|Padding|Switch|Burst|Turns|Outage|Resets' ./circuit/link

@@ -156,20 +156,21 @@ func (l *limits) refused(id directory.RelayID, now time.Time) bool {
 }
 
 // record takes one new record of size bytes from the peer's rates, or tells
-// that the peer has sent more than its share. ours and theirs are the numbers
-// of records held: a node far behind may take a whole set at once.
+// that the peer has sent more than its share. ours is the number of records that
+// this node holds as the peer does, theirs that of the peer: a node far behind
+// may take a whole set at once.
 func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.peer(id, now)
-	if 2*ours < theirs {
-		if p.fullSync.IsZero() || now.Sub(p.fullSync) >= directory.Scale(l.lab, fullSyncPeriod) {
-			p.fullSync, p.budget = now, fullSyncBytes
-		}
-		if p.budget >= size {
-			p.budget -= size
-			return true
-		}
+	if 2*ours < theirs && (p.fullSync.IsZero() || now.Sub(p.fullSync) >= directory.Scale(l.lab, fullSyncPeriod)) {
+		p.fullSync, p.budget = now, fullSyncBytes
+	}
+	// Once begun it goes on for as long as a reconciliation may, or half of a new
+	// node's set would come at once and the other half within hours.
+	if now.Sub(p.fullSync) < reconcileTimeout && p.budget >= size {
+		p.budget -= size
+		return true
 	}
 	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
 }

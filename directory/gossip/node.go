@@ -84,7 +84,7 @@ type Node struct {
 	head     *directory.Head
 	view     *directory.View
 	sessions map[*session]struct{}
-	asked    map[have]time.Time           // rumours for which a peer was asked, and when
+	asked    map[have]asking              // rumours for which peers were asked
 	admitted func(directory.RelayID) bool // nil: those listed
 	verdict  VerdictCode
 	judgedAt time.Time
@@ -115,7 +115,7 @@ func newNode(cfg NodeConfig, a *archive) *Node {
 		documents: rate.NewLimiter(allDocumentRate, allDocumentBurst),
 		pulls:     make(chan announced, 16),
 		sessions:  make(map[*session]struct{}),
-		asked:     make(map[have]time.Time),
+		asked:     make(map[have]asking),
 		announce:  make(chan struct{}),
 		board:     newBoard(), notices: newNotices(), bases: newBases(), works: newWorks(),
 	}
@@ -126,13 +126,17 @@ func (n *Node) restore(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("gossip: %w", err)
 	}
-	if len(n.cfg.Files) > len(raws) {
+	own := len(n.cfg.Files) <= len(raws)
+	if !own {
 		raws = n.cfg.Files
 	}
 	if len(raws) == 0 {
 		return ErrNoNetwork
 	}
 	if n.chain, err = directory.VerifyChain(n.network, raws, now); err != nil {
+		if own && !errors.Is(err, directory.ErrExpired) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return err
 	}
 	if err := n.archive.saveFiles(n.chain); err != nil {
@@ -297,7 +301,7 @@ func (n *Node) take(ss *session, raw []byte) (*directory.Record, VerdictCode, er
 	if r, ok := n.store.held(digest(sum[:16])); ok {
 		return r, VerdictHeld, nil
 	}
-	if !n.limits.record(ss.peer, len(raw), n.store.Len(), n.believed(ss), now) {
+	if !n.limits.record(ss.peer, len(raw), n.store.Len()-ss.disputed, n.believed(ss), now) {
 		return nil, VerdictRate, nil
 	}
 	r, err := directory.ParseRecord(n.rulesFor(ss.peer), raw, now)
@@ -347,26 +351,38 @@ func (n *Node) open() []*session {
 	return list
 }
 
+// asking tells when a record was last asked for after a rumour, and how often.
+type asking struct {
+	at    time.Time
+	times int
+}
+
 // claim tells whether the record may be asked for now: once a second, so that a
-// record is fetched from its first announcer, and from the next if that fails.
-func (n *Node) claim(h have, now time.Time) bool {
+// record is fetched from its first announcer, and from the next if that fails. A
+// record that so many did not give, or that is refused, is left to
+// reconciliation: then it may not be asked for again either.
+func (n *Node) claim(h have, now time.Time) (ok, again bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if at, ok := n.asked[h]; ok && now.Sub(at) < secondAsk {
-		return false
+	a := n.asked[h]
+	if a.times >= maxAsked {
+		return false, false
 	}
-	if len(n.asked) >= maxHave {
+	if a.times > 0 && now.Sub(a.at) < secondAsk {
+		return false, true
+	}
+	if a.times == 0 && len(n.asked) >= maxHave {
 		for old, at := range n.asked {
-			if now.Sub(at) >= secondAsk {
+			if now.Sub(at.at) >= 2*secondAsk {
 				delete(n.asked, old)
 			}
 		}
 		if len(n.asked) >= maxHave {
-			return false // asked later, or found by reconciliation
+			return false, true
 		}
 	}
-	n.asked[h] = now
-	return true
+	n.asked[h] = asking{now, a.times + 1}
+	return true, true
 }
 
 // judged notes what a bootstrap says of the own descriptor.

@@ -22,6 +22,7 @@ const (
 	secondAsk     = time.Second     // then the next announcer of a record is asked
 	giveFrameSize = 32 << 10        // records are written in messages of about this size
 	maxTold       = 256             // announcements of a peer that are remembered
+	maxAsked      = 6               // announcers of one record are asked
 )
 
 var (
@@ -51,6 +52,7 @@ type session struct {
 	comparing bool
 	refused   int // records of the peer that did not verify
 	wanted    map[key]bool
+	disputed  int // own items in ranges that differ, and items that the peer's lists have besides
 	given     *rate.Limiter
 
 	mu      sync.Mutex
@@ -264,6 +266,10 @@ func (ss *session) onRanges(body []byte) error {
 	}
 	items, _ := ss.n.store.set()
 	o := answerRanges(items, in)
+	ss.disputed += len(o.want)
+	for _, r := range o.reply {
+		ss.disputed += len(r.list)
+	}
 	ss.want(o.want)
 	ss.owe(o.give)
 	if !o.done || !ss.opener {
@@ -333,9 +339,9 @@ func (ss *session) onHave(body []byte) error {
 		if !ss.n.store.lacks(h) {
 			continue
 		}
-		if ss.n.claim(h, now) {
+		if ok, again := ss.n.claim(h, now); ok {
 			ask = append(ask, h.key.wildcard())
-		} else {
+		} else if again {
 			ss.askLater(h)
 		}
 	}
@@ -384,6 +390,8 @@ func (ss *session) askLater(h have) {
 	}
 }
 
+// askNow asks for what is still lacking. What another announcer was asked for
+// less than a second ago waits for its turn again.
 func (ss *session) askNow() {
 	ss.mu.Lock()
 	later := ss.later
@@ -392,8 +400,13 @@ func (ss *session) askNow() {
 	now := time.Now()
 	var ask []key
 	for _, h := range later {
-		if ss.n.store.lacks(h) && ss.n.claim(h, now) {
+		if !ss.n.store.lacks(h) {
+			continue
+		}
+		if ok, again := ss.n.claim(h, now); ok {
 			ask = append(ask, h.key.wildcard())
+		} else if again {
+			ss.askLater(h)
 		}
 	}
 	if len(ask) > 0 {
