@@ -184,6 +184,7 @@ func TestAttackInboundFromOneNetwork(t *testing.T) {
 			if got := x.join(fmt.Sprintf("made up %d", i), fmt.Sprintf("31.7.9.%d:%d", i, 1000+i)); got != (i < maxPerNetwork) {
 				t.Errorf("identity %d of a /24: %v", i, got)
 			}
+			time.Sleep(time.Second)
 		}
 		if !x.join("made up 20", "31.7.10.1:1") || !x.join("made up 21", "[2a00:1450:1::1]:1") || !x.join("made up 22", "[2a00:1450:1::2]:1") || x.join("made up 23", "[2a00:1450:1:7::3]:1") {
 			t.Error("another network, or IPv6 /48")

@@ -88,9 +88,8 @@ func (n *Node) restoreSnapshot(s stored, now time.Time) (err error) {
 		logged = n.logsState()
 	}
 	snap, err := directory.ParseSnapshot(s.snapshot)
-	held := err == nil && snap.Hash() == n.state.Header &&
-		snap.Header.LogSize == n.state.LogSize && snap.Header.LogRoot == n.state.LogRoot
-	if !logged && !held {
+	held := err == nil && snap.Hash() == n.state.Header
+	if held && !n.fits(&snap.Head) || !logged && !held {
 		return fmt.Errorf("%w: state, log and snapshot do not belong together", ErrDamaged)
 	}
 	if !logged {
@@ -112,6 +111,16 @@ func (n *Node) restoreSnapshot(s stored, now time.Time) (err error) {
 	raws, err := n.archive.bases()
 	n.bases.restore(snap, raws)
 	return err
+}
+
+// fits tells whether the state says of its header what the header says.
+func (n *Node) fits(h *directory.Head) bool {
+	d, s := &h.Header, &n.state
+	if d.Epoch != s.Epoch || d.LogSize != s.LogSize || d.LogRoot != s.LogRoot || d.FileVersion != s.FileVersion {
+		return false
+	}
+	// The state was made of this header's certificates.
+	return !errors.Is(n.chain.VerifySigned(h, *s), directory.ErrBadCertificate)
 }
 
 // logsState tells whether the log read from disk is the one that the state
