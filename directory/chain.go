@@ -114,7 +114,10 @@ func (c *Chain) checkFirst(d *document, f *NetworkFile) error {
 	if NetworkID(labelled(labelNetworkID, d.Body)) != c.id {
 		return ErrOtherNetwork
 	}
-	return checkSignatures(d, NetworkID{}, len(f.Roots), f.Roots)
+	if err := checkSignatures(d, NetworkID{}, len(f.Roots), f.Roots); err != nil {
+		return err
+	}
+	return checkStrangers(d, NetworkID{}, f.Roots)
 }
 
 // checkNext demands the rules of a following version, the threshold of the old
@@ -130,7 +133,7 @@ func (c *Chain) checkNext(d *document, f *NetworkFile) error {
 	if err := checkSignatures(d, c.id, RootThreshold(len(f.Roots)), f.Roots); err != nil {
 		return fmt.Errorf("roots of version %d: %w", f.Version, err)
 	}
-	return nil
+	return checkStrangers(d, c.id, slices.Concat(old.Roots, f.Roots))
 }
 
 // follows checks what a version owes to the one before it, signatures aside
@@ -181,6 +184,22 @@ func checkSignatures(d *document, network NetworkID, k int, roots []FounderKey) 
 	}
 	if n < k {
 		return fmt.Errorf("%w: %d of the %d needed", ErrThreshold, n, k)
+	}
+	return nil
+}
+
+// checkStrangers demands that every signature verifies and is by one of the
+// roots, who may be listed twice: else anybody could change signatures beyond
+// those needed, or write into them.
+func checkStrangers(d *document, network NetworkID, roots []FounderKey) error {
+	valid := 0
+	for i, r := range roots {
+		if !listsKey(roots[:i], r.Public) && d.signedBy(labelNetwork, network, r.Public) {
+			valid++
+		}
+	}
+	if valid != len(d.Signatures) {
+		return fmt.Errorf("%w: one is not by a founder", ErrSignature)
 	}
 	return nil
 }
