@@ -219,7 +219,7 @@ func TestAwayForADay(t *testing.T) {
 	for _, tt := range []struct {
 		count int
 		knew  bool
-	}{{300, true}, {1000, true}, {1000, false}} {
+	}{{300, true}, {600, true}, {600, false}} {
 		synctest.Test(t, func(t *testing.T) {
 			w, a, b, p := pair(t)
 			for i := 0; i < tt.count && tt.knew; i++ {
