@@ -485,7 +485,7 @@ func megabytes() map[string][]byte {
 		"long array":    fill([]byte{0x9a, 0, 0x0f, 0xff, 0xfb}, 0xf6),
 		"long map":      pairs,
 		"short strings": fill([]byte{0x9a, 0, 7, 0xff, 0xfd}, 0x41, 0x41),
-		"byte string":   fill([]byte{0x5a, 0, 0x0f, 0xff, 0xfb}),
+		"byte string":   fill([]byte{0x5a, 0, 0x0f, 0xff, 0xfb}, 0),
 		"in a wrapper":  fill(nested, 0x81),
 		"all ones":      fill(nil, 0xff),
 	}
