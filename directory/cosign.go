@@ -77,3 +77,10 @@ func (s *Snapshot) place(signer [32]byte) (at int, known bool, err error) {
 	}
 	return at, false, nil
 }
+
+// Unsigned returns a copy of the snapshot that nobody has signed yet.
+func (s *Snapshot) Unsigned() *Snapshot {
+	c := *s
+	c.certs, c.witnesses, c.doc.Signatures = nil, nil, nil
+	return &c
+}

@@ -2,6 +2,7 @@ package signer
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,13 +23,17 @@ const dbName = "signer.db"
 
 // Buckets and keys (SPEC.md §4).
 var (
-	bucketHeads   = []byte("heads")   // epoch u64 → head, for ever
+	bucketHeads   = []byte("heads")   // epoch u64 → head that this signer signed, for ever
 	bucketLeaves  = []byte("leaves")  // index u64 → leaf hash, for ever
 	bucketReached = []byte("reached") // relay id → last successes
+	bucketSent    = []byte("sent")    // epoch u64, kind u8, attempt u8 → message of this signer
+	bucketPending = []byte("pending") // hash → header that was signed and is not complete
 	bucketMeta    = []byte("meta")
 
 	metaSnapshot    = []byte("snapshot")    // the newest, raw
 	metaLedger      = []byte("ledger")      // directory.Ledger after it
+	metaSRV         = []byte("srv")         // directory.SRVState after it
+	metaSecret      = []byte("secret")      // 32 bytes, from which numbers for random values follow
 	metaFiles       = []byte("files")       // u64: versions of the network file in the log
 	metaCertificate = []byte("certificate") // the newest, raw
 )
@@ -56,12 +61,17 @@ func openBook(dir string) (*book, error) {
 		return nil, fmt.Errorf("open %s: %w", dbName, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketHeads, bucketLeaves, bucketReached, bucketMeta} {
+		for _, b := range [][]byte{bucketHeads, bucketLeaves, bucketReached, bucketSent, bucketPending, bucketMeta} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
 		}
-		return nil
+		if len(tx.Bucket(bucketMeta).Get(metaSecret)) == 32 {
+			return nil
+		}
+		secret := make([]byte, 32)
+		_, _ = rand.Read(secret) // never fails
+		return tx.Bucket(bucketMeta).Put(metaSecret, secret)
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -75,10 +85,13 @@ func (b *book) close() error { return b.db.Close() }
 type pages struct {
 	snapshot    []byte // nil: none was signed yet
 	ledger      *directory.Ledger
+	srv         []byte         // nil: no state was kept with the snapshot
 	log         *directory.Log // the newest header included
 	files       uint64
 	certificate []byte
+	secret      [32]byte
 	reached     map[directory.RelayID]successes
+	pending     []signed
 }
 
 // successes are the last times at which the addresses of a relay answered.
@@ -91,6 +104,8 @@ func (b *book) read() (p pages, err error) {
 		meta := tx.Bucket(bucketMeta)
 		p.snapshot = bytes.Clone(meta.Get(metaSnapshot))
 		p.certificate = bytes.Clone(meta.Get(metaCertificate))
+		p.srv = bytes.Clone(meta.Get(metaSRV))
+		p.secret = [32]byte(meta.Get(metaSecret))
 		if v := meta.Get(metaFiles); v != nil {
 			if len(v) != 8 {
 				return errDamaged
@@ -109,6 +124,14 @@ func (b *book) read() (p pages, err error) {
 			}
 			leaves = append(leaves, [32]byte(v))
 			return nil
+		})
+		if err != nil {
+			return err
+		}
+		err = tx.Bucket(bucketPending).ForEach(func(_, v []byte) error {
+			g, err := parseSigned(bytes.Clone(v))
+			p.pending = append(p.pending, g)
+			return err
 		})
 		if err != nil {
 			return err
@@ -134,6 +157,8 @@ type entry struct {
 	snapshot    *directory.Snapshot
 	raw         []byte
 	ledger      *directory.Ledger
+	srv         *directory.SRVState
+	solo        bool   // this signer alone signs, now and here
 	first       uint64 // index of the first new leaf
 	leaves      [][32]byte
 	files       uint64
@@ -141,9 +166,10 @@ type entry struct {
 	reached     map[directory.RelayID]successes
 }
 
-// write enters an epoch, all or nothing, and returns once it is on disk. It
-// fails with errTwice if the number, or a later one, has a header already, and
-// else with errNotWritten.
+// write enters a complete snapshot, all or nothing, and returns once it is on
+// disk. What was pending is so no more. It fails with errTwice if this signer alone
+// signs now and the number, or a later one, has a header already, and else with
+// errNotWritten.
 func (b *book) write(e entry) error {
 	head, err := e.snapshot.Head.Encode()
 	if err != nil {
@@ -152,10 +178,16 @@ func (b *book) write(e entry) error {
 	err = b.db.Update(func(tx *bbolt.Tx) error {
 		heads := tx.Bucket(bucketHeads)
 		k := binary.BigEndian.AppendUint64(nil, e.snapshot.Header.Epoch)
-		if last, _ := heads.Cursor().Last(); last != nil && bytes.Compare(last, k) >= 0 {
+		if last, _ := heads.Cursor().Last(); e.solo && last != nil && bytes.Compare(last, k) >= 0 {
 			return errTwice
 		}
-		if err := heads.Put(k, head); err != nil {
+		// Of others' headers only those are kept here that this signer signed too.
+		if e.solo || sameHead(heads.Get(k), e.snapshot.Hash()) {
+			if err := heads.Put(k, head); err != nil {
+				return err
+			}
+		}
+		if err := emptyBucket(tx, bucketPending); err != nil {
 			return err
 		}
 		leaves := tx.Bucket(bucketLeaves)
@@ -164,13 +196,10 @@ func (b *book) write(e entry) error {
 				return err
 			}
 		}
-		if err := tx.DeleteBucket(bucketReached); err != nil {
+		if err := emptyBucket(tx, bucketReached); err != nil {
 			return err
 		}
-		reached, err := tx.CreateBucket(bucketReached)
-		if err != nil {
-			return err
-		}
+		reached := tx.Bucket(bucketReached)
 		for id, s := range e.reached {
 			if err := reached.Put(id[:], s.append(nil)); err != nil {
 				return err
@@ -183,6 +212,7 @@ func (b *book) write(e entry) error {
 		return errors.Join(
 			meta.Put(metaSnapshot, e.raw),
 			meta.Put(metaLedger, e.ledger.Append(nil)),
+			meta.Put(metaSRV, e.srv.Append(nil)),
 			meta.Put(metaFiles, binary.BigEndian.AppendUint64(nil, e.files)),
 			meta.Put(metaCertificate, e.certificate),
 		)

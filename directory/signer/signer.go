@@ -21,16 +21,22 @@ const (
 	retryWrite   = 5 * time.Second // after a failed write to disk
 )
 
-// Errors of New.
-var (
-	ErrNotSolo   = errors.New("signer: this network has several signers; this program signs for one founder only")
-	ErrNotSigner = errors.New("signer: the identity key is not the network's signer")
-)
+// ErrNotSigner is returned by New for a key that is no signer's.
+var ErrNotSigner = errors.New("signer: the identity key is not that of a signer of this network")
 
 // Config configures a Signer.
 type Config struct {
 	// Node holds the admitted records; snapshots are released through it.
 	Node *gossip.Node
+	// Board is where the signers of one network talk. Nil: Node.
+	Board Board
+	// Library holds what snapshots are computed from. Nil: Node.
+	Library Library
+	// Clock tells by how much other clocks are ahead of this one, and how many
+	// there are. Nil: Node.ClockOffset.
+	Clock func() (ahead time.Duration, heard int)
+	// Evidence takes the proof that a signer voted twice. Nil: Node.AddEvidence.
+	Evidence func(*directory.Evidence)
 	// Identity is the signer's identity key, which renews the certificate. Nil
 	// if it was moved offline; then Certificate must be valid.
 	Identity ed25519.PrivateKey
@@ -45,24 +51,35 @@ type Config struct {
 	// Marks returns what the operator says of relays; called for each vote. Nil:
 	// nothing.
 	Marks func() ([]Mark, error)
+	// Recommended is software that votes recommend, at most 16 names.
+	Recommended []string
+	// AS is the table that the network file names. Nil: none.
+	AS *sybil.ASTable
 	// Dir is the state directory, created if missing. It must survive as long
 	// as the network: it guards against signing an epoch twice.
 	Dir string
 	Log *slog.Logger // nil: discard
 }
 
-// Signer signs the snapshots of a network with one founder.
+// Signer is one of the signers of a network. It votes, agrees with the others on
+// what counts, and signs the snapshots that follow.
 type Signer struct {
 	cfg     Config
 	lab     bool
 	log     *slog.Logger
 	book    *book
 	watcher *watcher
+	speeds  *bandwidths
+	fetch   *fetcher
 
 	// Owned by New and then by Run.
-	pages   pages
-	certSeq uint64              // highest certificate number that this signer has used
-	newest  *directory.Snapshot // nil: none was signed yet
+	id      [32]byte // identity key
+	pages   pages    // as read at the start; certificate and secret are used later on
+	certSeq uint64   // highest certificate number that this signer has used
+	base    *base
+	pending map[[32]byte]*lock // signed and not complete, by header
+	faulty  map[[32]byte]time.Time
+	ahead   ahead
 	told    map[directory.RelayID]gossip.VerdictCode
 
 	ready     chan struct{}
@@ -72,21 +89,36 @@ type Signer struct {
 	unlisted map[directory.RelayID]directory.Rule
 	ledger   *directory.Ledger // after the newest snapshot
 
-	// testOnlyCrash, if set, is called between persisting and releasing; an
-	// error ends Run there.
-	testOnlyCrash func() error
+	// testOnlyCrash, if set, is called between persisting and releasing, with what
+	// is about to be released; an error ends Run there.
+	testOnlyCrash func(what messageKind) error
+}
+
+// lock is a header that this signer has signed and that is not complete.
+type lock struct {
+	draft   *draft
+	epoch   uint64 // of the votes on which it was signed last
+	attempt uint8  // of the echoes
 }
 
 // New opens the state in cfg.Dir and checks keys and certificate. Close
 // releases the state.
 func New(cfg Config) (*Signer, error) {
 	chain := cfg.Node.Chain()
-	signers := chain.Current().Signers
-	if len(signers) != 1 {
-		return nil, ErrNotSolo
-	}
-	if cfg.Identity != nil && signers[0].Public != [32]byte(cfg.Identity.Public().(ed25519.PublicKey)) {
+	if cfg.Identity != nil && !signs(chain, publicKey(cfg.Identity), time.Now()) {
 		return nil, ErrNotSigner
+	}
+	if cfg.Board == nil {
+		cfg.Board = cfg.Node
+	}
+	if cfg.Library == nil {
+		cfg.Library = cfg.Node
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = cfg.Node.ClockOffset
+	}
+	if cfg.Evidence == nil {
+		cfg.Evidence = cfg.Node.AddEvidence
 	}
 	b, err := openBook(cfg.Dir)
 	if err != nil {
@@ -94,7 +126,12 @@ func New(cfg Config) (*Signer, error) {
 	}
 	s := &Signer{
 		cfg: cfg, lab: chain.Current().Lab, log: orDiscard(cfg.Log), book: b,
+		pending: make(map[[32]byte]*lock), faulty: make(map[[32]byte]time.Time),
 		told: make(map[directory.RelayID]gossip.VerdictCode), ready: make(chan struct{}),
+	}
+	s.fetch = newFetcher(cfg.Library, s.lab)
+	if s.speeds, err = openBandwidths(cfg.Meter, cfg.Dir, cfg.Log); err != nil {
+		return nil, errors.Join(err, b.close())
 	}
 	if err := s.open(chain, time.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("signer: %w", err), b.close())
@@ -102,22 +139,54 @@ func New(cfg Config) (*Signer, error) {
 	return s, nil
 }
 
+func publicKey(k ed25519.PrivateKey) [32]byte { return [32]byte(k.Public().(ed25519.PublicKey)) }
+
+// signs tells whether the key is a signer's of the version in force or of one to
+// come.
+func signs(chain *directory.Chain, key [32]byte, now time.Time) bool {
+	for v := chain.InForce(now).Current().Version; v <= chain.Current().Version; v++ {
+		if f, ok := chain.Version(v); ok && juryOf(f).has(key) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 	if s.pages, err = s.book.read(); err != nil {
 		return err
 	}
-	if s.pages.snapshot == nil {
-		if s.pages.log, err = directory.NewLog(chain); err != nil {
+	p := &s.pages
+	s.base = &base{ledger: p.ledger, log: p.log, files: p.files}
+	if p.snapshot == nil {
+		if s.base.log, err = directory.NewLog(chain); err != nil {
 			return err
 		}
-		s.pages.files = 1
-	} else if s.newest, err = directory.ParseSnapshot(s.pages.snapshot); err != nil {
+		s.base.files = 1
+	} else if s.base.snapshot, err = directory.ParseSnapshot(p.snapshot); err != nil {
 		return err
 	}
-	s.watcher = newWatcher(s.cfg.Prober, s.lab, s.pages.reached, func(id directory.RelayID, err error) {
+	if p.srv != nil {
+		if s.base.srv, err = chain.ParseSRVState(p.srv); err != nil {
+			return err
+		}
+	} else if s.base.snapshot != nil {
+		if s.base.srv, err = directory.ResumeSRVState(s.base.header()); err != nil {
+			return err
+		}
+	}
+	for _, g := range p.pending {
+		d, err := parseDraft(chain, g)
+		if err != nil {
+			return err
+		}
+		s.pending[d.snapshot.Hash()] = &lock{draft: d, epoch: g.epoch, attempt: g.attempt}
+	}
+	p.pending = nil
+	s.watcher = newWatcher(s.cfg.Prober, s.lab, p.reached, func(id directory.RelayID, err error) {
 		s.log.Debug("relay not reached", logRelay, id.String(), logReason, err)
 	})
-	s.ledger = s.pages.ledger
+	s.ledger = p.ledger
 	s.cfg.Node.SetAdmitted(func(id directory.RelayID) bool {
 		s.mu.Lock()
 		l := s.ledger
@@ -127,59 +196,125 @@ func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 	if err := s.chooseCertificate(chain.ID()); err != nil {
 		return err
 	}
-	return s.renew(chain.ID(), now)
+	if err := s.renew(chain.ID(), now); err != nil {
+		return err
+	}
+	c, err := directory.ParseCertificate(chain.ID(), p.certificate)
+	if err != nil {
+		return err
+	}
+	if s.id = c.Signer; !signs(chain, s.id, now) {
+		return ErrNotSigner
+	}
+	return nil
 }
 
 // Close releases the state. Call it after Run has returned.
 func (s *Signer) Close() error { return s.book.close() }
 
-// Ready is closed once the node holds a snapshot of this signer's.
+// Ready is closed once the node holds a snapshot that this signer goes on from.
 func (s *Signer) Ready() <-chan struct{} { return s.ready }
 
-// Unlisted returns why the other known relays are not in the newest snapshot.
+// Unlisted returns why the other known relays are not in the newest snapshot, by
+// this signer's own computation.
 func (s *Signer) Unlisted() map[directory.RelayID]directory.Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unlisted
 }
 
-// Run probes relays and signs and releases one snapshot per epoch until ctx
-// ends; it returns ctx.Err, or the error that keeps it from signing safely.
+// Run probes relays and works on one snapshot per epoch until ctx ends; it returns
+// ctx.Err, or the error that keeps it from signing safely.
 func (s *Signer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	defer s.fetch.wg.Wait()
 	defer wg.Wait()
 	defer cancel()
-	if s.newest != nil {
+	if s.base.snapshot != nil {
 		// What a crash kept from being released is released now: the very same
 		// snapshot, never another one of its number.
-		s.release(s.newest, s.pages.snapshot)
+		if err := s.release(); err != nil {
+			return err
+		}
 	}
 	wg.Go(func() { s.watcher.run(ctx, s.cfg.Node.Store()) })
+	wg.Go(func() { s.speeds.run(ctx, s.cfg.Node.Views(), s.cfg.Node.Chain) })
 	s.firstProbes(ctx)
-	for {
-		at := directory.NextEpoch(s.lab, s.header(), time.Now())
-		if !sleepUntil(ctx, at) {
-			return ctx.Err()
-		}
-		err := s.sign(at)
-		if errors.Is(err, errNotWritten) {
-			// Nothing was released, so the same epoch may be tried again.
-			s.log.Error("snapshot not signed", logReason, err)
-			if !sleepUntil(ctx, time.Now().Add(retryWrite)) {
-				return ctx.Err()
-			}
+	for ctx.Err() == nil {
+		if err := s.epoch(ctx); errors.Is(err, errNotWritten) {
+			// Nothing was released, so the same may be tried again.
+			s.log.Error("signer's state not written", logReason, err)
+			sleepUntil(ctx, time.Now().Add(retryWrite))
 		} else if err != nil {
 			return err
 		}
 	}
+	return ctx.Err()
 }
 
-func (s *Signer) header() *directory.Header {
-	if s.newest == nil {
+// epoch works on the next snapshot, alone or with the others, or waits while there
+// is nothing to do for this signer.
+func (s *Signer) epoch(ctx context.Context) error {
+	views := s.cfg.Node.Views().Changed()
+	now := time.Now()
+	inStep, err := s.adopt(ctx)
+	if err != nil {
+		return err
+	}
+	chain := s.cfg.Node.Chain()
+	prev := s.previous(chain, now)
+	if !inStep {
+		s.idle(ctx, views, now.Add(time.Second))
 		return nil
 	}
-	return &s.newest.Header
+	if at := directory.NextEpoch(s.lab, prev, now); s.alone(chain.InForce(at)) {
+		if !sleepUntil(ctx, at) || !s.alone(s.cfg.Node.Chain().InForce(at)) {
+			return nil
+		}
+		return s.sign(at)
+	}
+	sl := nextSlot(s.lab, prev, now)
+	if _, last, err := s.book.said(0); err != nil {
+		return fmt.Errorf("%w: %w", errNotWritten, err)
+	} else if inForce := chain.InForce(sl.at); juryOf(inForce.Current()).has(s.id) && last <= sl.epoch {
+		return s.attempt(ctx, sl, inForce)
+	}
+	s.idle(ctx, views, sl.until)
+	return nil
+}
+
+// previous returns the header from which the next slot is reckoned: the newest, or
+// none if founders have reset the epoch numbers since.
+func (s *Signer) previous(chain *directory.Chain, now time.Time) *directory.Header {
+	h := s.base.header()
+	if h == nil {
+		return nil
+	}
+	for v := h.FileVersion + 1; v <= chain.InForce(now).Current().Version; v++ {
+		if f, ok := chain.Version(v); ok && f.EpochFloorReset != 0 && h.ValidAfter.After(now) {
+			return nil
+		}
+	}
+	return h
+}
+
+// alone tells whether this signer is the only one.
+func (s *Signer) alone(chain *directory.Chain) bool {
+	j := juryOf(chain.Current())
+	return len(j.signers) == 1 && j.has(s.id)
+}
+
+// idle waits until the time given, or until a snapshot or a document came.
+func (s *Signer) idle(ctx context.Context, views <-chan struct{}, until time.Time) {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-views:
+	case <-s.fetch.wake:
+	case <-t.C:
+	}
 }
 
 func sleepUntil(ctx context.Context, at time.Time) bool {
@@ -197,8 +332,8 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 // are known were probed: a snapshot without them would end the network's paths.
 func (s *Signer) firstProbes(ctx context.Context) {
 	expected := 0
-	if s.newest != nil {
-		expected = int(s.newest.Header.N+1) / 2
+	if s.base.snapshot != nil {
+		expected = int(s.base.snapshot.Header.N+1) / 2
 	} else if !s.lab {
 		return
 	}
@@ -232,92 +367,11 @@ func (s *Signer) firstProbes(ctx context.Context) {
 	}
 }
 
-// sign makes the snapshot of the epoch that begins at the given time: judge,
-// sign, persist, and only then release.
-func (s *Signer) sign(at time.Time) error {
-	now := time.Now()
-	chain := s.cfg.Node.Chain()
-	if err := s.renew(chain.ID(), now); err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	epoch := directory.EpochUnit(s.lab)
-	if h := s.header(); h != nil {
-		epoch = h.NextEpoch
-	}
-	records := s.cfg.Node.Store().Records()
-	vote := s.vote(chain, at, s.watcher.candidates(records, now, epoch))
-	if _, err := vote.Sign(chain.ID(), s.cfg.Online); err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	j := sybil.Judge(sybil.Input{
-		Chain: chain, Ledger: s.pages.ledger, ValidAfter: at, Votes: []*directory.Vote{vote}, Records: records,
-	}).Judgement
-	// A failed write must not leave leaves behind that no header has.
-	log, err := directory.LogOf(s.pages.log.Leaves(0))
-	if err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	first, files := log.Size(), s.pages.files
-	for v := files + 1; v <= chain.Current().Version; v++ {
-		h, _ := chain.Hash(v)
-		if err := log.AddFile(h); err != nil {
-			return fmt.Errorf("signer: %w", err)
-		}
-		files = v
-	}
-	snap, err := directory.NewSnapshot(chain, log, at, j)
-	if err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	if err := snap.Sign(s.pages.certificate, s.cfg.Online); err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	raw, err := snap.Encode()
-	if err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	if err := log.AddHeader(snap.Hash()); err != nil {
-		return fmt.Errorf("signer: %w", err)
-	}
-	if s.newest == nil {
-		first = 0 // version 1 of the network file is not on disk yet
-	}
-	err = s.book.write(entry{
-		snapshot: snap, raw: raw, ledger: j.Ledger, first: first, leaves: log.Leaves(first),
-		files: files, certificate: s.pages.certificate, reached: s.watcher.successes(),
-	})
-	if err != nil {
-		return fmt.Errorf("signer: epoch %d: %w", snap.Header.Epoch, err)
-	}
-	if s.testOnlyCrash != nil {
-		if err := s.testOnlyCrash(); err != nil {
-			return err
-		}
-	}
-	s.pages.ledger, s.pages.log, s.pages.files, s.pages.snapshot = j.Ledger, log, files, raw
-	s.newest = snap
-	s.release(snap, raw)
-	s.tell(j)
-	return nil
-}
-
-// release hands a snapshot that is on disk to the node.
-func (s *Signer) release(snap *directory.Snapshot, raw []byte) {
-	if s.cfg.Node.Status().Epoch < snap.Header.Epoch {
-		if err := s.cfg.Node.AddSnapshot(raw, s.pages.log); err != nil {
-			s.log.Error("own snapshot refused by the node", logEpoch, snap.Header.Epoch, logReason, err)
-			return
-		}
-		s.log.Info("snapshot released", logEpoch, snap.Header.Epoch, logListed, int(snap.Header.N))
-	}
-	s.readyOnce.Do(func() { close(s.ready) })
-}
-
 // tell says to relays that are connected why they are not listed, once per
 // change.
-func (s *Signer) tell(j directory.Judgement) {
+func (s *Signer) tell(j *directory.Judgement) {
 	s.mu.Lock()
-	s.unlisted, s.ledger = j.Unlisted, j.Ledger
+	s.unlisted = j.Unlisted
 	s.mu.Unlock()
 	now := make(map[directory.RelayID]gossip.VerdictCode, len(s.told))
 	for id, rule := range j.Unlisted {

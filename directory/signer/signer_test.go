@@ -215,17 +215,17 @@ func TestCrashBetweenPersistAndRelease(t *testing.T) {
 		nodeDir, signerDir := t.TempDir(), t.TempDir()
 		headers := make(map[uint64][32]byte)
 		see := func(f *founder) {
-			h := &f.signer.newest.Header
-			if old, ok := headers[h.Epoch]; ok && old != f.signer.newest.Hash() {
+			h := &f.signer.base.snapshot.Header
+			if old, ok := headers[h.Epoch]; ok && old != f.signer.base.snapshot.Hash() {
 				t.Fatalf("two headers of epoch %d", h.Epoch)
 			}
-			headers[h.Epoch] = f.signer.newest.Hash()
+			headers[h.Epoch] = f.signer.base.snapshot.Hash()
 		}
 		for round := range 6 {
 			f := n.openFounder(nodeDir, signerDir)
 			if round > 0 {
 				see(f)
-				if f.node.Status().Epoch >= f.signer.newest.Header.Epoch {
+				if f.node.Status().Epoch >= f.signer.base.snapshot.Header.Epoch {
 					t.Fatal("the snapshot was released before the crash")
 				}
 			}
@@ -234,7 +234,7 @@ func TestCrashBetweenPersistAndRelease(t *testing.T) {
 			addr := n.addr()
 			n.node(name, gossip.RoleRelay, t.TempDir())
 			check(t, f.node.Publish(n.describe(name, addr, directory.Invitation{})))
-			f.signer.testOnlyCrash = func() error { return errCrash }
+			f.signer.testOnlyCrash = func(messageKind) error { return errCrash }
 			n.start(f)
 			if err := n.close(f, true); !errors.Is(err, errCrash) {
 				t.Fatalf("%v", err)
@@ -245,7 +245,7 @@ func TestCrashBetweenPersistAndRelease(t *testing.T) {
 		}
 		f := n.openFounder(nodeDir, signerDir)
 		see(f)
-		persisted := f.signer.newest.Hash()
+		persisted := f.signer.base.snapshot.Hash()
 		n.start(f)
 		<-f.signer.Ready()
 		if f.node.Views().Current().HeaderHash() != persisted {
@@ -355,14 +355,14 @@ func TestRestartKeepsRelays(t *testing.T) {
 				t.Fatalf("%d listed before %v away", got, away)
 			}
 			_ = n.close(f, false)
-			before := f.signer.newest
-			ledger := f.signer.pages.ledger.Append(nil)
+			before := f.signer.base.snapshot
+			ledger := f.signer.base.ledger.Append(nil)
 			time.Sleep(away)
 			f = n.openFounder(nodeDir, signerDir)
-			if f.signer.newest.Hash() != before.Hash() && !f.signer.newest.Header.ValidAfter.After(before.Header.ValidAfter) {
+			if f.signer.base.snapshot.Hash() != before.Hash() && !f.signer.base.snapshot.Header.ValidAfter.After(before.Header.ValidAfter) {
 				t.Error("the newest snapshot is lost")
 			}
-			if f.signer.newest.Hash() == before.Hash() && !bytes.Equal(f.signer.pages.ledger.Append(nil), ledger) {
+			if f.signer.base.snapshot.Hash() == before.Hash() && !bytes.Equal(f.signer.base.ledger.Append(nil), ledger) {
 				t.Error("the ledger is another one")
 			}
 			n.start(f)
@@ -404,7 +404,7 @@ func TestCertificateIsRenewed(t *testing.T) {
 		if seq := sign(); seq != 2 {
 			t.Errorf("number %d after 60 days", seq)
 		}
-		if f.node.Status().Epoch != f.signer.newest.Header.Epoch {
+		if f.node.Status().Epoch != f.signer.base.snapshot.Header.Epoch {
 			t.Error("the node refused a snapshot under the new certificate")
 		}
 		check(t, f.signer.Close())
