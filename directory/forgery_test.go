@@ -474,7 +474,7 @@ func megabytes() map[string][]byte {
 		return b[:size]
 	}
 	deep := fill(nil, 0x81)
-	pairs := fill([]byte{0xba, 0, 8, 0, 0})
+	pairs := []byte{0xba, 0, 8, 0, 0}
 	for i := uint32(0); len(pairs) < size-8; i++ {
 		pairs = binary.BigEndian.AppendUint32(append(pairs, 0x1a), i)
 	}
