@@ -20,6 +20,10 @@ const (
 	// that follow each other faster are refused.
 	checkEvery = 10 * time.Minute
 
+	// offerEvery is how many retry intervals of the directory lie between two
+	// offers of a relay that is not listed: two minutes, in labs twelve seconds.
+	offerEvery = 4
+
 	protocolVersion = 1
 )
 
@@ -105,8 +109,13 @@ func sameWork(a, b *directory.PoW) bool {
 // relay's standing, until ctx ends.
 func (n *Node) maintain(ctx context.Context) error {
 	n.publish()
-	t := time.NewTicker(directory.Scale(n.chain.Current().Lab, checkEvery))
+	lab := n.chain.Current().Lab
+	t := time.NewTicker(directory.Scale(lab, checkEvery))
 	defer t.Stop()
+	// While it is not listed the relay offers its descriptor again: what it lacked
+	// may be there now.
+	offer := time.NewTicker(offerEvery * directory.RetryInterval(lab))
+	defer offer.Stop()
 	listed := false
 	for {
 		changed := n.views.Changed()
@@ -125,6 +134,10 @@ func (n *Node) maintain(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-offer.C:
+			if !listed && n.mayPublish() {
+				n.gossip.Offer()
+			}
 		case now := <-t.C:
 			if err := n.renew(now); err != nil {
 				return err

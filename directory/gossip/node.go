@@ -196,9 +196,6 @@ func (n *Node) rules() directory.Rules {
 	r := n.chain.Rules()
 	view, admitted := n.view, n.admitted
 	r.Listed = func(id directory.RelayID) bool {
-		if id == n.cfg.Self {
-			return true // whether its token still counts is for others to say
-		}
 		if view != nil {
 			if _, ok := view.Relay(id); ok {
 				return true

@@ -95,6 +95,7 @@ func (n *Node) joinRules(r *directory.Rules, v *directory.View) {
 	if v != nil {
 		r.Windows = v.WorkWindows()
 	}
+	r.Own = n.cfg.Self
 	r.Voucher = func(family [32]byte) bool { return n.store.listsFamily(family, time.Now()) }
 	r.CheckWork = func(d *directory.Descriptor, salt [32]byte, bits int) error {
 		return n.works.check(nil, d, salt, bits)
@@ -112,6 +113,14 @@ func (n *Node) rulesFor(peer directory.RelayID) directory.Rules {
 		return n.works.check(&peer, d, salt, bits)
 	}
 	return r
+}
+
+// Offer announces this relay's own record again on all streams. A peer that did
+// not take it asks for it, looks at it anew, and answers with a verdict.
+func (n *Node) Offer() {
+	if r, ok := n.store.Record(n.cfg.Self); ok {
+		n.spread(r, nil, 0)
+	}
 }
 
 // trusting returns rules for this node's own file of records: what it once
