@@ -39,6 +39,9 @@ type Case struct {
 	Head     *directory.Head
 	Previous *directory.Head // nil: it is the first
 	Input    sybil.Input
+	// SRV is the state of the shared random values after Previous; nil: it could
+	// not be had.
+	SRV *directory.SRVState
 	// Missing are records that votes name and nobody gave, or that do not verify.
 	Missing []string
 }
@@ -116,6 +119,24 @@ func (c *Case) findLedger(ctx context.Context, src Source) error {
 	if err != nil {
 		return fmt.Errorf("the ledger of the snapshot before: %w", err)
 	}
+	return c.findSRV(ctx, src)
+}
+
+// findSRV fetches the state of the shared random values that the header before
+// names. Without it much can be compared all the same.
+func (c *Case) findSRV(ctx context.Context, src Source) (err error) {
+	h := &c.Previous.Header
+	if h.SRVHash == [32]byte{} {
+		c.SRV, err = directory.ResumeSRVState(h)
+		return err
+	}
+	raw, err := src.Document(ctx, h.SRVHash)
+	if err != nil {
+		return ctx.Err()
+	}
+	if c.SRV, err = c.Input.Chain.ParseSRVState(raw); err != nil {
+		return fmt.Errorf("the state of the shared random values: %w", err)
+	}
 	return nil
 }
 
@@ -184,6 +205,15 @@ func record(rules directory.Rules, raw []byte, at time.Time) (r *directory.Recor
 		}
 	}
 	return nil, err
+}
+
+// auditInput is what an audit of the case's snapshot takes.
+func (c *Case) auditInput(s *directory.Snapshot) sybil.AuditInput {
+	in := sybil.AuditInput{Input: c.Input, Snapshot: s, SRV: c.SRV}
+	if c.Previous != nil {
+		in.Previous = &c.Previous.Header
+	}
+	return in
 }
 
 // Find returns the relays of the case whose id begins with the text, or whose

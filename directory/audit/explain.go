@@ -25,11 +25,7 @@ type Explanation struct {
 // Explain judges the snapshot of the case again and says why the relay stands as it
 // does. The snapshot must be that of the case's head, verified.
 func (c *Case) Explain(s *directory.Snapshot, id directory.RelayID) (*Explanation, error) {
-	in := sybil.AuditInput{Input: c.Input, Snapshot: s}
-	if c.Previous != nil {
-		in.Previous = &c.Previous.Header
-	}
-	found, err := sybil.Audit(in)
+	found, err := sybil.Audit(c.auditInput(s))
 	if err != nil {
 		return nil, err
 	}

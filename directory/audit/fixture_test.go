@@ -154,7 +154,9 @@ func (n *network) publish(e epoch) *directory.Head {
 	j := sybil.Judge(sybil.Input{Chain: n.chain, Ledger: n.ledger, ValidAfter: at, Votes: votes, Records: n.records}).Judgement
 	next, _, err := n.srv.Next(n.chain.Current(), at, votes)
 	check(n.t, err)
-	n.srv, j.SRVs = next, next.Values()
+	state := next.Append(nil)
+	n.srv, j.SRVs, j.SRVHash = next, next.Values(), sha256.Sum256(state)
+	docs = append(docs, gossip.Document{Hash: j.SRVHash, Raw: state})
 	if e.edit != nil {
 		e.edit(&j)
 	}

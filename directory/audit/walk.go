@@ -97,8 +97,6 @@ type walk struct {
 	as     *sybil.ASTable
 	newest *directory.Snapshot
 	log    *directory.Log
-	srv    *directory.SRVState // after the snapshot before, if that was audited
-	srvOf  [32]byte            // header of that
 }
 
 // report audits one snapshot. It fails if ctx ends or input is missing that only
@@ -111,19 +109,12 @@ func (w *walk) report(ctx context.Context, head *directory.Head) (*Report, error
 		return nil, err
 	case err != nil:
 		r.Unchecked = append(r.Unchecked, err.Error())
-		w.srv = nil
 		w.place(r, nil)
 		return r, nil
 	}
 	w.place(r, c.Previous)
 	r.Unchecked = append(r.Unchecked, c.Missing...)
-	in := sybil.AuditInput{Input: c.Input, Snapshot: &directory.Snapshot{Head: *head}}
-	if c.Previous != nil {
-		in.Previous = &c.Previous.Header
-		if c.Previous.Hash() == w.srvOf {
-			in.SRV = w.srv
-		}
-	}
+	in := c.auditInput(&directory.Snapshot{Head: *head})
 	found, err := sybil.Audit(in)
 	if err != nil {
 		return nil, err
@@ -134,7 +125,7 @@ func (w *walk) report(ctx context.Context, head *directory.Head) (*Report, error
 		}
 	}
 	r.Differences = append(r.Differences, found.Differences...)
-	r.Faults, w.srv, w.srvOf = found.Faults, found.SRV, head.Hash()
+	r.Faults = found.Faults
 	r.Unchecked = append(r.Unchecked, found.Unchecked...)
 	return r, nil
 }

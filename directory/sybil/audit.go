@@ -3,6 +3,7 @@ package sybil
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ type AuditInput struct {
 	Previous *directory.Header
 	// After is the ledger that the header names; nil: it could not be had.
 	After *directory.Ledger
-	// SRV is what Audit returned for the snapshot before; nil: not known.
+	// SRV is the state of the shared random values after the snapshot before, whose
+	// hash its header holds; nil: it could not be had.
 	SRV *directory.SRVState
 }
 
@@ -133,9 +135,16 @@ func (a *Audited) srvs(in AuditInput, j *directory.Judgement) error {
 		}
 		a.SRV, a.Faults = next, faults
 		j.SRVs = next.Values()
+		if h.SRVHash != [32]byte{} { // headers may leave it out
+			j.SRVHash = sha256.Sum256(next.Append(nil))
+		}
 		return nil
 	}
-	// The shares of the round before are not known, but what was known then stays.
+	j.SRVHash = h.SRVHash
+	if h.SRVHash != [32]byte{} {
+		a.Unchecked = append(a.Unchecked, "the state of the shared random values: that of the snapshot before is not at hand")
+	}
+	// Shares are not known, but values that were known then stay.
 	j.SRVs = slices.Clone(h.SRVs)
 	begins := true
 	for i, v := range j.SRVs {
@@ -169,6 +178,7 @@ func (a *Audited) headers(h, c *directory.Header) {
 	for i, wheel := range []string{"guard", "inner", "mailbox"} {
 		a.differ("", "total weight, "+wheel+" wheel", fmt.Sprint(h.Totals[i]), fmt.Sprint(c.Totals[i]))
 	}
+	a.differ("", "state of the shared random values", short(h.SRVHash), short(c.SRVHash))
 	a.differ("", "counted votes", shorts(h.Votes), shorts(c.Votes))
 	a.differ("", "recommended software", joined(h.Recommended), joined(c.Recommended))
 	for i := range c.SRVs {
