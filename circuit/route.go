@@ -119,7 +119,7 @@ func (r *Router) over(ctx context.Context, hops []*directory.Relay) (*Circuit, e
 	r.mu.Unlock()
 	defer r.wg.Done()
 
-	c, err := r.create(ctx, l, hops[0])
+	c, err := r.create(ctx, l, hops[0], hops[len(hops)-1].ID)
 	if err != nil {
 		r.release(l)
 		return nil, err
@@ -138,7 +138,7 @@ func (r *Router) over(ctx context.Context, hops []*directory.Relay) (*Circuit, e
 }
 
 // create makes the first hop.
-func (r *Router) create(ctx context.Context, l *link.Link, guard *directory.Relay) (*Circuit, error) {
+func (r *Router) create(ctx context.Context, l *link.Link, guard *directory.Relay, destination directory.RelayID) (*Circuit, error) {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	s, err := l.Open(ctx, link.KindCircuit)
@@ -153,7 +153,7 @@ func (r *Router) create(ctx context.Context, l *link.Link, guard *directory.Rela
 		r.mu.Unlock()
 		r.release(l)
 	})
-	c.purpose = Directory
+	c.setUse(key{purpose: Directory, dest: destination})
 	stop := context.AfterFunc(ctx, func() { s.CancelRead(0); s.CancelWrite(0) })
 	err = c.first(s, guard)
 	if !stop() {
