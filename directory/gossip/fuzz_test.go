@@ -32,6 +32,7 @@ func FuzzParseBye(f *testing.F)             { fuzzCodec(f, "bye") }
 func FuzzParseVerdict(f *testing.F)         { fuzzCodec(f, "verdict") }
 func FuzzParseSnapshotRequest(f *testing.F) { fuzzCodec(f, "snapshot request") }
 func FuzzParseProofRequest(f *testing.F)    { fuzzCodec(f, "proof request") }
+func FuzzParseSnapshotDiff(f *testing.F)    { fuzzCodec(f, "snapshot diff") }
 func FuzzParseFiles(f *testing.F)           { fuzzCodec(f, "files") }
 func FuzzParseLeaves(f *testing.F)          { fuzzCodec(f, "leaves") }
 func FuzzFrames(f *testing.F)               { fuzzCodec(f, "frames") }
@@ -64,6 +65,9 @@ type script struct {
 	items []item
 	known [][]byte // records the node holds
 	extra [][]byte // records it does not
+	hello hello    // that makes sense to it
+	word  []byte   // of a witness, as it goes over the wire
+	proof []byte   // evidence
 }
 
 func (s *script) byte() byte {
@@ -86,8 +90,17 @@ func (s *script) subset() (out []item) {
 	return out
 }
 
+// change flips some bits of a message that makes sense, or none.
+func (s *script) change(b []byte) []byte {
+	b = bytes.Clone(b)
+	if at := s.byte(); at > 0 {
+		b[int(at)*len(b)/256] ^= s.byte()
+	}
+	return b
+}
+
 func (s *script) next() message {
-	switch op := s.byte(); op % 10 {
+	switch op := s.byte(); op % 13 {
 	case 0:
 		return message{TypeRanges, appendRanges(nil, openRanges(s.subset()))}
 	case 1:
@@ -115,6 +128,17 @@ func (s *script) next() message {
 		return message{TypeVerdict, verdict{it.key, VerdictCode(s.byte())}.append(nil)}
 	case 7:
 		return message{TypeBye, []byte{s.byte(), s.byte(), s.byte()}}
+	case 10:
+		h := s.hello // again, with other news
+		h.epoch += uint64(s.byte()) - 8
+		h.headerHash[0] ^= s.byte()
+		h.fileVersion += uint32(s.byte())
+		h.time = h.time.Add(time.Duration(int8(s.byte())) * time.Hour)
+		return message{TypeHello, h.append(nil)}
+	case 11:
+		return message{TypeWitness, s.change(s.word)}
+	case 12:
+		return message{TypeEvidence, s.change(s.proof)}
 	default:
 		t := Type(s.byte())
 		n := min(int(s.byte())<<(op%3), len(s.b))
@@ -124,19 +148,29 @@ func (s *script) next() message {
 	}
 }
 
-// FuzzSession feeds a live session with the script of a peer. Whatever comes, it
-// must not panic, what is queued and written stays bounded, and the store keeps
-// only what verifies.
-func FuzzSession(f *testing.F) {
+// FuzzGossipSession feeds a live session with the script of a peer. Whatever
+// comes, it must not panic, what is queued and written stays bounded, the store
+// keeps only what verifies, and neither the view nor the state changes: snapshots
+// come by request alone.
+func FuzzGossipSession(f *testing.F) {
 	n, fo, hi := fuzzNode(f)
 	extra := [][]byte{fo.record("relay 3", 3).Raw}
-	for _, b := range [][]byte{{}, {0, 1, 4, 3, 0}, {1, 2, 0, 7, 2, 3}, {3, 7, 3, 7, 4, 0, 0}, {4, 4, 0, 4, 4, 99, 1}, {5, 1, 2, 3, 5, 1, 2, 3}, {6, 1, 8, 7, 1, 0, 9}, {8, 2, 2, 0, 0, 9, 5, 21, 1}} {
+	theirs, err := parseHello(hi[frameHeaderSize:])
+	check(f, err)
+	word, err := n.state.Witness(n.head, testKey("relay 1"), time.Now())
+	check(f, err)
+	hash := n.head.Hash()
+	one, two := fo.record("relay 2", 2), fo.record("relay 2", 7)
+	evidence, err := fo.chain.RecordEvidence(one, two)
+	check(f, err)
+	view, state := n.cfg.Views.Current(), string(n.state.Append(nil))
+	for _, b := range [][]byte{{}, {0, 1, 4, 3, 0}, {1, 2, 0, 7, 2, 3}, {3, 7, 3, 7, 4, 0, 0}, {4, 4, 0, 4, 4, 99, 1}, {5, 1, 2, 3, 5, 1, 2, 3}, {6, 1, 8, 7, 1, 0, 9}, {8, 2, 2, 0, 0, 9, 5, 21, 1}, {10, 9, 1, 0, 0, 11, 0, 0, 12, 0, 0}, {12, 0, 12, 7, 1, 11, 200, 4, 10, 8, 0, 1, 99}} {
 		f.Add(true, b)
 		f.Add(false, b)
 	}
 	f.Fuzz(func(t *testing.T, opener bool, b []byte) {
 		n.limits = newLimits(true) // penalties of earlier inputs do not count
-		s := script{b: b, extra: extra}
+		s := script{b: b, extra: extra, hello: theirs, word: word.Append(hash[:]), proof: evidence.Raw()}
 		s.items, _ = n.store.set()
 		for _, r := range n.store.Records() {
 			s.known = append(s.known, r.Raw)
@@ -178,6 +212,9 @@ func FuzzSession(f *testing.F) {
 		if limit := 1<<12 + 64*read; written > limit {
 			t.Fatalf("%d bytes make the session write %d", read, written)
 		}
+		if n.cfg.Views.Current() != view || string(n.state.Append(nil)) != state {
+			t.Fatal("a gossip stream changed the view")
+		}
 		if ss.askAt != nil {
 			ss.askAt.Stop()
 		}
@@ -191,11 +228,16 @@ func FuzzSession(f *testing.F) {
 
 // FuzzRequests feeds the answering side of request streams.
 func FuzzRequests(f *testing.F) {
-	n, _, _ := fuzzNode(f)
+	n, fo, _ := fuzzNode(f)
+	old := n.head.Hash()
+	check(f, n.AddSnapshot(fo.snapshot(), fo.log))
 	for _, m := range []message{
 		{TypeFile, []byte{0, 0, 0, 1}},
 		{TypeHead, make([]byte, 8)},
 		{TypeSnapshot, snapshotRequest{}.append(nil)},
+		{TypeSnapshot, snapshotRequest{base: old}.append(nil)},
+		{TypeNotices, []byte{0}},
+		{TypeRecords, make([]byte, 32)},
 		{TypeProof, proofRequest{1, 1, 0}.append(nil)},
 		{TypeDocument, make([]byte, 32)},
 		{TypeLeaves, make([]byte, 8)},
@@ -203,7 +245,7 @@ func FuzzRequests(f *testing.F) {
 		f.Add(appendMessage(nil, m.typ, m.body))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		reader := frameReader{r: bytes.NewReader(b), allow: func(t Type) bool { return t >= TypeFile && t <= TypeLeaves }}
+		reader := frameReader{r: bytes.NewReader(b), allow: func(t Type) bool { return t >= TypeFile && t <= TypeReport }}
 		for {
 			m, err := reader.next()
 			if err != nil {

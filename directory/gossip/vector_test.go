@@ -68,6 +68,10 @@ var codecs = map[string]func(b []byte) ([]byte, error){
 		raws, err := parseFiles(b)
 		return appendFiles(nil, raws), err
 	},
+	"snapshot diff": func(b []byte) ([]byte, error) {
+		head, diff, err := parseDiffAnswer(b)
+		return appendDiffAnswer(nil, head, diff), err
+	},
 	"leaves": func(b []byte) ([]byte, error) {
 		ls, err := parseLeaves(b)
 		return appendLeaves(nil, ls), err
@@ -167,6 +171,11 @@ func makeVectors() []vector {
 		{"files", "empty version", "refused", []byte{0, 0, 0, 0}},
 		{"leaves", "two", "ok", seq(64, 0)},
 		{"leaves", "cut", "refused", seq(63, 0)},
+		{"snapshot diff", "one unit", "ok", appendDiffAnswer(nil, seq(9, 1), seq(7, 2))},
+		{"snapshot diff", "no padding", "refused", appendDiffAnswer(nil, seq(9, 1), seq(7, 2))[:25]},
+		{"snapshot diff", "padding not zero", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 4095, 1)},
+		{"snapshot diff", "full snapshot", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 0, snapshotFull)},
+		{"snapshot diff", "head too long", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 3, 0xff)},
 		{"frames", "two messages", "ok", appendMessage(appendMessage(nil, TypeBye, appendBye(nil, ByeDone, 0)), TypeHave, seq(21, 0))},
 		{"frames", "unknown type", "refused", []byte{0x7f, 0, 0, 0}},
 		{"frames", "unknown flag", "refused", []byte{0x06, 2, 0, 3, 0, 0, 0}},
