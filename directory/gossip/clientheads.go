@@ -32,6 +32,7 @@ type checks struct {
 	met     map[directory.RelayID]bool     // relays asked since the last fetch
 	agree   map[directory.RelayID]struct{} // places that know nothing newer, since the last snapshot
 	fetched time.Time                      // of the last fetch; it has a monotonic part
+	around  bool                           // a snapshot is fetched from another than those who should give it
 	strange []*directory.Head
 	reports []report
 }
@@ -48,6 +49,9 @@ func (c *Client) settle(h *directory.Head, before *directory.View, now time.Time
 	k := &c.checks
 	k.head, k.by, k.agree = h, before, make(map[directory.RelayID]struct{})
 	c.cfg.Views.Warn(directory.WarnClock)
+	if !k.around {
+		c.cfg.Views.Warn(directory.WarnWithheld)
+	}
 	c.schedule(now)
 }
 
@@ -157,7 +161,6 @@ func (c *Client) compareWith(ctx context.Context, id directory.RelayID) error {
 		return c.compareHistory(a, own)
 	}
 	c.agrees(a, time.Now())
-	c.cfg.Views.Warn(directory.WarnWithheld)
 	return c.moreWitnesses(a)
 }
 
@@ -261,7 +264,10 @@ func (c *Client) fetchWithheld(a *asker, now time.Time) error {
 	if out <= now.Sub(c.checks.fetched)+directory.Scale(v.Lab(), withheldGrace)+v.EpochLength() {
 		return nil
 	}
-	if err := c.fetchOn(a); err != nil {
+	c.checks.around = true
+	err := c.fetchOn(a)
+	c.checks.around = false
+	if err != nil {
 		return err
 	}
 	c.cfg.Views.Warn(directory.WarnWithheld, directory.Warning{

@@ -66,6 +66,27 @@ func (a *archive) saveWitnessed(epoch uint64, head, snapshot []byte) error {
 	})
 }
 
+// saveLeaves writes the leaves of the log from index first on and drops those after
+// them.
+func (a *archive) saveLeaves(first uint64, leaves [][32]byte) error {
+	return a.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketLeaves)
+		for i, l := range leaves {
+			if err := b.Put(binary.BigEndian.AppendUint64(nil, first+uint64(i)), l[:]); err != nil {
+				return err
+			}
+		}
+		c := b.Cursor()
+		end := binary.BigEndian.AppendUint64(nil, first+uint64(len(leaves)))
+		for k, _ := c.Seek(end); k != nil; k, _ = c.Seek(end) {
+			if err := c.Delete(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // headAt returns the head whose place in the log is given, nil if it is not
 // there. Places rise with epochs.
 func (a *archive) headAt(place uint64) (raw []byte, err error) {

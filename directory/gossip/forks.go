@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"hearsay/directory"
 )
@@ -142,21 +143,103 @@ func evidenceOf(chain *directory.Chain, a, b *directory.Head, log *directory.Log
 	return chain.RewriteEvidence(a, b, log)
 }
 
-// contested looks for evidence when a snapshot that signers signed was refused
-// because its log denies what this node has seen. a is the stream that brought it.
-func (n *Node) contested(a *asker, s *directory.Snapshot, refused error) {
-	if !denies(refused) {
-		return
-	}
+// contested deals with a snapshot that signers signed and that was refused because
+// its log denies what this node has seen: it looks for evidence, and goes on from
+// the fork if signers gave up what this node holds or founders have put an end to
+// two histories (directory/SPEC.md §29.1). a is the stream that brought it. It
+// returns nil if the snapshot was taken up all the same.
+func (n *Node) contested(a *asker, raw []byte, s *directory.Snapshot, refused error) error {
 	n.mu.Lock()
-	own := n.head
+	own, chain, state := n.head, n.chain, n.state
 	n.mu.Unlock()
-	if own == nil {
-		return
+	if !denies(refused) || own == nil {
+		return refused
 	}
+	var states []directory.State
 	if other, err := a.rival(own, &s.Head); err == nil && other != nil {
 		n.accuse(own, other)
+		if chain.VerifySigned(other, state) == nil {
+			if st, ok := state.StepOver(other); ok {
+				states = append(states, st)
+			}
+		}
 	}
+	for _, e := range n.Evidence() {
+		states = append(states, chain.Fork(e, state)...)
+	}
+	for _, st := range states {
+		if n.goOnFrom(a, raw, s, state, st) == nil {
+			return nil
+		}
+	}
+	return refused
+}
+
+// goOnFrom installs a snapshot on the log up to a fork and the other header there.
+// What it changes is undone if the snapshot is refused.
+func (n *Node) goOnFrom(a *asker, raw []byte, s *directory.Snapshot, from, to directory.State) error {
+	n.installing.Lock()
+	n.mu.Lock()
+	log, current := n.log6962, n.state
+	n.mu.Unlock()
+	n.installing.Unlock()
+	if current.Header != from.Header || s.Header.LogSize <= to.LogSize {
+		return errLeaves
+	}
+	var before [][32]byte
+	if root, err := log.Root(to.LogSize); err == nil && root == to.LogRoot {
+		before = slices.Clone(log.Leaves(0)[:to.LogSize])
+	} else if before, err = a.leaves(0, to.LogSize); err != nil {
+		return err
+	}
+	other, err := directory.LogOf(append(before, directory.HeaderLeaf(to.Header)))
+	if err != nil {
+		return err
+	}
+	if root, err := other.Root(to.LogSize); err != nil || root != to.LogRoot {
+		return errors.Join(errLeaves, err)
+	}
+	var leaves [][32]byte
+	if known := other.Size(); s.Header.LogSize > known {
+		if leaves, err = a.leaves(known, s.Header.LogSize); err != nil {
+			return err
+		}
+	}
+	if !n.swapHistory(from, to, other) {
+		return errLeaves
+	}
+	if err := n.install(raw, s, leaves, time.Now()); err != nil {
+		n.swapHistory(to, from, log)
+		return err
+	}
+	n.log.Warn("this node goes on by another history than it was shown", logEpoch, s.Header.Epoch)
+	return nil
+}
+
+// swapHistory puts another state and log in the place of those of the state from,
+// if that is still the one. On disk it is the log alone: after a crash the state of
+// before refuses the new history once more, and comes here again.
+func (n *Node) swapHistory(from, to directory.State, log *directory.Log) bool {
+	n.installing.Lock()
+	defer n.installing.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state.Header != from.Header || n.state.LogSize != from.LogSize {
+		return false
+	}
+	first, old := uint64(0), n.log6962.Leaves(0)
+	for _, leaf := range log.Leaves(0) {
+		if first == uint64(len(old)) || old[first] != leaf {
+			break
+		}
+		first++
+	}
+	if err := n.archive.saveLeaves(first, log.Leaves(first)); err != nil {
+		n.log.Error("log not saved", logReason, err)
+		return false
+	}
+	n.state, n.log6962 = to, log
+	return true
 }
 
 // denies tells whether a snapshot was refused because of its history.

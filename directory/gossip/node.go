@@ -229,11 +229,8 @@ func (n *Node) heard(id directory.RelayID, h hello) {
 	n.heardClock(id, h)
 	n.mu.Lock()
 	ahead := n.behindLocked(h)
-	fork := n.head != nil && h.epoch == n.head.Header.Epoch && h.headerHash != n.head.Hash()
 	n.mu.Unlock()
-	if fork {
-		n.log.Warn("a peer holds another snapshot of the same epoch", logPeer, id.String(), logEpoch, h.epoch)
-	}
+	n.suspect(id, h)
 	if !ahead {
 		return
 	}

@@ -392,8 +392,7 @@ func (n *Node) pullOn(a *asker) error {
 		}
 	}
 	if err := n.install(raw, s, leaves, time.Now()); err != nil && n.behind(a.hello) {
-		n.contested(a, s, err)
-		return err
+		return n.contested(a, raw, s, err)
 	}
 	return nil // or another pull was faster
 }
