@@ -71,7 +71,9 @@ func (s *Signer) adopt(ctx context.Context) (bool, error) {
 // here.
 func (s *Signer) fetchState(ctx context.Context, b *base) (err error) {
 	h := b.header()
-	if raw := s.fetch.get(ctx, h.LedgerHash); raw != nil {
+	if own := s.base.ledger; own != nil && own.Hash() == h.LedgerHash {
+		b.ledger = own // that of an emergency is the one before it
+	} else if raw := s.fetch.get(ctx, h.LedgerHash); raw != nil {
 		if b.ledger, err = directory.ParseLedger(raw); err != nil {
 			return err
 		}
