@@ -126,15 +126,8 @@ func (c *committee) stop() {
 func (m *member) open() {
 	t := m.c.t
 	t.Helper()
+	m.openNode()
 	var err error
-	m.node, err = gossip.NewNode(gossip.NodeConfig{
-		Role: gossip.RoleDirectory, Self: idOf(fmt.Sprintf("node %d", m.index)), Link: m.c.chain.Link(nil), Files: m.c.files,
-		Views: &directory.Views{}, Dir: m.nodeDir,
-	})
-	check(t, err)
-	for _, r := range m.c.records {
-		_ = m.node.Publish(r)
-	}
 	m.signer, err = New(Config{
 		Node: m.node, Board: m, Library: m, Identity: testKey(signerKey(m.index)), Online: testKey(fmt.Sprintf("online %d", m.index)),
 		Prober: m.c, Dir: m.dir, Clock: func() (time.Duration, int) { return m.skew, 2 },
@@ -145,6 +138,21 @@ func (m *member) open() {
 		},
 	})
 	check(t, err)
+}
+
+// openNode opens the node alone.
+func (m *member) openNode() {
+	t := m.c.t
+	t.Helper()
+	var err error
+	m.node, err = gossip.NewNode(gossip.NodeConfig{
+		Role: gossip.RoleDirectory, Self: idOf(fmt.Sprintf("node %d", m.index)), Link: m.c.chain.Link(nil), Files: m.c.files,
+		Views: &directory.Views{}, Dir: m.nodeDir,
+	})
+	check(t, err)
+	for _, r := range m.c.records {
+		_ = m.node.Publish(r)
+	}
 }
 
 func (m *member) run() {
@@ -170,13 +178,17 @@ func (m *member) kill() error {
 	m.cancel()
 	err := <-m.done
 	m.shut()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
 	return err
 }
 
 func (m *member) shut() {
 	m.cancel()
-	check(m.c.t, m.signer.Close())
-	check(m.c.t, m.node.Close())
+	if err := errors.Join(m.signer.Close(), m.node.Close()); err != nil && !m.c.t.Failed() {
+		m.c.t.Error(err)
+	}
 	m.c.mu.Lock()
 	m.node, m.held = nil, nil
 	clear(m.ids)
@@ -413,7 +425,7 @@ func (c *committee) agreed() {
 	var logs [][][32]byte
 	signers := make(map[uint64]map[[32]byte]int)
 	for _, m := range c.members {
-		if m.node == nil {
+		if m.node == nil || m.signer == nil {
 			continue
 		}
 		raw, leaves := m.node.Newest()
