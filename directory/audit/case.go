@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"hearsay/directory"
@@ -222,12 +223,12 @@ func (c *Case) Find(text string) []*directory.Record {
 	var byID, byNick []*directory.Record
 	seen := make(map[directory.RelayID]bool)
 	for _, r := range c.Input.Records {
-		if seen[r.ID] {
+		if text == "" || seen[r.ID] {
 			continue
 		}
 		seen[r.ID] = true
 		switch {
-		case len(text) > 0 && len(text) <= 52 && r.ID.String()[:len(text)] == text:
+		case strings.HasPrefix(r.ID.String(), text):
 			byID = append(byID, r)
 		case r.Descriptor != nil && r.Descriptor.Nick == text:
 			byNick = append(byNick, r)

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hearsay/cmd/program"
+	"hearsay/relay/lab"
+)
+
+// output runs the program in this process and returns what it prints.
+func output(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		code = program.Report(&errs, name, err)
+	}
+	return out.String(), errs.String(), code
+}
+
+// lines parses JSON lines, by type.
+func lines(t *testing.T, text string) map[string][]map[string]any {
+	t.Helper()
+	all := make(map[string][]map[string]any)
+	for l := range strings.Lines(text) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(l), &m); err != nil {
+			t.Fatalf("%s: %v", l, err)
+		}
+		kind := fmt.Sprint(m["type"])
+		if m["v"] != 1.0 {
+			t.Errorf("no version: %s", l)
+		}
+		all[kind] = append(all[kind], m)
+	}
+	return all
+}
+
+// has demands that a text has all parts.
+func has(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			t.Errorf("%s: %q is missing in\n%s", what, p, text)
+		}
+	}
+}
+
+// TestReadersOfARunningNetwork runs show, why and audit against three directories
+// that serve, with the network link alone, and with a home.
+func TestReadersOfARunningNetwork(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	n, err := lab.Start(ctx, lab.Config{Dir: dir, Lab: true, Relays: 5, Signers: 3, Name: "harbour"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	link := filepath.Join(dir, "link")
+	if err := os.WriteFile(link, []byte(n.Link().String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The signers find each other within some epochs; what is shown before counts
+	// as well, but has less to show.
+	var text string
+	for {
+		var code int
+		if text, _, code = output(t, "show", "--network", link, "--json"); code == 0 && strings.Contains(text, `"relays":5`) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the relays are not listed: %s", text)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	all := lines(t, text)
+	if len(all["network"]) != 1 || len(all["snapshot"]) != 1 || len(all["relay"]) != 5 || len(all["group"]) < 2 || len(all["health"]) != 1 {
+		t.Fatalf("%d kinds of lines:\n%s", len(all), text)
+	}
+	s := all["snapshot"][0]
+	if signed, not := len(s["signed"].([]any)), len(s["not_signed"].([]any)); signed < 2 || signed+not != 3 || s["state"] != "fresh" || s["lab"] != true {
+		t.Errorf("snapshot: %v", s)
+	}
+	text, errs, code := output(t, "show", "--network", link)
+	has(t, "show", text, `"harbour", version 1`, "signers     2 of 3 must sign a snapshot", "signed by", "fresh", "relays      5", "largest", "127.0.0.0/16")
+	has(t, "show", errs, "LAB NETWORK: no anonymity")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+
+	id := n.Relays()[0].ID().String()
+	text, errs, code = output(t, "why", id[:12], "--network", link)
+	has(t, "why", text, id, "listed: ", "of 3 signers reach it", "verified: ", "signed votes and the ledger lead to the signed snapshot")
+	if code != 0 || strings.Contains(text, "NOT WHAT") {
+		t.Errorf("exit code %d: %s%s", code, text, errs)
+	}
+	text, _, _ = output(t, "why", id, "--network", link, "--json")
+	if all = lines(t, text); len(all["why"]) != 1 || len(all["reason"]) < 2 || all["why"][0]["verified"] != true || all["why"][0]["listed"] != true {
+		t.Errorf("why: %s", text)
+	}
+	for _, c := range []struct {
+		id   string
+		code int
+	}{{"nobody", program.ExitNotFound}, {"", program.ExitNotFound}, {strings.Repeat("a", 60), program.ExitNotFound}} {
+		if _, errs, code = output(t, "why", c.id, "--network", link); code != c.code {
+			t.Errorf("why %q: exit code %d: %s", c.id, code, errs)
+		}
+	}
+
+	text, errs, code = output(t, "audit", "--network", link)
+	has(t, "audit", text, "ok", "snapshots are what votes, ledger and rules make them; 0 not wholly checked")
+	if code != 0 || strings.Contains(text, "differs") {
+		t.Errorf("exit code %d: %s%s", code, text, errs)
+	}
+	text, _, _ = output(t, "audit", "--last", "2", "--network", link, "--json")
+	for _, a := range lines(t, text)["audit"] {
+		if a["ok"] != true {
+			t.Errorf("audit: %v", a)
+		}
+	}
+	if _, errs, code = output(t, "audit", "--from", "999999999999", "--network", link); code != program.ExitNotFound {
+		t.Errorf("a future epoch: exit code %d: %s", code, errs)
+	}
+}
+
+// TestReadersWithoutANetwork end with one clear error.
+func TestReadersWithoutANetwork(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if code := exitCode("init", "--home", "lone", "--lab", "--name", "lone", "--listen", "127.0.0.1:9"); code != 0 {
+		t.Fatal(code)
+	}
+	for _, c := range []struct {
+		code  int
+		wants string
+		args  []string
+	}{
+		{program.ExitUsage, "give --network", []string{"show"}},
+		{program.ExitUsage, "give --network", []string{"why", "abc"}},
+		{program.ExitUsage, "give --network", []string{"audit", "--home", "nothing"}},
+		{program.ExitUsage, "from HEARSAY-NET: to its end", []string{"show", "--network", "HEARSAY-NET:AEAQ"}},
+		{program.ExitUsage, "--last: 1 to", []string{"audit", "--last", "0"}},
+		{program.ExitUsage, "accepts 1 arg", []string{"why"}},
+		{program.ExitTimeout, "did not answer within 300ms", []string{"show", "--home", "lone", "--timeout", "300ms"}},
+	} {
+		_, errs, code := output(t, c.args...)
+		if code != c.code || !strings.Contains(errs, c.wants) || strings.Count(errs, "error: ") != 1 {
+			t.Errorf("%v: exit code %d, %s", c.args, code, errs)
+		}
+	}
+}
