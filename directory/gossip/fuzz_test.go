@@ -35,6 +35,8 @@ func FuzzParseProofRequest(f *testing.F)    { fuzzCodec(f, "proof request") }
 func FuzzParseSnapshotDiff(f *testing.F)    { fuzzCodec(f, "snapshot diff") }
 func FuzzParseFiles(f *testing.F)           { fuzzCodec(f, "files") }
 func FuzzParseLeaves(f *testing.F)          { fuzzCodec(f, "leaves") }
+func FuzzParseNotices(f *testing.F)         { fuzzCodec(f, "notices") }
+func FuzzParseWitness(f *testing.F)         { fuzzCodec(f, "witness") }
 func FuzzFrames(f *testing.F)               { fuzzCodec(f, "frames") }
 
 // fuzzNode makes a node that does not run, with three relays, one snapshot and

@@ -150,4 +150,6 @@ func kinds(v *directory.Views) []directory.WarningKind {
 	return list
 }
 
-func warns(v *directory.Views, kind directory.WarningKind) bool { return slices.Contains(kinds(v), kind) }
+func warns(v *directory.Views, kind directory.WarningKind) bool {
+	return slices.Contains(kinds(v), kind)
+}

@@ -76,6 +76,21 @@ var codecs = map[string]func(b []byte) ([]byte, error){
 		ls, err := parseLeaves(b)
 		return appendLeaves(nil, ls), err
 	},
+	"notices": func(b []byte) ([]byte, error) {
+		ns, err := parseNotices(b)
+		var out []byte
+		for _, n := range ns {
+			out = appendNotice(out, n)
+		}
+		return out, err
+	},
+	"witness": func(b []byte) ([]byte, error) {
+		hash, w, err := parseWitness(b)
+		if err != nil {
+			return nil, err
+		}
+		return appendWitness(nil, hash, w), nil
+	},
 	"frames": func(b []byte) ([]byte, error) {
 		r := frameReader{r: bytes.NewReader(b)}
 		var out []byte
@@ -176,6 +191,14 @@ func makeVectors() []vector {
 		{"snapshot diff", "padding not zero", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 4095, 1)},
 		{"snapshot diff", "full snapshot", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 0, snapshotFull)},
 		{"snapshot diff", "head too long", "refused", change(appendDiffAnswer(nil, seq(9, 1), seq(7, 2)), 3, 0xff)},
+		{"notices", "two", "ok", appendNotice(appendNotice(nil, notice{noticeEvidence, seq(3, 1)}), notice{noticeSuccessor, seq(2, 9)})},
+		{"notices", "unknown kind", "refused", []byte{3, 0, 0, 0, 1, 7}},
+		{"notices", "empty notice", "refused", []byte{1, 0, 0, 0, 0}},
+		{"notices", "cut", "refused", []byte{1, 0, 0, 0, 2, 7}},
+		{"notices", "successor too long", "refused", append([]byte{2, 0, 0, 8, 1}, seq(2049, 0)...)},
+		{"witness", "one", "ok", appendWitness(nil, [32]byte{1}, directory.Witness{Relay: directory.RelayID{2}, Time: time.Unix(1_800_000_000, 0), Signature: [64]byte{3}})},
+		{"witness", "cut", "refused", seq(135, 0)},
+		{"witness", "time out of range", "refused", seq(136, 0)},
 		{"frames", "two messages", "ok", appendMessage(appendMessage(nil, TypeBye, appendBye(nil, ByeDone, 0)), TypeHave, seq(21, 0))},
 		{"frames", "unknown type", "refused", []byte{0x7f, 0, 0, 0}},
 		{"frames", "unknown flag", "refused", []byte{0x06, 2, 0, 3, 0, 0, 0}},
