@@ -14,8 +14,9 @@ import (
 // meshCircuits opens directory streams as if over circuits: the relay does not
 // learn who asks.
 type meshCircuits struct {
-	m     *mesh
-	asked map[directory.RelayID]int // guarded by m.mu
+	m      *mesh
+	asked  map[directory.RelayID]int // guarded by m.mu
+	broken bool                      // none can be built
 }
 
 func (c *meshCircuits) RequestOver(_ context.Context, relay directory.RelayID) (Stream, error) {
@@ -23,7 +24,7 @@ func (c *meshCircuits) RequestOver(_ context.Context, relay directory.RelayID) (
 	n, down, serve := c.m.nodes[relay], c.m.down[relay], c.m.serve
 	c.asked[relay]++
 	c.m.mu.Unlock()
-	if n == nil || down {
+	if n == nil || down || c.broken {
 		return nil, errNoAnswer
 	}
 	a, b := net.Pipe()
@@ -112,6 +113,18 @@ func TestAttackEclipse(t *testing.T) {
 		victim.compareHeads(t.Context())
 		if s := victim.Status(); s.Agreed != headPeers {
 			t.Errorf("with two silent relays: %+v", s)
+		}
+		// No circuit can be built at all: one relay is asked directly.
+		raw = f.snapshot(records...)
+		for _, n := range relays[1:] {
+			check(t, n.AddSnapshot(raw, f.log))
+		}
+		circuits.broken = true
+		for range 10 { // two of six are silent
+			victim.compareHeads(t.Context())
+		}
+		if s := victim.Status(); s.Epoch != f.header.Epoch {
+			t.Errorf("without circuits: %+v", s)
 		}
 		m.stop()
 	})

@@ -100,6 +100,17 @@ func (n *Node) compareHeads(ctx context.Context) {
 			agreed++
 		}
 	}
+	if answered == 0 && n.cfg.Circuits != nil && len(relays) > 0 {
+		// Without any circuit, as when nearly all of an old view is gone, one that
+		// knows who asks is better than none.
+		same, err := n.compareWith(ctx, relayPeer(&relays[rand.N(len(relays))]), false)
+		if err == nil {
+			answered = 1
+		}
+		if same {
+			agreed = 1
+		}
+	}
 	if answered == 0 {
 		return
 	}
