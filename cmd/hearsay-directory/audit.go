@@ -32,7 +32,8 @@ func auditCommand(logs *program.LogFlags) *cobra.Command {
 descriptors by their hashes, verify them, judge by the rules, and compare the
 result with what the signers published, relay by relay. Check that each header
 stands in the network's log where it says, and that the log goes back to the first
-version of the network file.
+version of the network file. Name evidence against signers and relays, if any is
+held.
 
 It shows that a snapshot follows from its votes, not that votes are true. Exits
 with 1 if something differs, with 5 if something could not be had in time.`,
@@ -99,12 +100,32 @@ func auditAll(ctx context.Context, cmd *cobra.Command, r *relay.Reader, chain *d
 	if err != nil {
 		return err
 	}
+	evidence, _, err := r.Notices(ctx)
+	if err != nil {
+		return err
+	}
+	blamed := 0
+	for _, e := range evidence {
+		if f.json {
+			err = printJSON(cmd.OutOrStdout(), evidenceJSON{1, "evidence", e.Text(), labelList(e.Culprits()), e.Severe(), e.Severe() && chain.Answered(e)})
+		} else {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "evidence: %s%s\n", e.Text(), answeredText(chain, e))
+		}
+		if err != nil {
+			return err
+		}
+		if e.Severe() && !chain.Answered(e) {
+			blamed++
+		}
+	}
 	if gone != nil {
 		program.Warn(cmd.ErrOrStderr(), name, "%v: no snapshot before it is looked at", gone)
 	}
 	switch {
 	case wrong > 0:
 		return program.Fail(program.ExitFailure, "ask the founders; their signatures stand under it, and the log keeps it for ever", fmt.Errorf("%d of %d snapshots are not what their votes make them", wrong, all))
+	case blamed > 0:
+		return program.Fail(program.ExitFailure, "founders answer it with a version of the network file without those keys", errors.New("signers signed two histories"))
 	case all == 0:
 		return program.Fail(program.ExitNotFound, "", errors.New("there is no snapshot of that epoch or later"))
 	}

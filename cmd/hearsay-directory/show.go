@@ -52,6 +52,9 @@ type picture struct {
 	seen   int // witnesses that signed
 	all    int // witnesses that are listed
 	now    time.Time
+
+	evidence   []*directory.Evidence
+	successors []*directory.Successor
 }
 
 func show(ctx context.Context, cmd *cobra.Command, r *relay.Reader, chain *directory.Chain, asJSON bool) error {
@@ -62,6 +65,9 @@ func show(ctx context.Context, cmd *cobra.Command, r *relay.Reader, chain *direc
 	p := &picture{chain: chain, snap: s, view: v, survey: s.Survey(), now: time.Now()}
 	p.signed, p.not = s.Signers(chain)
 	p.seen, p.all = countWitnesses(s)
+	if p.evidence, p.successors, err = r.Notices(ctx); err != nil {
+		return err
+	}
 	if asJSON {
 		return p.printJSON(cmd.OutOrStdout())
 	}
@@ -96,9 +102,30 @@ func (p *picture) warn(w io.Writer) {
 	case f.ExpiresSoon(p.now):
 		program.Warn(w, name, "the network file expires on %s, and with it the network: its founders renew it by `founder amend`", f.Expires.UTC().Format(time.DateOnly))
 	}
+	for _, e := range p.evidence {
+		program.Warn(w, name, "%s%s", e.Text(), answeredText(p.chain, e))
+	}
+	for _, s := range p.successors {
+		program.Warn(w, name, "%s of %d founders say that another network takes the place of this one: %s", labels(s.By), len(f.Roots), s.Link())
+	}
 	if state := p.view.State(p.now); state > directory.Valid {
 		program.Warn(w, name, "the snapshot is %s: nobody has signed a newer one for %v", state, p.age())
 	}
+}
+
+// answeredText says whether founders have acted on evidence.
+func answeredText(c *directory.Chain, e *directory.Evidence) string {
+	if e.Severe() && c.Answered(e) {
+		return "; the founders have taken the keys out of the network file"
+	}
+	return ""
+}
+
+func witnessText(seen, all int) string {
+	if all == 0 {
+		return "none is listed"
+	}
+	return fmt.Sprintf("%d of %d listed signed it", seen, all)
 }
 
 func (p *picture) age() time.Duration { return p.now.Sub(p.snap.Header.ValidAfter).Round(time.Second) }
@@ -118,7 +145,7 @@ func (p *picture) print(w io.Writer) {
 	if h.Flags&directory.HeaderEmergency != 0 {
 		line("", "EMERGENCY: founders signed it in place of the signers")
 	}
-	line("witnesses", "%d of %d listed signed it", p.seen, p.all)
+	line("witnesses", "%s", witnessText(p.seen, p.all))
 	line("flags", "%s", cmpOr(strings.Join(h.Flags.Names(), " "), "none"))
 	line("relays", "%d", h.N)
 	line("weight", "guard %s, inner %s, mailbox %s", rateText(h.Totals[0]), rateText(h.Totals[1]), rateText(h.Totals[2]))

@@ -63,8 +63,25 @@ type healthJSON struct {
 	Missing []string `json:"missing"`
 }
 
+type evidenceJSON struct {
+	V        int      `json:"v"`
+	Type     string   `json:"type"`
+	Text     string   `json:"text"`
+	Culprits []string `json:"culprits"`
+	Severe   bool     `json:"severe"`
+	Answered bool     `json:"answered"`
+}
+
+type successorJSON struct {
+	V    int      `json:"v"`
+	Type string   `json:"type"`
+	Link string   `json:"link"`
+	Made string   `json:"made"`
+	By   []string `json:"by"`
+}
+
 // printJSON prints a line for the network file, the snapshot, each relay, the
-// largest group of each kind, and the health.
+// largest group of each kind, the health, and each notice.
 func (p *picture) printJSON(w io.Writer) error {
 	h := &p.snap.Header
 	lines := []any{describeFile("network", p.chain.ID(), p.chain.Current())}
@@ -97,6 +114,12 @@ func (p *picture) printJSON(w io.Writer) error {
 		lines = append(lines, groupJSON{1, "group", g.kind, g.Name, g.Relays, g.Guard, g.Inner, g.Mailbox})
 	}
 	lines = append(lines, healthJSON{1, "health", texts(p.survey.Missing)})
+	for _, e := range p.evidence {
+		lines = append(lines, evidenceJSON{1, "evidence", e.Text(), labelList(e.Culprits()), e.Severe(), e.Severe() && p.chain.Answered(e)})
+	}
+	for _, s := range p.successors {
+		lines = append(lines, successorJSON{1, "successor", s.Link().String(), jsonTime(s.Made), labelList(s.By)})
+	}
 	for _, l := range lines {
 		if err := printJSON(w, l); err != nil {
 			return err

@@ -206,6 +206,52 @@ func (r *Reader) Records(ctx context.Context, halves [][16]byte) ([][]byte, erro
 	return all, nil
 }
 
+// Notices asks every bootstrap for evidence and successor notices, since one may
+// keep some back, and returns those that verify. It fails only if nobody answers.
+func (r *Reader) Notices(ctx context.Context) (evidence []*directory.Evidence, successors []*directory.Successor, err error) {
+	chain, err := r.Chain(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[string]bool)
+	answered := false
+	var reasons []error
+	for range r.bootstraps() {
+		var list []notice
+		err := r.askOne(ctx, func(a *asker) error {
+			b, err := a.do(TypeNotices, []byte{0})
+			if err == nil {
+				list, err = parseNotices(b)
+			}
+			return err
+		})
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if err != nil {
+			reasons = append(reasons, err)
+		}
+		answered = answered || err == nil
+		for _, n := range list {
+			if seen[string(n.raw)] {
+				continue
+			}
+			seen[string(n.raw)] = true
+			if e, err := chain.ParseEvidence(n.raw); n.kind == noticeEvidence && err == nil {
+				evidence = append(evidence, e)
+			}
+			if s, err := chain.ParseSuccessor(n.raw); n.kind == noticeSuccessor && err == nil {
+				successors = append(successors, s)
+			}
+		}
+		r.next()
+	}
+	if !answered {
+		return nil, nil, fmt.Errorf("no bootstrap answers: %w", errors.Join(reasons...))
+	}
+	return evidence, successors, nil
+}
+
 func hasNil(list [][]byte) bool {
 	for _, b := range list {
 		if b == nil {
