@@ -66,6 +66,9 @@ func (n *Node) judged(code gossip.VerdictCode) {
 			return // the operator need do nothing
 		}
 	}
+	if n.cfg.Notice == nil {
+		n.log.Warn("the directory does not take or list this relay", "reason", code.String())
+	}
 	n.tell(Notice{Kind: NoticeRefused, Verdict: code})
 }
 

@@ -64,6 +64,7 @@ var failures = []struct {
 	{directory.ErrLabCard, program.ExitRefused, "keys made with --lab serve lab networks alone, and lab networks take no others"},
 	{directory.ErrFounderTwice, program.ExitRefused, "each founder brings one card, with a name of its own"},
 	{directory.ErrUnknownFounder, program.ExitNotFound, "`founder amend` without a change lists the founders"},
+	{directory.ErrUnknownInviter, program.ExitNotFound, "`hearsay-directory inviter list` shows them"},
 	{directory.ErrNotRoot, program.ExitRefused, "only founders of this version, or of the one before, can sign it"},
 	{directory.ErrNothing, program.ExitUsage, "say what is to change; see hearsay-directory founder amend --help"},
 	{directory.ErrBadNetworkFile, program.ExitUsage, ""},

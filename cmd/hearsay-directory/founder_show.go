@@ -40,11 +40,20 @@ type fileJSON struct {
 	Join       string           `json:"join"`
 	Params     map[string]int64 `json:"params"`
 	Lab        bool             `json:"lab"`
+	Inviters   []inviterJSON    `json:"inviters,omitempty"`
+	Seeds      []string         `json:"seeds,omitempty"`
+	Relays     []string         `json:"relays,omitempty"`
 }
 
 type keyJSON struct {
 	Label string `json:"label"`
 	Key   string `json:"key"`
+}
+
+type inviterJSON struct {
+	Label   string `json:"label"`
+	Key     string `json:"key"`
+	Expires string `json:"expires"`
 }
 
 type draftJSON struct {
@@ -73,6 +82,15 @@ func describeFile(kind string, id directory.NetworkID, f *directory.NetworkFile)
 	}
 	for _, b := range f.Bootstraps {
 		j.Bootstraps = append(j.Bootstraps, b.Addr.String())
+	}
+	for _, i := range f.Inviters {
+		j.Inviters = append(j.Inviters, inviterJSON{i.Label, directory.RelayID(i.Public).String(), jsonTime(i.Expires)})
+	}
+	for _, id := range f.Seeds {
+		j.Seeds = append(j.Seeds, id.String())
+	}
+	for _, id := range f.Relays {
+		j.Relays = append(j.Relays, id.String())
 	}
 	for p, v := range f.Params {
 		j.Params[p.String()] = v
@@ -188,6 +206,9 @@ func printFile(w io.Writer, id directory.NetworkID, f *directory.NetworkFile, ow
 	}
 	if f.ASTable != [32]byte{} {
 		line("AS table", "%x", f.ASTable)
+	}
+	for _, i := range f.Inviters {
+		line("inviter", "%s", i)
 	}
 	for _, id := range f.Seeds {
 		line("seed", "%s", id)

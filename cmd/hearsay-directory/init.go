@@ -137,38 +137,3 @@ func printNetwork(w io.Writer, f initFlags, join directory.Join, link directory.
 	fmt.Fprintf(w, "One key is one point of failure: whoever has %s and its passphrase is the\nnetwork, and without them it ends. Keep a copy in a safe place, and add founders:\neach makes a card with `hearsay-directory founder card`, and\n`hearsay-directory founder amend --add CARD` takes it up.\n\n", f.home)
 	fmt.Fprintf(w, "Next: hearsay-directory run --home %s\n", f.home)
 }
-
-func tokenCommand() *cobra.Command {
-	var home string
-	var uses, days int
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "token [--uses N] [--days D]",
-		Short: "Make a relay token",
-		Long: `Make a token that lets relays join this network, and print it as a relay link:
-what a relay takes as --network. It works while ` + "`run`" + ` does.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if uses < 1 || uses > 10 {
-				return program.Usage("make several tokens for more", "--uses: 1 to 10")
-			}
-			if days < 1 || days > 30 {
-				return program.Usage("", "--days: 1 to 30")
-			}
-			l, err := relay.IssueToken(home, uses, days)
-			if err != nil {
-				return program.NodeError(err)
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"v": 1, "type": "token", "relay_link": l.String(), "uses": uses, "days": days})
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), l)
-			return err
-		},
-	}
-	homeFlag(cmd, &home)
-	cmd.Flags().IntVar(&uses, "uses", 1, "relays that may use it, 1 to 10")
-	cmd.Flags().IntVar(&days, "days", 7, "days until it expires, 1 to 30")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")
-	return cmd
-}

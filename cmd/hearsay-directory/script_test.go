@@ -32,6 +32,11 @@ func TestScripts(t *testing.T) {
 			},
 			// serve HOME runs the directory of a lab network until it is ready.
 			"serve": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(serveOnce(ts.MkAbs(args[0]))) },
+			// familykey FILE makes what hearsay-relay family new makes.
+			"familykey": func(ts *testscript.TestScript, _ bool, args []string) {
+				_, err := relay.NewFamilyKey(ts.MkAbs(args[0]))
+				ts.Check(err)
+			},
 			// words FILE OUT writes the words of a root key as they are typed.
 			"words": func(ts *testscript.TestScript, _ bool, args []string) {
 				list := jsonField[[]string](ts, args[0], "root_words")

@@ -12,6 +12,7 @@ import (
 
 type runFlags struct {
 	home, network, listen, advertise, token string
+	vouches                                 []string
 	bandwidth, memory                       string
 	json                                    bool
 }
@@ -25,13 +26,19 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 at most 30 seconds. A second signal ends it at once.
 
 It prints one ready line once its port is bound and the network file is
-verified. Being listed comes with the next snapshot.
+verified. Being listed comes with the next snapshot, if the network takes it: by a
+token of a founder (--token, or the link has one), by the vouch of an operator of
+listed relays (--vouch), because the network file names it, or by a proof of work,
+which takes some minutes of one core. What is shown once is remembered. If the
+directory does not take or list the relay, the reason is printed on stderr, and the
+relay goes on trying.
 
 What it may use is limited by --bandwidth and --memory. With --bandwidth, cells
 of circuits take no more than that in each direction, and measurements by others
 a quarter of it. With --memory, it refuses and closes circuits, and then links,
 before its heap is larger than that; the process takes about a quarter more.`,
 		Example: `  hearsay-relay run --home /var/lib/hearsay-relay --network HEARSAY-NET:… --listen 192.0.2.7:4443
+  hearsay-relay run --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --vouch @vouch.txt
   hearsay-relay run --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --bandwidth 10MiB --memory 1GiB`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +50,8 @@ before its heap is larger than that; the process takes about a quarter more.`,
 	fl.StringVar(&f.network, "network", "", "network link, or a file that holds one; remembered in the home")
 	fl.StringVar(&f.listen, "listen", "", "UDP address to bind, IP:PORT; port 0 takes any")
 	fl.StringVar(&f.advertise, "advertise", "", "address that others dial, if it is not the bound one")
-	fl.StringVar(&f.token, "token", "", "relay token, or @FILE that holds it, if the link has none")
+	fl.StringVar(&f.token, "token", "", "relay token or vouch, or @FILE that holds it, if the link has none")
+	fl.StringArrayVar(&f.vouches, "vouch", nil, "vouch for this relay, or @FILE that holds it (at most two)")
 	fl.StringVar(&f.bandwidth, "bandwidth", "", "bytes per second for circuits, each way, such as 10MiB; at least 512KiB (default: no limit)")
 	fl.StringVar(&f.memory, "memory", "", "heap that is not exceeded, such as 1GiB; at least 64MiB (default: a quarter of the machine's memory, at most 2GiB)")
 	fl.BoolVar(&f.json, "json", false, "print the ready line as JSON")
@@ -62,10 +70,12 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 		return err
 	}
 	cfg.Log = log
+	told := noticesTo(cmd.ErrOrStderr())
+	cfg.Notice = told.Notice
 	relay.TuneProcess(cfg.MaxMemory)
 	n, err := relay.NewNode(cfg)
 	if err != nil {
-		return err
+		return program.OperatorError(err)
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -86,7 +96,15 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	if file.Lab {
 		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
 	}
-	return <-done
+	stop, printed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(printed)
+		told.run(stop, n.ID(), n.Network)
+	}()
+	err = <-done
+	close(stop)
+	<-printed
+	return err
 }
 
 // config is what the flags say. MaxMemory is never zero.
@@ -95,8 +113,21 @@ func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
 	if cfg.Link, err = program.ReadLink(f.network); err != nil {
 		return cfg, err
 	}
+	if program.IsVouch(f.token) {
+		f.vouches, f.token = append(f.vouches, f.token), ""
+	}
 	if cfg.Token, err = program.ReadToken(f.token); err != nil {
 		return cfg, err
+	}
+	if len(f.vouches) > 2 {
+		return cfg, program.Usage("two vouches are as good as three", "--vouch: at most two")
+	}
+	for _, text := range f.vouches {
+		v, err := program.ReadVouch(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Vouches = append(cfg.Vouches, v)
 	}
 	if cfg.Listen, err = program.ParseListen("listen", f.listen); err != nil {
 		return cfg, err

@@ -386,7 +386,7 @@ func (n *Node) judged(peer directory.RelayID, code VerdictCode) {
 	if _, ok := n.bootstrapLocked(peer); !ok {
 		return
 	}
-	if code != n.verdict && code != VerdictHeld {
+	if code != n.verdict && code != VerdictHeld && n.cfg.Judged == nil {
 		n.log.Warn("the directory does not take this relay's descriptor", logReason, code.String())
 	}
 	if (code != n.verdict || n.judgedAt.IsZero()) && n.cfg.Judged != nil {
