@@ -78,7 +78,7 @@ func Main(root *cobra.Command) int {
 
 // packageNames finds the names of our packages, which stand before the texts of
 // errors for those who read code.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:abuse|anonymity|cell|chat|circuit|credit|directory|gossip|lab|link|mailbox|onion|path|relay|rpc|session|signer|speed|store|sybil|tui): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:abuse|anonymity|audit|cell|chat|circuit|credit|directory|gossip|lab|link|mailbox|onion|path|relay|rpc|session|signer|speed|store|sybil|tui): )+`)
 
 // Report prints an error as all programs do and returns its exit code.
 func Report(w io.Writer, name string, err error) int {
