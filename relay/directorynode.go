@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,15 @@ import (
 	"hearsay/directory"
 	"hearsay/directory/gossip"
 	"hearsay/directory/signer"
+	"hearsay/directory/sybil"
 )
+
+// fileASTable is the AS table of a founder's home (SPEC.md §7.1).
+const fileASTable = "as-table"
+
+// ErrASTable is returned for a signer's home without the AS table that the network
+// file names: its snapshots would differ from those of the others.
+var ErrASTable = errors.New("relay: the network file names an AS table that is not in this home")
 
 // DirectoryConfig configures a DirectoryNode.
 type DirectoryConfig struct {
@@ -86,7 +95,7 @@ func (n *DirectoryNode) open(cfg DirectoryConfig) (err error) {
 		return err
 	}
 	n.keys.lab = chain.Current().Lab
-	if n.conn, err = n.listen(cfg, chain.Current()); err != nil {
+	if n.conn, err = n.listen(cfg, chain); err != nil {
 		return err
 	}
 	return n.prepare(cfg, chain)
@@ -94,13 +103,13 @@ func (n *DirectoryNode) open(cfg DirectoryConfig) (err error) {
 
 // listen opens the socket of this node's address in the network file, or, for a
 // signer that the file gives none, one that only dials out.
-func (n *DirectoryNode) listen(cfg DirectoryConfig, f *directory.NetworkFile) (net.PacketConn, error) {
-	own := n.ID().Prefix()
+func (n *DirectoryNode) listen(cfg DirectoryConfig, chain *directory.Chain) (net.PacketConn, error) {
+	own, f := n.ID().Prefix(), chain.Current()
 	i := slices.IndexFunc(f.Bootstraps, func(b directory.Bootstrap) bool { return b.ID == own })
 	if i >= 0 {
 		return bind(cfg.Conn, f.Bootstraps[i].Addr)
 	}
-	if signs, err := n.home.signs(f); err != nil || !signs {
+	if signs, err := n.signs(chain); err != nil || !signs {
 		return nil, cmp.Or(err, ErrNoDirectory)
 	}
 	switch {
@@ -128,7 +137,7 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 	if err := n.takeEmergency(); err != nil {
 		return err
 	}
-	if signs, err := n.home.signs(chain.Current()); err != nil {
+	if signs, err := n.signs(chain); err != nil {
 		return err
 	} else if signs {
 		if err := n.prepareSigner(cfg, chain); err != nil {
@@ -150,6 +159,43 @@ func (n *DirectoryNode) prepare(cfg DirectoryConfig, chain *directory.Chain) (er
 	return nil
 }
 
+// signs tells whether this home signs, by the version in force or by one to come.
+func (n *DirectoryNode) signs(chain *directory.Chain) (signs bool, err error) {
+	for v := chain.InForce(time.Now()).Current().Version; v <= chain.Current().Version && !signs && err == nil; v++ {
+		if f, ok := chain.Version(v); ok {
+			signs, err = n.home.signs(f)
+		}
+	}
+	if signs || err != nil {
+		return signs, err
+	}
+	// Of a home whose card and identity key lie elsewhere the certificate tells.
+	_, raw, err := n.home.signerKeys()
+	if raw == nil || err != nil {
+		return false, err
+	}
+	c, err := directory.ParseCertificate(chain.ID(), raw)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(chain.Current().Signers, func(k directory.FounderKey) bool { return k.Public == c.Signer }), nil
+}
+
+// asTable reads the AS table that the network file names, nil if it names none.
+func (h *home) asTable(f *directory.NetworkFile) (*sybil.ASTable, error) {
+	if f.ASTable == [32]byte{} {
+		return nil, nil
+	}
+	b, err := h.read(fileASTable)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil || sha256.Sum256(b) != f.ASTable {
+		return nil, fmt.Errorf("%w: %s", ErrASTable, h.path(fileASTable))
+	}
+	return sybil.ParseASTable(b)
+}
+
 // prepareSigner makes the part of this node that signs: alone, or as one of
 // several.
 func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chain) error {
@@ -158,6 +204,10 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 		return err
 	}
 	online, err := n.home.key(fileOnline, keyOnline, time.Now())
+	if err != nil {
+		return err
+	}
+	table, err := n.home.asTable(chain.Current())
 	if err != nil {
 		return err
 	}
@@ -175,6 +225,7 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 		Node:        n.gossip,
 		Prober:      n.prober,
 		Meter:       n.circuits,
+		AS:          table,
 		Marks:       func() ([]signer.Mark, error) { return signer.LoadMarks(cfg.Home) },
 		Dir:         filepath.Join(cfg.Home, "signer"),
 		Log:         n.log,
@@ -231,6 +282,7 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 		run("signer", n.signer.Run)
 	}
 	wg.Go(func() { n.announce(inner) })
+	wg.Go(func() { n.publishSuccessor(inner, n.gossip) })
 	run("network file", n.remember)
 	select {
 	case <-inner.Done():
