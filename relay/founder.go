@@ -336,7 +336,12 @@ func SignSuccessor(dir string, to directory.NetworkLink, notice, passphrase []by
 	defer clear(k.secret[:])
 	root := ed25519.NewKeyFromSeed(k.secret[:])
 	if s != nil {
-		return chain.Cosign(s, root)
+		s, err = chain.Cosign(s, root)
+	} else {
+		s, err = chain.SignSuccessor(to, time.Unix(time.Now().Unix(), 0), root)
 	}
-	return chain.SignSuccessor(to, time.Unix(time.Now().Unix(), 0), root)
+	if err != nil {
+		return nil, err
+	}
+	return s, h.saveSuccessor(s)
 }

@@ -395,6 +395,10 @@ func TestSuccessorOfAHome(t *testing.T) {
 	if err != nil || len(s.By) != 2 || s.Link().String() != next.String() {
 		t.Fatal(err)
 	}
+	kept, err := os.ReadFile(filepath.Join(list[2].Home, fileSuccessor))
+	if err != nil || !bytes.Equal(kept, s.Bytes()) {
+		t.Errorf("what its directory node publishes: %v", err)
+	}
 	others, _ := foundLab(t)
 	if _, err := SignSuccessor(others[0].Home, directory.NetworkLink{}, s.Bytes(), nil); !errors.Is(err, directory.ErrBadSuccessor) {
 		t.Errorf("a stranger adds his name: %v", err)

@@ -27,6 +27,7 @@ one and sign a notice that it succeeds the old. LINK is the link of the new
 network; NOTICE is the notice of another founder, as text or file, to which the
 signature of this home's root key is added.
 
+` + "`hearsay-directory run`" + ` publishes the notice of its home, also while it runs.
 Nobody is moved by it: people are shown who signed, and choose for themselves.
 With --show a notice is checked and shown, and not signed.`,
 		Args: cobra.ExactArgs(1),
