@@ -83,6 +83,12 @@ func (n *Node) report(now, since time.Time, load uint64) *StatusReport {
 	for _, w := range n.views.Warnings(now) {
 		r.warn(string(w.Kind), w.Text)
 	}
+	if g.Differing > 0 {
+		r.warn("heads", "other nodes hold signed snapshots that deny this relay's history")
+	}
+	if g.Missing > 0 {
+		r.warn("descriptor", "relays that were asked unknown do not give out this relay's descriptor; they were given it once more")
+	}
 	if file.ExpiresSoon(now) {
 		r.warn("network file", "the network file expires on "+file.Expires.UTC().Format(time.DateOnly)+"; its founders renew it")
 	}
