@@ -19,6 +19,7 @@ const (
 	// MaxPending bounds the headers that a vote calls pending, as it does those
 	// that a header calls abandoned.
 	MaxPending = maxAbandoned
+	maxProofs  = maxAbandoned * maxFounders
 	maxReasons = 64
 	maxReason  = 120 // bytes
 	// UnknownFailures says that no mailbox was tried.
@@ -83,8 +84,11 @@ type Vote struct {
 	Relays      []RelayVote
 	Reasons     []string
 	Pending     []Pending // rising by header
-	hash        [32]byte
-	raw         []byte
+	// Proofs are the echoes, as signers' messages, on which the pending headers were
+	// signed: k for each. Rising by their bytes. Parsing does not verify them.
+	Proofs [][]byte
+	hash   [32]byte
+	raw    []byte
 }
 
 type voteBody struct {
@@ -97,6 +101,7 @@ type voteBody struct {
 	Relays      []byte     `cbor:"7,keyasint"`
 	Reasons     []string   `cbor:"8,keyasint,omitempty"`
 	Pending     []byte     `cbor:"9,keyasint,omitempty"`
+	Proofs      [][]byte   `cbor:"10,keyasint,omitempty"`
 }
 
 type shareBody struct {
@@ -112,7 +117,7 @@ func (v *Vote) Sign(network NetworkID, online ed25519.PrivateKey) ([]byte, error
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	b := voteBody{V: 1, Signer: v.Signer, Epoch: v.Epoch, Recommended: v.Recommended, Reasons: v.Reasons}
+	b := voteBody{V: 1, Signer: v.Signer, Epoch: v.Epoch, Recommended: v.Recommended, Reasons: v.Reasons, Proofs: v.Proofs}
 	if v.Previous != [32]byte{} {
 		b.Previous = v.Previous[:]
 	}
@@ -156,7 +161,7 @@ func ParseVote(network NetworkID, raw []byte, c Certificate) (*Vote, error) {
 	if b.V != 1 || len(b.Relays)%relayVoteSize != 0 || len(b.Pending)%pendingSize != 0 {
 		return nil, fmt.Errorf("%w: format", ErrBadVote)
 	}
-	v := &Vote{Signer: b.Signer, Epoch: b.Epoch, Recommended: b.Recommended, Reasons: b.Reasons, hash: d.hash(), raw: bytes.Clone(raw)}
+	v := &Vote{Signer: b.Signer, Epoch: b.Epoch, Recommended: b.Recommended, Reasons: b.Reasons, Proofs: b.Proofs, hash: d.hash(), raw: bytes.Clone(raw)}
 	if v.Previous, err = optionalHash(b.Previous); err != nil {
 		return nil, fmt.Errorf("parse vote: %w", err)
 	}
@@ -211,9 +216,16 @@ func (v *Vote) check() error {
 		return fail("number of reasons")
 	case len(v.Pending) > MaxPending:
 		return fail("number of pending headers")
+	case len(v.Proofs) > maxProofs || len(v.Pending) == 0 && len(v.Proofs) > 0:
+		return fail("number of proofs")
+	}
+	for i, p := range v.Proofs {
+		if len(p) > 2+maxCertificate+maxEcho || i > 0 && bytes.Compare(v.Proofs[i-1], p) >= 0 {
+			return fail("proofs")
+		}
 	}
 	for i, p := range v.Pending {
-		if p.Epoch == 0 || p.Epoch >= v.Epoch || p.Attempt > maxAttempt || i > 0 && bytes.Compare(v.Pending[i-1].Header[:], p.Header[:]) >= 0 {
+		if p.Epoch == 0 || p.Epoch >= v.Epoch || p.Attempt == 0 || p.Attempt > maxAttempt || i > 0 && bytes.Compare(v.Pending[i-1].Header[:], p.Header[:]) >= 0 {
 			return fail("pending headers")
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // agree sends the next echo: which votes count, by the echoes of the attempt
-// before, and what header follows (SPEC.md §4.3).
+// before, and what header follows (SPEC.md §7.3).
 func (a *attempt) agree(ctx context.Context, now time.Time, t *tally) error {
 	switch {
 	case a.round < 0 || a.round >= maxAttempt:
@@ -51,7 +51,7 @@ func (a *attempt) split(now time.Time, t *tally) bool {
 		return false
 	}
 	echoes, mine := t.once(a.round), a.own[uint8(a.round)].Header
-	differ := slices.ContainsFunc(echoes, func(e *directory.Echo) bool { return e.Header != mine })
+	differ := slices.ContainsFunc(echoes, func(m *directory.SignerMessage) bool { return m.Echo.Header != mine })
 	return len(echoes) >= a.jury.k && differ || len(t.echoes[a.round+1]) > 0
 }
 
@@ -197,7 +197,7 @@ func (a *attempt) old(ctx context.Context, hash [32]byte, last uint64) *draft {
 			all = false
 			continue
 		}
-		if m.Vote.Epoch != h.Epoch || m.Vote.Previous != a.s.base.hash() || !j.has(m.Signer()) {
+		if m.Vote.Epoch != h.Epoch || m.Vote.Previous != a.s.base.hash() || !j.has(m.Signer()) || !a.proves(m.Vote) {
 			a.warn("old", "a pending header counts votes that do not count", directory.ErrBadHeader)
 			return nil
 		}
@@ -250,13 +250,13 @@ func (a *attempt) sign(ctx context.Context, _ time.Time, t *tally) error {
 		return nil
 	}
 	mine := a.own[uint8(a.round)]
-	n := 0
-	for _, e := range t.once(a.round) {
-		if e.Header == mine.Header {
-			n++
+	var proof [][]byte
+	for _, m := range t.once(a.round) {
+		if m.Echo.Header == mine.Header {
+			proof = append(proof, m.Raw())
 		}
 	}
-	if n < a.jury.k {
+	if len(proof) < a.jury.k {
 		return nil
 	}
 	d := a.said(ctx, mine, t)
@@ -278,7 +278,7 @@ func (a *attempt) sign(ctx context.Context, _ time.Time, t *tally) error {
 	}
 	own := *d
 	own.snapshot = snap
-	return a.s.commit(&lock{draft: &own, epoch: a.epoch, attempt: uint8(a.round)}, m)
+	return a.s.commit(&lock{draft: &own, epoch: a.epoch, attempt: uint8(a.round), proof: proof[:a.jury.k]}, m)
 }
 
 // said returns the draft that this signer has named in an echo. After a restart it
@@ -312,7 +312,7 @@ func (s *Signer) commit(l *lock, m *directory.SignerMessage) error {
 	}
 	// Who has to complete the header later finds here what it follows from.
 	s.keep(l.epoch, append(slices.Clone(d.docs), gossip.Document{Hash: d.snapshot.Hash(), Raw: head}))
-	g := signed{epoch: l.epoch, attempt: l.attempt, snapshot: raw, ledger: d.ledger.Append(nil), srv: d.srv.Append(nil)}
+	g := signed{epoch: l.epoch, attempt: l.attempt, snapshot: raw, ledger: d.ledger.Append(nil), srv: d.srv.Append(nil), proof: l.proof}
 	if err := s.book.sign(d.snapshot, g, m); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type attempt struct {
 	byHash   map[[16]byte]*directory.Record
 	refused  map[[16]byte]bool      // records that do not verify
 	complete map[[32]byte]bool      // votes whose records are all here
+	proven   map[[32]byte]bool      // votes: whether they prove what they call pending
 	came     map[[32]byte]time.Time // votes: when they came
 	drafts   map[[32]byte]*draft    // by header
 	computed map[string][32]byte    // by the votes counted: the header
@@ -40,7 +41,7 @@ type attempt struct {
 }
 
 // attempt works on a slot until its snapshot, or another one, is complete, or the
-// next slot begins (SPEC.md §4).
+// next slot begins (SPEC.md §7).
 func (s *Signer) attempt(ctx context.Context, sl slot, chain *directory.Chain) error {
 	if err := s.renew(chain.ID(), time.Now()); err != nil {
 		return fmt.Errorf("signer: %w", err)
@@ -48,7 +49,7 @@ func (s *Signer) attempt(ctx context.Context, sl slot, chain *directory.Chain) e
 	a := &attempt{
 		slot: sl, s: s, chain: chain, jury: juryOf(chain.Current()),
 		byHash: make(map[[16]byte]*directory.Record), refused: make(map[[16]byte]bool),
-		complete: make(map[[32]byte]bool), came: make(map[[32]byte]time.Time),
+		complete: make(map[[32]byte]bool), proven: make(map[[32]byte]bool), came: make(map[[32]byte]time.Time),
 		drafts: make(map[[32]byte]*draft), computed: make(map[string][32]byte),
 		own: make(map[uint8]*directory.Echo), round: -1, warned: make(map[string]bool),
 	}
@@ -169,10 +170,10 @@ func (a *attempt) warn(key, what string, err error) {
 
 // tally is what the board holds for a slot.
 type tally struct {
-	votes   map[[32]byte][]*directory.SignerMessage // by signer, different ones
-	byHash  map[[32]byte]*directory.SignerMessage   // votes
-	echoes  [maxAttempt + 1]map[[32]byte][]*directory.Echo
-	cosigns map[[32]byte][]*directory.SignerMessage // by header, of any slot
+	votes   map[[32]byte][]*directory.SignerMessage                 // by signer, different ones
+	byHash  map[[32]byte]*directory.SignerMessage                   // votes
+	echoes  [maxAttempt + 1]map[[32]byte][]*directory.SignerMessage // by signer, different ones
+	cosigns map[[32]byte][]*directory.SignerMessage                 // by header, of any slot
 }
 
 // tally sorts the messages, and notes when votes came and who voted twice.
@@ -182,7 +183,7 @@ func (a *attempt) tally(now time.Time, msgs []*directory.SignerMessage) *tally {
 		cosigns: make(map[[32]byte][]*directory.SignerMessage),
 	}
 	for i := range t.echoes {
-		t.echoes[i] = make(map[[32]byte][]*directory.Echo)
+		t.echoes[i] = make(map[[32]byte][]*directory.SignerMessage)
 	}
 	for _, m := range msgs {
 		if m.Cosign != nil {
@@ -194,8 +195,8 @@ func (a *attempt) tally(now time.Time, msgs []*directory.SignerMessage) *tally {
 		}
 		if e := m.Echo; e != nil && int(e.Attempt) <= maxAttempt {
 			list := t.echoes[e.Attempt][e.Signer]
-			if !slices.ContainsFunc(list, func(o *directory.Echo) bool { return o.Hash() == e.Hash() }) {
-				t.echoes[e.Attempt][e.Signer] = append(list, e)
+			if !slices.ContainsFunc(list, func(o *directory.SignerMessage) bool { return o.Hash() == e.Hash() }) {
+				t.echoes[e.Attempt][e.Signer] = append(list, m)
 			}
 			continue
 		}
@@ -239,13 +240,13 @@ func (a *attempt) castVote(_ context.Context, now time.Time, _ *tally) error {
 			}
 		}
 	}
-	pending := pendingList(a.s.pending)
+	pending, proofs := pendingList(a.s.pending)
 	if a.voted || now.Before(a.vote) || !now.Before(a.end) || slices.ContainsFunc(pending, func(p directory.Pending) bool { return p.Epoch >= a.epoch }) {
 		return nil
 	}
 	m, err := a.s.cast(ballot{
 		chain: a.chain, epoch: a.epoch, at: a.at,
-		seen: a.s.watcher.candidates(a.records, now, a.length()), pending: pending,
+		seen: a.s.watcher.candidates(a.records, now, a.length()), pending: pending, proofs: proofs,
 	})
 	if err != nil {
 		return fmt.Errorf("signer: %w", err)
@@ -355,10 +356,27 @@ func (a *attempt) sendEcho(round int, votes [][32]byte, header [32]byte) error {
 	return nil
 }
 
-// counts tells whether a vote is for this slot, by one of its signers, and on the
-// same snapshot as this signer's.
+// counts tells whether a vote is for this slot, by one of its signers, on the same
+// snapshot as this signer's, and proves what it calls pending.
 func (a *attempt) counts(m *directory.SignerMessage) bool {
-	return m.Vote.Epoch == a.epoch && a.jury.has(m.Signer()) && m.Certificate.Covers(a.at) && m.Vote.Previous == a.s.base.hash()
+	return m.Vote.Epoch == a.epoch && a.jury.has(m.Signer()) && m.Certificate.Covers(a.at) &&
+		m.Vote.Previous == a.s.base.hash() && a.proves(m.Vote)
+}
+
+// proves tells whether a vote proves each header that it calls pending.
+func (a *attempt) proves(v *directory.Vote) bool {
+	for _, p := range v.Pending {
+		good, known := a.proven[v.Hash()]
+		if !known {
+			good = a.chain.Proves(p, v.Proofs)
+		}
+		if !good {
+			a.proven[v.Hash()] = false
+			return false
+		}
+	}
+	a.proven[v.Hash()] = true
+	return true
 }
 
 // hasRecords tells whether all records that a vote names are here, and begins to
@@ -405,8 +423,8 @@ func (a *attempt) record(ctx context.Context, rv *directory.RelayVote, at time.T
 }
 
 // once returns the echoes of an attempt, of signers that sent one only.
-func (t *tally) once(round int) []*directory.Echo {
-	var list []*directory.Echo
+func (t *tally) once(round int) []*directory.SignerMessage {
+	var list []*directory.SignerMessage
 	for _, l := range t.echoes[round] {
 		if len(l) == 1 {
 			list = append(list, l[0])

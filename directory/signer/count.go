@@ -25,11 +25,11 @@ func juryOf(f *directory.NetworkFile) jury {
 
 func (j jury) has(signer [32]byte) bool { return slices.Contains(j.signers, signer) }
 
-// named returns the votes that at least k echoes name, rising (SPEC.md §4.3).
-func (j jury) named(echoes []*directory.Echo) [][32]byte {
+// named returns the votes that at least k echoes name, rising (SPEC.md §7.3).
+func (j jury) named(echoes []*directory.SignerMessage) [][32]byte {
 	count := make(map[[32]byte]int)
 	for _, e := range echoes {
-		for _, v := range e.Votes {
+		for _, v := range e.Echo.Votes {
 			count[v]++
 		}
 	}
@@ -59,19 +59,20 @@ func (j jury) single(votes []*directory.Vote) []*directory.Vote {
 }
 
 // verdict is what counted votes say of headers that were signed before and not
-// completed (SPEC.md §4.5).
+// completed (SPEC.md §7.4).
 type verdict struct {
 	redo      *directory.Pending // this header may be complete somewhere: it is completed
 	abandoned [][32]byte         // else these are given up, rising
 }
 
 // decide finds out whether a header may have been completed without the voters'
-// knowledge. then returns who was to sign at the time of an epoch's votes.
+// knowledge: if any was, it is the last one that votes prove to be signed. then
+// returns who was to sign at the time of an epoch's votes.
 //
-// A header that k signers have signed is named by the votes of all its honest
-// signers. So if those who name the last one signed, and those whose votes are
-// missing, are fewer than k together, no header is complete, and none will be: who
-// voted signs nothing of earlier votes any more.
+// A complete header is named by the votes of all its honest signers. So if those who
+// name the last one, those whose votes are missing, and as many liars as the
+// network bears are fewer than k together, no header is complete, and none will be:
+// who voted signs nothing of earlier votes any more.
 func decide(counted []*directory.Vote, then func(epoch uint64) jury) verdict {
 	voted := make(map[[32]byte]bool)
 	naming := make(map[[32]byte]map[[32]byte]bool) // header → signers that name it
@@ -98,7 +99,7 @@ func decide(counted []*directory.Vote, then func(epoch uint64) jury) verdict {
 	slices.SortFunc(all, comparePending)
 	last := all[len(all)-1]
 	j := then(last.Epoch)
-	possible, here := 0, 0
+	possible, here := 2*j.k-len(j.signers)-1, 0 // liars who do not name it
 	for _, s := range j.signers {
 		if voted[s] {
 			here++

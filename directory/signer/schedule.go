@@ -6,7 +6,7 @@ import (
 	"hearsay/directory"
 )
 
-// Specification constants of the schedule (SPEC.md §3).
+// Specification constants of the schedule (SPEC.md §2.2).
 const (
 	retryEpoch = 30 * time.Minute // from this length on an epoch without a snapshot is retried
 	retryStep  = 5 * time.Minute

@@ -50,12 +50,13 @@ type signed struct {
 	snapshot []byte // with this signer's signature
 	ledger   []byte
 	srv      []byte
+	proof    [][]byte // the echoes on which it was signed
 }
 
 func (g signed) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, g.epoch)
 	b = append(b, g.attempt)
-	for _, part := range [][]byte{g.snapshot, g.ledger, g.srv} {
+	for _, part := range append([][]byte{g.snapshot, g.ledger, g.srv}, g.proof...) {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
 		b = append(b, part...)
 	}
@@ -68,16 +69,18 @@ func parseSigned(b []byte) (signed, error) {
 	}
 	g := signed{epoch: binary.BigEndian.Uint64(b), attempt: b[8]}
 	b = b[9:]
-	for _, part := range []*[]byte{&g.snapshot, &g.ledger, &g.srv} {
+	var parts [][]byte
+	for len(b) > 0 {
 		if len(b) < 4 || uint64(len(b)-4) < uint64(binary.BigEndian.Uint32(b)) {
 			return signed{}, errDamaged
 		}
 		n := 4 + int(binary.BigEndian.Uint32(b))
-		*part, b = b[4:n:n], b[n:]
+		parts, b = append(parts, b[4:n:n]), b[n:]
 	}
-	if len(b) != 0 {
+	if len(parts) < 3 {
 		return signed{}, errDamaged
 	}
+	g.snapshot, g.ledger, g.srv, g.proof = parts[0], parts[1], parts[2], parts[3:]
 	return g, nil
 }
 

@@ -99,6 +99,7 @@ type lock struct {
 	draft   *draft
 	epoch   uint64 // of the votes on which it was signed last
 	attempt uint8  // of the echoes
+	proof   [][]byte
 }
 
 // New opens the state in cfg.Dir and checks keys and certificate. Close
@@ -180,7 +181,7 @@ func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 		if err != nil {
 			return err
 		}
-		s.pending[d.snapshot.Hash()] = &lock{draft: d, epoch: g.epoch, attempt: g.attempt}
+		s.pending[d.snapshot.Hash()] = &lock{draft: d, epoch: g.epoch, attempt: g.attempt, proof: g.proof}
 	}
 	p.pending = nil
 	s.watcher = newWatcher(s.cfg.Prober, s.lab, p.reached, func(id directory.RelayID, err error) {
@@ -375,7 +376,7 @@ func (s *Signer) tell(j *directory.Judgement) {
 	s.mu.Unlock()
 	now := make(map[directory.RelayID]gossip.VerdictCode, len(s.told))
 	for id, rule := range j.Unlisted {
-		if code, ok := verdictOf(rule); ok && (rule != directory.RuleNotRunning || s.watcher.tried(id)) {
+		if code, ok := verdictOf(rule, j.Lacks[id]); ok && (rule != directory.RuleNotRunning || s.watcher.tried(id)) {
 			now[id] = code
 		}
 	}
@@ -391,12 +392,22 @@ func (s *Signer) tell(j *directory.Judgement) {
 	s.told = now
 }
 
-func verdictOf(r directory.Rule) (gossip.VerdictCode, bool) {
+// verdictOf returns what a relay is told of a rule that keeps it out; lacks is
+// what it lacks for admission.
+func verdictOf(r directory.Rule, lacks error) (gossip.VerdictCode, bool) {
 	switch r {
 	case directory.RuleNotRunning:
 		return gossip.VerdictUnreachable, true
 	case directory.RuleAdmission:
-		return gossip.VerdictTokenUsed, true
+		return gossip.VerdictOf(lacks), true
+	case directory.RuleHost, directory.RuleNet, directory.RuleBlock:
+		return gossip.VerdictPrefix, true
+	case directory.RuleCycling, directory.RuleScore:
+		return gossip.VerdictWaiting, true
+	case directory.RuleExcluded:
+		return gossip.VerdictExcluded, true
+	case directory.RuleProtocol:
+		return gossip.VerdictProtocol, true
 	case directory.RuleLeft:
 		return 0, false
 	}

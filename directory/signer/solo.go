@@ -24,9 +24,10 @@ func (s *Signer) sign(at time.Time) error {
 		length = h.NextEpoch
 	}
 	records := s.cfg.Node.Store().Records()
+	pending, proofs := pendingList(s.pending)
 	b := ballot{
 		chain: chain, epoch: directory.EpochNumber(s.lab, at), at: at,
-		seen: s.watcher.candidates(records, now, length), pending: pendingList(s.pending),
+		seen: s.watcher.candidates(records, now, length), pending: pending, proofs: proofs,
 	}
 	m, err := s.cast(b)
 	if err != nil {

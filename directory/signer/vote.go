@@ -15,12 +15,13 @@ type ballot struct {
 	at      time.Time
 	seen    []candidate
 	pending []directory.Pending
+	proofs  [][]byte
 }
 
-// vote says what this signer saw of the relays before an epoch (SPEC.md §4.1).
+// vote says what this signer saw of the relays before an epoch (SPEC.md §7.1).
 func (s *Signer) vote(b ballot) *directory.Vote {
 	v := &directory.Vote{
-		Signer: s.id, Epoch: b.epoch, Previous: s.base.hash(), Pending: b.pending,
+		Signer: s.id, Epoch: b.epoch, Previous: s.base.hash(), Pending: b.pending, Proofs: b.proofs,
 		Recommended: b.recommended(s.cfg.Recommended),
 	}
 	srv := s.base.srv
@@ -117,15 +118,18 @@ func reasonsOf(marks map[directory.RelayID]Mark, seen []candidate) []string {
 func dayOf(t time.Time) uint16 { return uint16(min(max(t.Unix(), 0)/(24*3600), 1<<16-1)) }
 
 // pendingList returns what a vote says of headers that were signed and not
-// completed.
-func pendingList(pending map[[32]byte]*lock) []directory.Pending {
-	list := make([]directory.Pending, 0, len(pending))
-	for h, p := range pending {
-		list = append(list, directory.Pending{Epoch: p.epoch, Attempt: p.attempt, Header: h})
+// completed, and what proves it.
+func pendingList(pending map[[32]byte]*lock) (list []directory.Pending, proofs [][]byte) {
+	for h, l := range pending {
+		list = append(list, directory.Pending{Epoch: l.epoch, Attempt: l.attempt, Header: h})
 	}
 	// The latest decide; nobody signs so many in vain.
 	slices.SortFunc(list, func(a, b directory.Pending) int { return comparePending(b, a) })
 	list = list[:min(len(list), directory.MaxPending)]
 	slices.SortFunc(list, func(a, b directory.Pending) int { return bytes.Compare(a.Header[:], b.Header[:]) })
-	return list
+	for _, p := range list {
+		proofs = append(proofs, pending[p.Header].proof...)
+	}
+	slices.SortFunc(proofs, bytes.Compare)
+	return list, slices.CompactFunc(proofs, bytes.Equal)
 }
