@@ -41,7 +41,7 @@ func (n *Node) describe(now time.Time, again bool) error {
 		OnionKeys: n.keys.published(now),
 		LinkKey:   [32]byte(n.keys.linkKey().Public().(ed25519.PublicKey)),
 		Protocols: []uint16{protocolVersion},
-		Roles:     directory.RoleGuard | directory.RoleInner | directory.RoleMailbox | directory.RoleCache,
+		Roles:     directory.RoleGuard | directory.RoleInner | directory.RoleMailbox | directory.RoleCache | directory.RoleWitness,
 		Software:  n.cfg.Software,
 	}
 	var err error
