@@ -152,7 +152,7 @@ func printStatus(w io.Writer, s *relay.StatusReport) {
 	if s.Lab {
 		line("", "LAB NETWORK: no anonymity")
 	}
-	line("network", "%q, at %s since %s", s.Network, s.Listen, s.Since[:19])
+	line("network", "%q, at %s since %s", s.Network, s.Listen, timeText(s.Since))
 	line("software", "%s", s.Software)
 	switch {
 	case s.Listed:
@@ -178,6 +178,15 @@ func printStatus(w io.Writer, s *relay.StatusReport) {
 	for _, x := range s.Warnings {
 		line("warning", "%s", x.Text)
 	}
+}
+
+// timeText writes a time for people.
+func timeText(text string) string {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return "an unknown time"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 // upTo writes a number that was rounded up.
