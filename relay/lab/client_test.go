@@ -16,6 +16,7 @@ import (
 type client struct {
 	*circuit.Client
 	views *directory.Views
+	state *Memory
 	stop  func()
 }
 
@@ -54,5 +55,5 @@ func newClientWith(t testing.TB, n *Network, listen func() (net.PacketConn, erro
 	var wg sync.WaitGroup
 	wg.Go(func() { c.Run(ctx) })
 	wg.Go(func() { g.Run(ctx) })
-	return &client{Client: c, views: views, stop: sync.OnceFunc(func() { cancel(); wg.Wait() })}
+	return &client{Client: c, views: views, state: st, stop: sync.OnceFunc(func() { cancel(); wg.Wait() })}
 }
