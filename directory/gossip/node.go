@@ -71,6 +71,7 @@ type Node struct {
 	notices   *notices
 	bases     *bases
 	works     *works
+	told      told
 
 	clocks clocks
 
@@ -393,18 +394,6 @@ func (n *Node) judged(peer directory.RelayID, code VerdictCode) {
 		n.cfg.Judged(code)
 	}
 	n.verdict, n.judgedAt = code, time.Now()
-}
-
-// Tell sends a verdict to a relay that has a stream open: why a directory does
-// not list it.
-func (n *Node) Tell(id directory.RelayID, code VerdictCode) {
-	v := verdict{key: key(directory.GossipKey(n.network, id)), code: code}
-	for _, ss := range n.open() {
-		if ss.peer == id {
-			ss.send(TypeVerdict, v.append(nil))
-			return
-		}
-	}
 }
 
 // Status tells how the node stands.

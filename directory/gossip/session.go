@@ -235,6 +235,7 @@ func (ss *session) onHello(body []byte) error {
 	ss.greeted, ss.theirs = true, h
 	ss.n.heard(ss.peer, h)
 	if first {
+		ss.repeatVerdict()
 		ss.offerNotices()
 		ss.offerBoard()
 	}

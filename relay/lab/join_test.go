@@ -229,6 +229,8 @@ func TestJoinByToken(t *testing.T) {
 		late := f.join("late", func(c *relay.NodeConfig) { c.Token = link.Token })
 		defer late.stop()
 		late.refused("used up", gossip.VerdictTokenUsed)
+		late.again(func(*relay.NodeConfig) {})
+		late.refused("used up, and told again after a restart", gossip.VerdictTokenUsed)
 		without := f.join("without", nil)
 		defer without.stop()
 		without.refused("none", gossip.VerdictNoToken)
