@@ -130,6 +130,62 @@ func TestAttackEclipse(t *testing.T) {
 	})
 }
 
+// TestAttackEclipseOfAllRelays: also if no relay says the truth, a founder's node
+// does.
+func TestAttackEclipseOfAllRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		boot := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		records := relayRecords(f, 4)
+		victim := quietRelays(m, f, 4, f.snapshot(records...))[0]
+		m.withCircuits(victim)
+		time.Sleep(time.Minute)
+		check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+		victim.compareHeads(t.Context())
+		if s := victim.Status(); s.Epoch == f.header.Epoch || s.Agreed != headPeers {
+			t.Fatalf("%+v", s)
+		}
+		victim.compareWithSigner(t.Context())
+		if s := victim.Status(); s.Epoch != f.header.Epoch {
+			t.Errorf("%+v", s)
+		}
+		m.stop()
+	})
+}
+
+// TestHeadsAreComparedOnSchedule: about every ten minutes while epochs are short,
+// with three relays, and every six hours the own descriptor is asked for.
+func TestHeadsAreComparedOnSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		records := relayRecords(f, 6)
+		relays := quietRelays(m, f, 6, f.snapshot(records...))
+		for _, n := range relays {
+			check(t, n.Publish(records[0].Raw))
+		}
+		circuits := m.withCircuits(relays[0])
+		m.wg.Go(func() { relays[0].watchHeads(m.ctx) })
+		time.Sleep(8 * time.Hour)
+		synctest.Wait()
+		asked := 0
+		m.mu.Lock()
+		for _, n := range circuits.asked {
+			asked += n
+		}
+		m.mu.Unlock()
+		// 48 comparisons, each drawn from 7.5 to 12.5 minutes after the last.
+		if asked < 40*headPeers || asked > 60*headPeers+2*ownPeers {
+			t.Errorf("%d questions in eight hours", asked)
+		}
+		if s := relays[0].Status(); s.LookedAt.IsZero() || s.Missing != 0 || s.Agreed != headPeers {
+			t.Errorf("%+v", s)
+		}
+		m.stop()
+	})
+}
+
 // TestHeadsAreComparedAcrossNetworks: relays of one /16 count once.
 func TestHeadsAreComparedAcrossNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

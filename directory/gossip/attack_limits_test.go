@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -249,6 +250,82 @@ func TestAttackPlacesOfJoiners(t *testing.T) {
 		x.close()
 		m.stop()
 	})
+}
+
+// TestAttackEndlessReconciliation: a peer that always finds something to compare is
+// cut off after eight messages, and one that says nothing after a minute.
+func TestAttackEndlessReconciliation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		for i := range 3 {
+			check(t, n.Publish(f.record(fmt.Sprintf("relay %d", i), i).Raw))
+		}
+		a, b := net.Pipe()
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = n.ServeGossip(t.Context(), idOf("endless"), b) })
+		written := make(chan int, 1)
+		wg.Go(func() {
+			ranges := appendMessage(nil, TypeRanges, appendRanges(nil, []span{{mode: modeFingerprint, fp: fingerprint{1}}}))
+			_, err := a.Write(appendMessage(nil, TypeHello, hello{role: RoleRelay, network: f.id, time: time.Now()}.append(nil)))
+			i := 0
+			for ; err == nil && i < 100; i++ {
+				_, err = a.Write(ranges)
+			}
+			written <- i
+		})
+		answers := 0
+		r := frameReader{r: a}
+		for {
+			got, err := r.next()
+			if err != nil {
+				t.Fatalf("no goodbye: %v", err)
+			}
+			if got.typ == TypeBye {
+				if code, _, _ := parseBye(got.body); code != ByeProtocol {
+					t.Errorf("goodbye with code %d", code)
+				}
+				break
+			}
+			if got.typ == TypeRanges {
+				answers++
+			}
+		}
+		_ = a.Close()
+		if got := <-written; answers > maxRounds || got > maxRounds+3 {
+			t.Errorf("%d answers to %d messages", answers, got)
+		}
+		wg.Wait()
+
+		// This node opens one with a peer that answers HELLO and then nothing.
+		began := time.Now()
+		mute := &muteDialer{hello: hello{role: RoleRelay, network: f.id, time: time.Now(), fingerprint: fingerprint{1}}}
+		n.cfg.Dialer = mute
+		n.meet(t.Context(), Peer{ID: idOf("mute")}, true)
+		if took := time.Since(began); took > reconcileTimeout+time.Second {
+			t.Errorf("held up for %v", took)
+		}
+		mute.wg.Wait()
+		m.stop()
+	})
+}
+
+// muteDialer reaches a peer that greets and then says nothing.
+type muteDialer struct {
+	hello hello
+	wg    sync.WaitGroup
+}
+
+func (d *muteDialer) Gossip(context.Context, Peer) (Stream, directory.RelayID, error) {
+	a, b := net.Pipe()
+	d.wg.Go(func() { _, _ = b.Write(appendMessage(nil, TypeHello, d.hello.append(nil))) })
+	d.wg.Go(func() { _, _ = io.Copy(io.Discard, b) })
+	return a, idOf("mute"), nil
+}
+
+func (d *muteDialer) Request(context.Context, Peer) (Stream, directory.RelayID, error) {
+	return nil, directory.RelayID{}, errNoAnswer
 }
 
 // TestAttackOversize: records and messages longer than allowed end the stream

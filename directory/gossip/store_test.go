@@ -225,6 +225,39 @@ func TestUpdateFlood(t *testing.T) {
 	})
 }
 
+// TestLeaveNoticeLastsSevenDays: so long nobody brings the relay back by an older
+// descriptor, and three days more its number is remembered.
+func TestLeaveNoticeLastsSevenDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		s := newStore(f.id, false)
+		old := f.record("relay 0", 0)
+		s.put(old, time.Now())
+		raw, err := directory.SignLeave(f.id, testKey("relay 0"), old.Seq+1)
+		check(t, err)
+		left, err := directory.ParseRecord(f.chain.Rules(), raw, time.Now())
+		check(t, err)
+		if code, _ := s.put(left, time.Now()); code != VerdictHeld {
+			t.Fatal(code)
+		}
+		until := time.Unix(int64(old.Seq)+1, 0).Add(7 * 24 * time.Hour)
+		for day := range 10 {
+			s.expire(time.Now())
+			if got := s.Len(); (got == 1) != time.Now().Before(until) {
+				t.Errorf("day %d: %d records", day, got)
+			}
+			if code, _ := s.put(old, time.Now()); code != VerdictOld {
+				t.Errorf("day %d: the old descriptor: %v", day, code)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		time.Sleep(time.Hour)
+		if s.expire(time.Now()); len(s.memory) != 0 {
+			t.Error("the number is remembered for ever")
+		}
+	})
+}
+
 // TestLeaveOfUnknownRelay: notices for made-up relays are not stored.
 func TestLeaveOfUnknownRelay(t *testing.T) {
 	f := found(t, true, directory.JoinOpen, 1)
