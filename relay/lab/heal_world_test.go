@@ -274,12 +274,19 @@ func talking(t *testing.T, relays int, f func(t *testing.T, k *talk)) {
 
 func talkingBehind(t *testing.T, cover string, relays int, f func(t *testing.T, k *talk)) {
 	t.Helper()
+	talkingIn(t, cover, lab.Config{Relays: relays}, f)
+}
+
+// talkingIn is talkingBehind in a network of another kind.
+func talkingIn(t *testing.T, cover string, cfg lab.Config, f func(t *testing.T, k *talk)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWeather(uint64(relays))
+		w := newWeather(uint64(cfg.Relays))
 		sim := lab.NewSimNet(lab.SimConfig{Drop: w.drop})
 		defer sim.Close()
-		n, err := lab.Start(t.Context(), lab.Config{Dir: filepath.Join(dir, "network"), Relays: relays, Sim: sim})
+		cfg.Dir, cfg.Sim = filepath.Join(dir, "network"), sim
+		n, err := lab.Start(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -157,13 +157,21 @@ func (s *Signer) wait(ctx context.Context) error {
 	}
 }
 
-// Start starts a directory node that does not run, with the home and address
-// that it had, and waits until it holds a snapshot.
-func (s *Signer) Start(ctx context.Context) error {
+// Begin starts a directory node that does not run, with the home and address
+// that it had.
+func (s *Signer) Begin() error {
 	if err := s.open(); err != nil {
 		return err
 	}
 	s.serve()
+	return nil
+}
+
+// Start is Begin, but waits until the node holds a snapshot.
+func (s *Signer) Start(ctx context.Context) error {
+	if err := s.Begin(); err != nil {
+		return err
+	}
 	return s.wait(ctx)
 }
 
