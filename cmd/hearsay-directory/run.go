@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hearsay/cmd/program"
+	"hearsay/directory"
 	"hearsay/relay"
 )
 
@@ -18,7 +19,8 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 		Short: "Serve the directory until told to stop",
 		Long: `Serve the network of this home, at the address that ` + "`init` or `founder card`" + ` was
 given, or, without one, by dialling out alone: take descriptors of relays, probe
-them, sign a snapshot each epoch, and hand it out. Stops at SIGINT or SIGTERM.`,
+them, sign a snapshot each epoch, with the other signers if there are any, and hand
+it out. Stops at SIGINT or SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return founderError(run(cmd, logs, home, asJSON))
@@ -28,6 +30,9 @@ them, sign a snapshot each epoch, and hand it out. Stops at SIGINT or SIGTERM.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the ready line as JSON")
 	return cmd
 }
+
+// patience is how long a directory waits for a snapshot before it says for what.
+const patience = 5 * time.Second
 
 func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) error {
 	log, err := logs.Logger(cmd.ErrOrStderr())
@@ -42,12 +47,21 @@ func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) e
 	defer cancel()
 	done := make(chan error, 1) // Run's one result
 	go func() { done <- n.Run(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case <-n.Ready():
-	}
 	file := n.Network()
+	slow := time.NewTimer(patience)
+	defer slow.Stop()
+	for served := false; !served; {
+		select {
+		case err := <-done:
+			return err
+		case <-n.Ready():
+			served = true
+		case <-slow.C:
+			if k := directory.SignThreshold(len(file.Signers)); k > 1 {
+				program.Warn(cmd.ErrOrStderr(), name, "no snapshot yet: %d of the %d signers must run for one; this one serves, and waits for the others", k, len(file.Signers))
+			}
+		}
+	}
 	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
 	if err := ready.Print(cmd.OutOrStdout(), asJSON); err != nil {
 		cancel()
