@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	dberrors "go.etcd.io/bbolt/errors"
 
 	"hearsay/directory"
 )
@@ -35,7 +36,7 @@ func guarded(f func() error) (err error) {
 func openSound(dir string) (a *archive, err error) {
 	err = guarded(func() error {
 		if a, err = openArchive(dir); err != nil {
-			for _, damage := range []error{bbolt.ErrInvalid, bbolt.ErrChecksum, bbolt.ErrVersionMismatch} {
+			for _, damage := range []error{dberrors.ErrInvalid, dberrors.ErrChecksum, dberrors.ErrVersionMismatch} {
 				if errors.Is(err, damage) {
 					return fmt.Errorf("%w: %w", ErrDamaged, err)
 				}
