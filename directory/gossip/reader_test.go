@@ -171,6 +171,7 @@ func TestReaderRefusesForgeries(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	// The network file names the forger alone, which is asked from here on.
+	l.reader.Close()
 	if _, _, err := l.reader.Snapshot(t.Context(), 0); err == nil {
 		t.Error("a forged snapshot is taken")
 	}
