@@ -33,8 +33,6 @@ type townNode struct {
 	name   string
 	side   int
 	silent bool
-	down   bool
-	bytes  int // that it wrote
 }
 
 // Links of a town: 50 ms each way, 10 Mbit/s.
@@ -98,16 +96,8 @@ func (w *town) set(cut bool) {
 	}
 }
 
-// setDown lets a node vanish from all others, or come back.
-func (w *town) setDown(n *townNode, down bool) {
-	w.mu.Lock()
-	n.down = down
-	w.mu.Unlock()
-	w.set(w.cut)
-}
-
 func (w *town) apartLocked(a, b *townNode) bool {
-	return a.down || b.down || w.cut && a.side != b.side
+	return w.cut && a.side != b.side
 }
 
 type townDialer struct {
