@@ -278,7 +278,9 @@ func TestCompleteHeaderIsNeverReplaced(t *testing.T) {
 		}
 		c.part(0, true)
 		full := c.newest(0).Hash()
-		c.losing(nil)
+		c.losing(func(_, _ int, m *directory.SignerMessage) bool { // nor later
+			return m.Cosign != nil && m.Epoch() == before+1
+		})
 		c.relays(1)
 		c.untilEpoch(before+1, 60*time.Second, 1, 2)
 		_, leaves := c.members[1].node.Newest()
