@@ -548,6 +548,9 @@ func (ss *session) next(now time.Time) (b []byte, wait time.Duration, ok bool) {
 		b, ss.queue = ss.queue[0], ss.queue[1:]
 		return b, 0, true
 	}
+	if b := ss.boardTurnLocked(); b != nil {
+		return b, 0, true
+	}
 	if len(ss.owed) > 0 {
 		if b := ss.giveLocked(now); b != nil {
 			return b, 0, true
@@ -555,9 +558,6 @@ func (ss *session) next(now time.Time) (b []byte, wait time.Duration, ok bool) {
 	}
 	if len(ss.queue) > 0 {
 		b, ss.queue = ss.queue[0], ss.queue[1:]
-		return b, 0, true
-	}
-	if b := ss.boardLocked(); b != nil && !ss.ended {
 		return b, 0, true
 	}
 	if ss.ended {
