@@ -72,18 +72,3 @@ func simulated(t *testing.T, cfg Config, sim SimConfig, f func(t *testing.T, n *
 		}
 	})
 }
-
-// TestOrdinaryNetworkListsRelays joins five relays by token, with global
-// addresses: all know each other two minutes later.
-func TestOrdinaryNetworkListsRelays(t *testing.T) {
-	simulated(t, Config{Relays: 5, Late: true}, SimConfig{}, func(t *testing.T, n *Network) {
-		start := time.Now()
-		for _, r := range n.Relays() {
-			v := waitListed(t, r.Node().Views(), 5, 2*time.Minute)
-			if v.Lab() {
-				t.Error("the network is a lab network")
-			}
-		}
-		t.Logf("listed after %v", time.Since(start))
-	})
-}
