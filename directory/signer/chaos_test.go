@@ -21,7 +21,7 @@ import (
 func chaosRuns(t *testing.T) (runs, windows int) {
 	s := os.Getenv("HEARSAY_CHAOS")
 	if s == "" {
-		return 3, 10
+		return 2, 10
 	}
 	n, err := strconv.Atoi(s)
 	check(t, err)
