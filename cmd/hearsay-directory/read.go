@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ func (f *readFlags) add(cmd *cobra.Command, timeout time.Duration) {
 
 // addTable puts the flag for an AS table on a command that judges.
 func (f *readFlags) addTable(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.asTable, "as-table", "", "file of lines `PREFIX ASN`, where the network file names one")
+	cmd.Flags().StringVar(&f.asTable, "as-table", "", "file of lines `PREFIX ASN`, where the network file names one (default: as-table in the home)")
 }
 
 // read opens a reader and runs f with it.
@@ -88,18 +89,23 @@ func (f *readFlags) readError(outer, ctx context.Context, err error) error {
 	return program.Fail(program.ExitNoNetwork, "check that a bootstrap of the network runs and that UDP gets through", err)
 }
 
-// table reads the AS table that was given, nil if none was.
+// table reads the AS table that was given, or that of the home, if there is one. It
+// is used only where the network file names it.
 func (f *readFlags) table() (*sybil.ASTable, error) {
-	if f.asTable == "" {
-		return nil, nil
+	file := f.asTable
+	if file == "" {
+		file = filepath.Join(f.home, "as-table")
+		if _, err := os.Stat(file); err != nil {
+			return nil, nil
+		}
 	}
-	st, err := os.Stat(f.asTable)
+	st, err := os.Stat(file)
 	if err == nil && st.Size() > maxASTable {
-		err = fmt.Errorf("%s: more than 64 MiB", f.asTable)
+		err = fmt.Errorf("%s: more than 64 MiB", file)
 	}
 	var b []byte
 	if err == nil {
-		b, err = os.ReadFile(f.asTable)
+		b, err = os.ReadFile(file)
 	}
 	var t *sybil.ASTable
 	if err == nil {

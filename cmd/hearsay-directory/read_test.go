@@ -61,6 +61,7 @@ func has(t *testing.T, what, text string, parts ...string) {
 // TestReadersOfARunningNetwork runs show, why and audit against three directories
 // that serve, with the network link alone, and with a home.
 func TestReadersOfARunningNetwork(t *testing.T) {
+	t.Parallel() // it waits for epochs
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
@@ -159,6 +160,37 @@ func TestReadersWithoutANetwork(t *testing.T) {
 		_, errs, code := output(t, c.args...)
 		if code != c.code || !strings.Contains(errs, c.wants) || strings.Count(errs, "error: ") != 1 {
 			t.Errorf("%v: exit code %d, %s", c.args, code, errs)
+		}
+	}
+}
+
+// TestTableOfTheHome: the AS table is that which was given, or lies in the home.
+func TestTableOfTheHome(t *testing.T) {
+	dir := t.TempDir()
+	f := readFlags{home: dir}
+	if table, err := f.table(); table != nil || err != nil {
+		t.Errorf("no table: %v, %v", table, err)
+	}
+	write := func(file, text string) {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("as-table", "198.18.0.0/15 64500\n")
+	write("other", "198.18.0.0/15 64501\n")
+	write("bad", "nonsense\n")
+	own, err := f.table()
+	if err != nil || own == nil {
+		t.Fatal(err)
+	}
+	f.asTable = filepath.Join(dir, "other")
+	if other, err := f.table(); err != nil || other.Hash() == own.Hash() {
+		t.Errorf("the one that was given: %v", err)
+	}
+	for _, file := range []string{"bad", "missing"} {
+		f.asTable = filepath.Join(dir, file)
+		if _, err := f.table(); err == nil {
+			t.Errorf("%s is taken", file)
 		}
 	}
 }
