@@ -258,3 +258,56 @@ func FuzzParseProof(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAdmissionOfStrangers: whatever an admission field holds, no relay but those that were
+// let in is let in, and what is accepted has one encoding.
+func FuzzAdmissionOfStrangers(f *testing.F) {
+	n, list := makeJoinVectors(f)
+	for _, v := range list {
+		f.Add(v.data)
+	}
+	rules := n.chain.Rules()
+	rules.WorkBits = 64
+	good := make(map[string]bool)
+	for _, v := range list {
+		good[string(v.data)] = v.kind == "admission" && v.expect == "ok"
+	}
+	id := RelayID(publicOf(testKey(nameOf(1))))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := &Descriptor{ID: id, Admission: b}
+		if list := d.Vouches(); list != nil {
+			out, err := VouchAdmission(list...)
+			same(t, b, out, err)
+		}
+		if p, ok := d.TokenProof(); ok {
+			same(t, b[:1+TokenSize], append([]byte{2}, p.Token.Bytes()...), nil)
+		}
+		// One of two vouches alone is good, too.
+		if err := rules.admit(d, testTime); err == nil && !good[string(b)] && !(len(d.Vouches()) == 1) {
+			t.Fatalf("admitted by %x", b)
+		}
+		if err := rules.admit(&Descriptor{ID: RelayID{1}, Admission: b}, testTime); err == nil && good[string(b)] {
+			t.Fatalf("another relay is admitted by %x", b)
+		}
+	})
+}
+
+func FuzzParseInviters(f *testing.F) {
+	_, list := makeJoinVectors(f)
+	file, err := openDocument(labelNetwork, list[0].data, maxNetworkFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.Body)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parseNetworkBody(b)
+		if err != nil {
+			return
+		}
+		if len(n.Inviters) > maxInviters {
+			t.Fatalf("%d inviters", len(n.Inviters))
+		}
+		out, err := n.encode()
+		same(t, b, out, err)
+	})
+}

@@ -66,6 +66,13 @@ func (n *Node) judged(code gossip.VerdictCode) {
 			return // the operator need do nothing
 		}
 	}
+	n.mu.Lock()
+	again := n.refusal == code
+	n.refusal = code
+	n.mu.Unlock()
+	if again {
+		return
+	}
 	if n.cfg.Notice == nil {
 		n.log.Warn("the directory does not take or list this relay", "reason", code.String())
 	}
@@ -154,25 +161,25 @@ func (n *Node) loadWork() error {
 // joinByWork does proofs of work while the relay needs one, until ctx ends
 // (SPEC.md §7.10).
 func (n *Node) joinByWork(ctx context.Context) error {
+	refused := false
 	for {
 		changed := n.views.Changed()
-		if w, ok := n.wantedWork(false); ok {
+		if w, ok := n.wantedWork(refused); ok {
 			if err := n.doWork(ctx, w); err != nil {
 				return err
 			}
+			refused = false
 			continue
+		}
+		if n.views.Current() != nil {
+			refused = false // it was looked at
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
 		case <-n.workAgain:
-			// The bootstrap does not take the work that is there.
-			if w, ok := n.wantedWork(true); ok {
-				if err := n.doWork(ctx, w); err != nil {
-					return err
-				}
-			}
+			refused = true
 		}
 	}
 }

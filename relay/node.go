@@ -104,6 +104,7 @@ type Node struct {
 	published []byte // own descriptor
 	shown     []byte // its admission field
 	work      *directory.PoW
+	refusal   gossip.VerdictCode // what the operator was told last; VerdictHeld: nothing
 	seq       uint64
 	again     time.Time // when to publish next, unless something changes
 	killed    chan struct{}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hearsay/directory"
+	"hearsay/directory/gossip"
 )
 
 // Publishing (SPEC.md §7.3); in lab networks the 360th part.
@@ -125,6 +126,9 @@ func (n *Node) maintain(ctx context.Context) error {
 				kind := NoticeUnlisted
 				if ok {
 					kind = NoticeListed
+					n.mu.Lock()
+					n.refusal = gossip.VerdictHeld
+					n.mu.Unlock()
 				}
 				n.tell(Notice{Kind: kind})
 				n.log.Info("standing in the directory changed", "listed", listed, "epoch", v.Epoch())

@@ -66,13 +66,19 @@ func TestMemoryByDefault(t *testing.T) {
 // returns its link.
 func foundNetwork(t *testing.T) directory.NetworkLink {
 	t.Helper()
+	return foundJoining(t, directory.JoinOpen)
+}
+
+// foundJoining is foundNetwork with the ways by which relays join.
+func foundJoining(t *testing.T, join directory.Join) directory.NetworkLink {
+	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	home := filepath.Join(t.TempDir(), "directory")
 	l, err := relay.Found(home, relay.Founding{
-		Name: "limits", Listen: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Lab: true, Join: directory.JoinOpen,
+		Name: "limits", Listen: conn.LocalAddr().(*net.UDPAddr).AddrPort(), Lab: true, Join: join,
 	})
 	if err != nil {
 		t.Fatal(err)

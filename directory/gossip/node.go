@@ -44,9 +44,8 @@ type NodeConfig struct {
 	// Identity is the relay's identity key, with which it signs heads while it is
 	// a witness. Nil: it is none.
 	Identity ed25519.PrivateKey
-	// Judged is told what the bootstraps say of this relay's own record, at first
-	// and when it changes. It must not call the Node nor wait. Nil: Status alone
-	// tells.
+	// Judged is told what the bootstraps say of this relay's own record, each time
+	// that they do. It must not wait. Nil: Status alone tells.
 	Judged func(VerdictCode)
 	// Dir is the state directory, created if missing, of this Node alone.
 	Dir string
@@ -383,17 +382,19 @@ func (n *Node) claim(h have, now time.Time) (ok, again bool) {
 // judged notes what a bootstrap says of the own descriptor.
 func (n *Node) judged(peer directory.RelayID, code VerdictCode) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if _, ok := n.bootstrapLocked(peer); !ok {
-		return
+	_, ok := n.bootstrapLocked(peer)
+	changed := code != n.verdict
+	if ok {
+		n.verdict, n.judgedAt = code, time.Now()
 	}
-	if code != n.verdict && code != VerdictHeld && n.cfg.Judged == nil {
+	n.mu.Unlock()
+	switch {
+	case !ok:
+	case n.cfg.Judged != nil:
+		n.cfg.Judged(code)
+	case changed && code != VerdictHeld:
 		n.log.Warn("the directory does not take this relay's descriptor", logReason, code.String())
 	}
-	if (code != n.verdict || n.judgedAt.IsZero()) && n.cfg.Judged != nil {
-		n.cfg.Judged(code)
-	}
-	n.verdict, n.judgedAt = code, time.Now()
 }
 
 // Status tells how the node stands.

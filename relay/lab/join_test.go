@@ -155,7 +155,7 @@ func (j *joiner) again(edit func(*relay.NodeConfig)) {
 // is refused any more.
 func (j *joiner) listed(what string) {
 	j.f.t.Helper()
-	for range 130 {
+	for range 140 {
 		if j.node.Status().Listed {
 			return
 		}
@@ -322,7 +322,7 @@ func TestJoinByVouch(t *testing.T) {
 // kept.
 func TestJoinByWork(t *testing.T) {
 	simulateJoining(t, directory.JoinOpen, func(file *directory.NetworkFile) {
-		file.Params = map[directory.Param]int64{directory.ParamPoWBits: 4}
+		file.Params = map[directory.Param]int64{directory.ParamPoWBits: 5}
 	}, func(f *founded) {
 		j := f.join("relay", nil)
 		defer j.stop()
@@ -347,6 +347,19 @@ func TestJoinByWork(t *testing.T) {
 		j.listed("again")
 		if slices.ContainsFunc(j.notices(), func(m relay.Notice) bool { return m.Kind == relay.NoticeWorked }) {
 			t.Error("it worked again")
+		}
+		// Work that a bootstrap refuses is done anew, without a word to the operator
+		// but on the work: here the file of another relay.
+		copied, err := os.ReadFile(filepath.Join(j.cfg.Home, "work"))
+		f.check(err)
+		other := f.join("other", func(c *relay.NodeConfig) {
+			f.check(os.Mkdir(c.Home, 0o700))
+			f.check(os.WriteFile(filepath.Join(c.Home, "work"), copied, 0o600))
+		})
+		defer other.stop()
+		other.listed("after work that was another's")
+		if slices.ContainsFunc(other.notices(), func(m relay.Notice) bool { return m.Kind == relay.NoticeRefused }) {
+			t.Errorf("told %+v", other.notices())
 		}
 	})
 }
