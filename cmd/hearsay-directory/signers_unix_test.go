@@ -114,6 +114,7 @@ type committee struct {
 	signers  [4]*process
 	relays   []string // ids
 	hashes   map[uint64][32]byte
+	began    time.Time
 }
 
 // run runs a command to its end and returns what it prints.
@@ -249,7 +250,7 @@ func (c *committee) until(what string, i int, ok func(h *directory.Head) bool) u
 	defer again.Stop()
 	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); <-again.C {
 		if h := c.head(i, 0); h != nil && ok(h) {
-			c.t.Logf("%s: epoch %d", what, h.Header.Epoch)
+			c.t.Logf("%s: epoch %d, %v after the start", what, h.Header.Epoch, time.Since(c.began).Round(time.Second))
 			return h.Header.Epoch
 		}
 	}
@@ -273,7 +274,7 @@ func since(epoch uint64) func(h *directory.Head) bool {
 // that come back sign again, who votes twice is named, and no epoch has two headers.
 func TestFourSignersThreeMustSign(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	c := &committee{t: t, bin: t.TempDir(), dir: t.TempDir(), hashes: make(map[uint64][32]byte)}
+	c := &committee{t: t, bin: t.TempDir(), dir: t.TempDir(), hashes: make(map[uint64][32]byte), began: time.Now()}
 	if out, err := exec.Command("go", "build", "-o", c.bin+string(filepath.Separator), "hearsay/cmd/hearsay-directory", "hearsay/cmd/hearsay-relay").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
