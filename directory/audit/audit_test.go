@@ -163,8 +163,17 @@ func TestWithheldVotesAreNoProof(t *testing.T) {
 // liar changes what a source gives.
 type liar struct {
 	Source
+	snapshot func(*directory.Snapshot)
 	leaves   func([][32]byte) [][32]byte
 	document func(hash [32]byte, raw []byte) []byte
+}
+
+func (l liar) Snapshot(ctx context.Context, epoch uint64) (*directory.Snapshot, *directory.View, error) {
+	s, v, err := l.Source.Snapshot(ctx, epoch)
+	if err == nil && l.snapshot != nil {
+		l.snapshot(s)
+	}
+	return s, v, err
 }
 
 func (l liar) Leaves(ctx context.Context, size uint64) ([][32]byte, error) {
@@ -308,5 +317,19 @@ func TestGatherRefuses(t *testing.T) {
 	cancel()
 	if _, err := Gather(ctx, n.reader, n.chain, n.head, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestEmergenciesAreNotAudited: they have no votes, and nothing before them is
+// looked at, which is said.
+func TestEmergenciesAreNotAudited(t *testing.T) {
+	n := newNetwork(t, 2)
+	n.publishHonest(3)
+	list, gone := n.walk(liar{Source: n.reader, snapshot: func(s *directory.Snapshot) {
+		s.Header.Flags |= directory.HeaderEmergency
+		s.Header.Votes = nil
+	}}, 100)
+	if len(list) != 1 || list[0].OK() || len(list[0].Differences) != 0 || !errors.Is(gone, ErrEmergency) {
+		t.Errorf("%d reports, %v", len(list), gone)
 	}
 }

@@ -118,10 +118,9 @@ func (n *network) record(i int) *directory.Record {
 
 // epoch is what the signers agree on for one snapshot.
 type epoch struct {
-	vote  func(signer int, v *directory.Vote) // before it is signed
-	edit  func(j *directory.Judgement)        // what judgement gave
-	keep  func(docs []gossip.Document) []gossip.Document
-	after *directory.Ledger // published in place of the true one
+	vote func(signer int, v *directory.Vote) // before it is signed
+	edit func(j *directory.Judgement)        // what judgement gave
+	keep func(docs []gossip.Document) []gossip.Document
 }
 
 // publish makes the next snapshot and gives it, with its documents, to the node.

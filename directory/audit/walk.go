@@ -61,7 +61,11 @@ func headsBefore(ctx context.Context, src Source, chain *directory.Chain, newest
 	head := &newest.Head
 	for len(heads) < last && head.Header.Epoch >= from {
 		heads = append(heads, head)
-		if len(heads) == last || len(head.Header.Votes) == 0 {
+		if len(heads) == last {
+			break
+		}
+		if len(head.Header.Votes) == 0 {
+			gone = fmt.Errorf("before epoch %d: %w", head.Header.Epoch, ErrEmergency) // which names no header before it
 			break
 		}
 		was, err := upTo(chain, head.Header.FileVersion)
