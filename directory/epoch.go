@@ -15,6 +15,7 @@ const (
 	staleAge      = 72 * time.Hour
 	emergencyAge  = 7 * 24 * time.Hour
 	slowClock     = 30 * time.Minute
+	slowestClock  = 36 * time.Hour
 	fetchFrom     = 3  // quarters of an epoch after FreshUntil
 	fetchUntil    = 21 // likewise
 	retryInterval = 30 * time.Second
@@ -102,6 +103,14 @@ func (v *View) State(now time.Time) Freshness {
 func (v *View) FetchWindow() (from, until time.Time) {
 	fresh := v.validAfter.Add(freshEpochs * v.epochLen)
 	return fresh.Add(fetchFrom * v.epochLen / 4), fresh.Add(fetchUntil * v.epochLen / 4)
+}
+
+// Ahead returns by how much the header is dated after now, and whether that is
+// more than clocks differ by: then, since signers signed it, the clock that says
+// now is behind.
+func (h *Header) Ahead(now time.Time) (time.Duration, bool) {
+	d := h.ValidAfter.Sub(now)
+	return d, d > slowClock
 }
 
 // RetryInterval is how often, ± 30 %, a client looks for a snapshot while no

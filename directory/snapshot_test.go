@@ -155,7 +155,7 @@ func TestSnapshotAges(t *testing.T) {
 			age  time.Duration
 			want Freshness
 		}{
-			{-slowClock, Fresh},
+			{-slowestClock, Fresh},
 			{3 * e, Fresh},
 			{3*e + 1, Valid},
 			{Scale(lab, 24*time.Hour), Valid},
@@ -174,7 +174,7 @@ func TestSnapshotAges(t *testing.T) {
 				t.Errorf("lab %t, age %v: %v", lab, tt.age, err)
 			}
 		}
-		if _, _, err := n.verify(raw, n.chain.InitialState(), made.Add(-slowClock-1)); !errors.Is(err, ErrSlowClock) {
+		if _, _, err := n.verify(raw, n.chain.InitialState(), made.Add(-slowestClock-1)); !errors.Is(err, ErrSlowClock) {
 			t.Errorf("slow clock: %v", err)
 		}
 		from, until := v.FetchWindow()

@@ -187,7 +187,7 @@ func (c *Chain) epochFloor(prev State, version uint64) uint64 {
 func (h *Head) checkAge(now time.Time) error {
 	age := now.Sub(h.Header.ValidAfter)
 	switch {
-	case age < -slowClock:
+	case age < -slowestClock:
 		return fmt.Errorf("snapshot refused: age: %w", ErrSlowClock)
 	case age > h.Header.longest():
 		return fmt.Errorf("snapshot refused: age: %w: it is of %s", ErrExpired, h.Header.ValidAfter.UTC().Format(time.RFC3339))

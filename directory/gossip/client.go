@@ -179,7 +179,7 @@ func (c *Client) wait(ctx context.Context) bool {
 	now := time.Now()
 	retry := now.Add(c.retry(v))
 	if v != nil && c.next.IsZero() {
-		from, until := v.FetchWindow()
+		from, until := windowOf(v, now)
 		if c.next = from.Add(rand.N(until.Sub(from))); c.next.Before(now) && c.turn > 0 {
 			c.next = retry
 		}

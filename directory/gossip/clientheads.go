@@ -17,6 +17,7 @@ const (
 	compareTries   = 4                // circuits after one fetch, failed ones included
 	compareSpan    = 10 * time.Minute // the comparisons of a fetch fall into this time, or half an epoch
 	compareTimeout = 60 * time.Second
+	compareEvery   = 3 // epoch lengths between two rounds while no snapshot comes
 	maxStrange     = 4 // heads of peers that are behind, kept until the next fetch
 	maxReports     = 4 // pieces of evidence that wait to be handed in
 	withheldGrace  = time.Minute
@@ -48,7 +49,7 @@ type report struct {
 func (c *Client) settle(h *directory.Head, before *directory.View, now time.Time) {
 	k := &c.checks
 	k.head, k.by, k.agree = h, before, make(map[directory.RelayID]struct{})
-	c.cfg.Views.Warn(directory.WarnClock)
+	c.judgeClock(&h.Header, now)
 	if !k.around {
 		c.cfg.Views.Warn(directory.WarnWithheld)
 	}
@@ -347,8 +348,9 @@ func (c *Client) nothingNew(a *asker) error {
 	if err := c.moreWitnesses(a); err != nil {
 		return err
 	}
-	if v := c.cfg.Views.Current(); v != nil && v.State(time.Now()) != directory.Fresh && len(c.checks.due) == 0 {
-		c.schedule(time.Now())
+	now := time.Now()
+	if v := c.cfg.Views.Current(); v != nil && v.State(now) != directory.Fresh && now.Sub(c.checks.fetched) > compareEvery*v.EpochLength() {
+		c.schedule(now)
 	}
 	return errNothingNew
 }
@@ -396,11 +398,9 @@ func (c *Client) inspect(s *directory.Snapshot, view *directory.View, now time.T
 // all the same.
 func (c *Client) contested(a *asker, raw []byte, s *directory.Snapshot, refused error) error {
 	if errors.Is(refused, directory.ErrSlowClock) {
-		ahead := s.Header.ValidAfter.Sub(time.Now()).Round(time.Minute)
-		c.cfg.Views.Warn(directory.WarnClock, directory.Warning{
-			Text:  fmt.Sprintf("founders signed a snapshot that is dated %v in the future: this computer's clock is behind, set it", ahead),
-			Since: time.Now(),
-		})
+		now := time.Now()
+		ahead, _ := s.Header.Ahead(now)
+		c.cfg.Views.Warn(directory.WarnClock, slowClock(ahead, now))
 		return refused
 	}
 	own := c.checks.head

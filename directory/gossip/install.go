@@ -59,6 +59,9 @@ func (n *Node) install(raw []byte, s *directory.Snapshot, leaves [][32]byte, now
 	if err != nil {
 		return err
 	}
+	if _, behind := s.Header.Ahead(now); behind {
+		return fmt.Errorf("snapshot refused: age: %w", directory.ErrSlowClock)
+	}
 	if root, err := log.Root(size); err != nil || root != s.Header.LogRoot || size != log.Size() {
 		return errors.Join(errLeaves, err)
 	}

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -178,37 +179,67 @@ func TestSuccessorIsToldAndNothingMoves(t *testing.T) {
 	})
 }
 
-// TestSlowClockIsProven: a snapshot that signers dated half an hour ahead tells
-// that this computer is behind, and the warning ends with the next snapshot.
+// TestSlowClockIsProven: a snapshot that signers dated in the future tells that
+// this computer is behind. Up to 36 hours a client uses it all the same, and looks
+// for the next when that is due by signed time; beyond, it refuses and says why. A
+// warning ends with the next snapshot.
 func TestSlowClockIsProven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := divide(t)
-		var logs capture
-		c := clientOf(t, d.f, d.m, "relay 0", &memoryState{}, &logs)
-		check(t, c.fetch(t.Context()))
-		base := c.cfg.Views.Current()
-		raw := d.a.twin()
-		raw.at = time.Now().Add(40 * time.Minute).Truncate(10 * time.Second)
-		ahead := raw.publish(listings(5, true, directory.FlagGuard), nil)
-		s, err := directory.ParseSnapshot(ahead)
-		check(t, err)
-		proof, err := raw.log.Prove(c.state.ProofRange(s.Header.LogSize))
-		check(t, err)
-		refused := c.install(ahead, s, proof, time.Now())
-		if err := c.contested(nil, ahead, s, refused); err == nil || c.cfg.Views.Current() != base {
-			t.Error("taken")
-		}
-		list := c.cfg.Views.Warnings(time.Now())
-		if len(list) != 1 || list[0].Kind != directory.WarnClock || !strings.Contains(list[0].Text, "40m0s in the future: this computer's clock is behind") {
-			t.Errorf("%+v", list)
-		}
-		d.tell(d.a.publish(listings(5, true, directory.FlagGuard), nil), nil)
-		check(t, c.fetch(t.Context()))
-		if len(kinds(c.cfg.Views)) != 0 {
-			t.Errorf("still %v", kinds(c.cfg.Views))
-		}
-		d.m.stop()
-	})
+	for _, tt := range []struct {
+		ahead time.Duration
+		text  string // of the warning
+		taken bool
+	}{
+		{20 * time.Minute, "", true},
+		{40 * time.Minute, "40m0s in the future: this computer's clock is behind", true},
+		{36*time.Hour - time.Minute, "35h59m0s in the future: this computer's clock is behind", true},
+		{36*time.Hour + time.Minute, "36h1m0s in the future: this computer's clock is behind", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := divide(t)
+			var logs capture
+			c := clientOf(t, d.f, d.m, "relay 0", &memoryState{}, &logs)
+			check(t, c.fetch(t.Context()))
+			base := c.cfg.Views.Current()
+			raw := d.a.twin()
+			raw.at = time.Now().Add(tt.ahead).Truncate(10 * time.Second)
+			ahead := raw.publish(listings(5, true, directory.FlagGuard), nil)
+			s, err := directory.ParseSnapshot(ahead)
+			check(t, err)
+			proof, err := raw.log.Prove(c.state.ProofRange(s.Header.LogSize))
+			check(t, err)
+			if err = c.install(ahead, s, proof, time.Now()); err != nil {
+				err = c.contested(nil, ahead, s, err)
+			}
+			if taken := c.cfg.Views.Current() != base; taken != tt.taken || (err == nil) != tt.taken {
+				t.Errorf("%v ahead: taken %v, %v", tt.ahead, taken, err)
+			}
+			if !tt.taken && !errors.Is(err, directory.ErrSlowClock) {
+				t.Errorf("%v ahead: %v", tt.ahead, err)
+			}
+			list := c.cfg.Views.Warnings(time.Now())
+			if tt.text == "" && len(list) != 0 || tt.text != "" && (len(list) != 1 || list[0].Kind != directory.WarnClock || !strings.Contains(list[0].Text, tt.text)) {
+				t.Errorf("%v ahead: %+v", tt.ahead, list)
+			}
+			if v := c.cfg.Views.Current(); tt.taken {
+				now := time.Now()
+				from, until := windowOf(v, now)
+				if from.Before(now) || until.After(now.Add(9*v.EpochLength())) || v.State(now) != directory.Fresh {
+					t.Errorf("%v ahead: the next one is sought from %v to %v, state %v", tt.ahead, from.Sub(now), until.Sub(now), v.State(now))
+				}
+				// Nobody's clock but the client's was wrong.
+				if err := d.nodes["relay 1"].AddSnapshot(ahead, raw.log); tt.text != "" && !errors.Is(err, directory.ErrSlowClock) {
+					t.Errorf("%v ahead, by a relay: %v", tt.ahead, err)
+				}
+			} else {
+				d.tell(d.a.publish(listings(5, true, directory.FlagGuard), nil), nil)
+				check(t, c.fetch(t.Context()))
+				if len(kinds(c.cfg.Views)) != 0 {
+					t.Errorf("still %v", kinds(c.cfg.Views))
+				}
+			}
+			d.m.stop()
+		})
+	}
 }
 
 // TestOldHeadAtThreePlacesIsAsked: the newest snapshot is a day old at the guard
