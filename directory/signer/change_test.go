@@ -44,12 +44,11 @@ func TestSignersChangeAtTheDateOfTheFile(t *testing.T) {
 		func() {
 			m := c.members[2]
 			m.openNode()
-			defer m.node.Close()
+			defer m.closeNode()
 			_, err := New(Config{Node: m.node, Identity: testKey(signerKey(2)), Online: testKey("online 2"), Prober: c, Dir: m.dir})
 			if !errors.Is(err, ErrNotSigner) {
 				t.Errorf("a signer that was taken out: %v", err)
 			}
-			m.node = nil
 		}()
 		c.agreed()
 		c.stop()
@@ -85,9 +84,8 @@ func TestOneSignerBecomesThreeAndOne(t *testing.T) {
 				t.Errorf("%d signatures of %v, by %v", s.Signed(), s.Header.ValidAfter, signers)
 			}
 			if len(signers) == 1 {
-				check(t, c.members[0].node.Close())
-				check(t, c.members[2].node.Close())
-				c.members[0].node, c.members[2].node = nil, nil
+				c.members[0].closeNode()
+				c.members[2].closeNode()
 			}
 			c.agreed()
 		}

@@ -145,15 +145,26 @@ func (m *member) open() {
 func (m *member) openNode() {
 	t := m.c.t
 	t.Helper()
-	var err error
-	m.node, err = gossip.NewNode(gossip.NodeConfig{
+	node, err := gossip.NewNode(gossip.NodeConfig{
 		Role: gossip.RoleDirectory, Self: idOf(fmt.Sprintf("node %d", m.index)), Link: m.c.chain.Link(nil), Files: m.c.files,
 		Views: &directory.Views{}, Dir: m.nodeDir,
 	})
 	check(t, err)
+	m.c.mu.Lock()
+	m.node = node
+	m.c.mu.Unlock()
 	for _, r := range m.c.records {
 		_ = m.node.Publish(r)
 	}
+}
+
+// closeNode closes a node that openNode opened.
+func (m *member) closeNode() {
+	m.c.mu.Lock()
+	node := m.node
+	m.node = nil
+	m.c.mu.Unlock()
+	check(m.c.t, node.Close())
 }
 
 func (m *member) run() {
