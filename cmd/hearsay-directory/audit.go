@@ -78,7 +78,13 @@ type diffJSON struct {
 	Computed  string `json:"computed"`
 }
 
-func auditAll(ctx context.Context, cmd *cobra.Command, r *relay.Reader, chain *directory.Chain, f readFlags, last int, from uint64) error {
+// published is what an audit reads from.
+type published interface {
+	audit.Source
+	Notices(ctx context.Context) ([]*directory.Evidence, []*directory.Successor, error)
+}
+
+func auditAll(ctx context.Context, cmd *cobra.Command, r published, chain *directory.Chain, f readFlags, last int, from uint64) error {
 	table, err := f.table()
 	if err != nil {
 		return err

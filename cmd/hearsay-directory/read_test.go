@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"hearsay/cmd/program"
+	"hearsay/directory"
+	"hearsay/relay"
 	"hearsay/relay/lab"
 )
 
@@ -133,8 +135,61 @@ func TestReadersOfARunningNetwork(t *testing.T) {
 			t.Errorf("audit: %v", a)
 		}
 	}
+	auditOfAnotherSnapshot(t, n.Link())
 	if _, errs, code = output(t, "audit", "--from", "999999999999", "--network", link); code != program.ExitNotFound {
 		t.Errorf("a future epoch: exit code %d: %s", code, errs)
+	}
+}
+
+// forger changes the newest snapshot as signers could that agree on it.
+type forger struct {
+	published
+	id directory.RelayID
+}
+
+func (f *forger) Snapshot(ctx context.Context, epoch uint64) (*directory.Snapshot, *directory.View, error) {
+	s, v, err := f.published.Snapshot(ctx, epoch)
+	if err == nil {
+		s.Entries[3].Flags |= directory.FlagWatched
+		s.Header.EntriesRoot[0] ^= 1
+		f.id = s.Entries[3].ID
+	}
+	return s, v, err
+}
+
+// auditOfAnotherSnapshot runs the command on a snapshot in which a relay has a flag
+// that no votes give it.
+func auditOfAnotherSnapshot(t *testing.T, l directory.NetworkLink) {
+	t.Helper()
+	r, err := relay.OpenReader(relay.ReaderConfig{Link: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, asJSON := range []bool{false, true} {
+		var out, errs bytes.Buffer
+		cmd := root()
+		cmd.SetOut(&out)
+		cmd.SetErr(&errs)
+		chain, err := r.Chain(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &forger{published: r}
+		code := program.Report(&errs, name, auditAll(t.Context(), cmd, f, chain, readFlags{json: asJSON}, 1, 0))
+		if code != program.ExitFailure {
+			t.Errorf("exit code %d", code)
+		}
+		has(t, "audit", errs.String(), "error: 1 of 1 snapshots are not what their votes make them", "hint: ask the founders")
+		if !asJSON {
+			has(t, "audit", out.String(), "DIFFERS", "differs: relay "+f.id.String()+": flags: published Guard", "Watched, computed Guard")
+			continue
+		}
+		a := lines(t, out.String())["audit"][0]
+		has(t, "audit", fmt.Sprint(a["differences"]), f.id.String(), "field:flags")
+		if a["ok"] != false {
+			t.Errorf("%v", a)
+		}
 	}
 }
 
