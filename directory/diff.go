@@ -125,6 +125,11 @@ func Rewind(newer *Snapshot, head *Head, diff []byte) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rewind: %w", err)
 	}
+	for i := range s.Entries {
+		if !s.Tables.covers(&s.Entries[i]) {
+			return nil, fmt.Errorf("rewind: %w: index outside of the tables", ErrBadEntry)
+		}
+	}
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"testing"
 	"time"
 
@@ -256,6 +257,43 @@ func FuzzRequests(f *testing.F) {
 			out, err := n.answerOne(m, func(time.Time) bool { return true })
 			if err == nil && len(out) > maxBody(m.typ|answerBit) {
 				t.Fatalf("an answer of %d bytes", len(out))
+			}
+		}
+	})
+}
+
+// FuzzParseBase: what is read back of a base encodes again to the same bytes, and
+// leads nowhere without a panic.
+func FuzzParseBase(f *testing.F) {
+	w := newCrowd(f, 40)
+	var chain bases
+	chain.diffs = make(map[[32]byte][]byte)
+	for range 2 {
+		raw := w.snapshot()
+		s := openedAt(f, w.f, raw, w.f.header.ValidAfter)
+		if b := chain.add(s, len(raw)); b != nil {
+			whole, err := b.append(nil)
+			check(f, err)
+			f.Add(whole)
+			f.Add(whole[:len(whole)-33])
+		}
+		w.hour()
+	}
+	newest := chain.newest
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parseBase(b)
+		if err != nil {
+			sum := sha256.Sum256(b) // the checksum must not keep the fuzzer out
+			p, err = parseBase(append(bytes.Clone(b), sum[:]...))
+			if err != nil {
+				return
+			}
+		} else if again, err := p.append(nil); err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("%v: encodes again to %x", err, again)
+		}
+		if s, err := directory.Rewind(newest, p.head, p.back); err == nil {
+			if _, err := directory.MakeDiff(s, newest); err != nil {
+				t.Fatal(err)
 			}
 		}
 	})

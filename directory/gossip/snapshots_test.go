@@ -114,11 +114,16 @@ func snapshots(t *testing.T, m *mesh, count int) (*crowd, *Node, [][]byte) {
 // opened verifies a snapshot, as the one who holds it as a base did.
 func opened(t *testing.T, f *founder, raw []byte) *directory.Snapshot {
 	t.Helper()
+	return openedAt(t, f, raw, time.Now())
+}
+
+func openedAt(t testing.TB, f *founder, raw []byte, now time.Time) *directory.Snapshot {
+	t.Helper()
 	s, err := directory.ParseSnapshot(raw)
 	check(t, err)
 	proof, err := f.log.Prove(1, s.Header.LogSize, 0)
 	check(t, err)
-	_, _, err = f.chain.Verify(s, f.chain.InitialState(), proof, time.Now())
+	_, _, err = f.chain.Verify(s, f.chain.InitialState(), proof, now)
 	check(t, err)
 	return s
 }
@@ -412,14 +417,8 @@ func BenchmarkDiffAnswer10000(b *testing.B) {
 	var newest *directory.Snapshot
 	for range maxBases + 1 {
 		raw := w.snapshot()
-		s, err := directory.ParseSnapshot(raw)
-		check(b, err)
-		proof, err := w.f.log.Prove(1, s.Header.LogSize, 0)
-		check(b, err)
-		_, _, err = w.f.chain.Verify(s, w.f.chain.InitialState(), proof, s.Header.ValidAfter)
-		check(b, err)
-		chain.add(s, len(raw))
-		newest = s
+		newest = openedAt(b, w.f, raw, w.f.header.ValidAfter)
+		chain.add(newest, len(raw))
 		w.hour()
 	}
 	size := 0
