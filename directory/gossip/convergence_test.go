@@ -141,13 +141,15 @@ func TestAnnouncersThatNeverGive(t *testing.T) {
 			}
 		}
 		s.standing()
+		s.reconciling()
 		s.pass(10 * time.Second)
 		start := time.Now()
 		r := s.publish(0)
-		if !s.run(30*time.Second, func() bool { return s.reached(r, 1000, start) >= 0 }) {
-			t.Fatalf("%d thousandths not in %v", 1000, time.Since(start))
+		if !s.run(5*time.Minute, func() bool { return s.reached(r, 1000, start) >= 0 }) {
+			t.Fatalf("some nodes lack the record after %v", time.Since(start))
 		}
-		if took := s.reached(r, 1000, start); took > 10*time.Second {
+		// Six of them in a row are rare; then reconciliation finds the record.
+		if took := s.reached(r, 990, start); took > 10*time.Second {
 			t.Errorf("%v", took)
 		}
 	})
