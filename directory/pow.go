@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -80,22 +79,18 @@ func WorkBits(salt [32]byte, nonce []byte) int {
 
 // SolveWork tries nonces that begin with the eight random bytes of start until
 // one makes the wanted number of zero bits, on average after 2^wanted tries. It
-// calls progress, if there is one, after each try, with the tries so far. It ends
-// with the error of ctx if that ends first.
-func SolveWork(ctx context.Context, w WorkWindow, salt [32]byte, wanted int, start [8]byte, progress func(tries uint64)) (PoW, error) {
+// calls tried after each try but the last, with the tries so far, and ends with
+// the error that it returns.
+func SolveWork(w WorkWindow, salt [32]byte, wanted int, start [8]byte, tried func(tries uint64) error) (PoW, error) {
 	nonce := make([]byte, powNonce)
 	copy(nonce, start[:])
 	for tries := uint64(1); ; tries++ {
-		if err := ctx.Err(); err != nil {
-			return PoW{}, err
-		}
 		binary.BigEndian.PutUint64(nonce[8:], tries)
-		n := WorkBits(salt, nonce)
-		if progress != nil {
-			progress(tries)
-		}
-		if n >= wanted {
+		if WorkBits(salt, nonce) >= wanted {
 			return PoW{Window: w.Number, Nonce: nonce}, nil
+		}
+		if err := tried(tries); err != nil {
+			return PoW{}, err
 		}
 	}
 }

@@ -223,7 +223,7 @@ func (n *Node) doWork(ctx context.Context, w directory.WorkWindow) error {
 	var expected time.Duration
 	var start [8]byte
 	rand.Read(start[:])
-	progress := func(tries uint64) {
+	tried := func(tries uint64) error {
 		elapsed := time.Since(began)
 		if tries == workTrials {
 			expected = elapsed / workTrials << min(rules.WorkBits, 30)
@@ -232,9 +232,10 @@ func (n *Node) doWork(ctx context.Context, w directory.WorkWindow) error {
 			said = time.Now()
 			n.tell(Notice{Kind: NoticeProgress, Tries: tries, Elapsed: elapsed, Expected: expected})
 		}
+		return ctx.Err()
 	}
 	n.log.Info("proof of work begins", "bits", rules.WorkBits)
-	p, err := directory.SolveWork(ctx, w, directory.WorkSalt(rules.Network, n.ID(), w), rules.WorkBits, start, progress)
+	p, err := directory.SolveWork(w, directory.WorkSalt(rules.Network, n.ID(), w), rules.WorkBits, start, tried)
 	if err != nil {
 		return err
 	}
