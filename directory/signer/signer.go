@@ -121,7 +121,7 @@ func New(cfg Config) (*Signer, error) {
 	if cfg.Evidence == nil {
 		cfg.Evidence = cfg.Node.AddEvidence
 	}
-	b, err := openBook(cfg.Dir)
+	b, err := openSound(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("signer: %w", err)
 	}
