@@ -3,6 +3,7 @@ package gossip
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,7 +174,12 @@ func (b *board) hold(id boardID, m *directory.SignerMessage, lab bool, epoch tim
 	if b.ids[id] != nil {
 		return errBoardKnown
 	}
-	if err := b.fitsLocked(m, lab, epoch, now); err != nil {
+	err := b.fitsLocked(m, lab, epoch, now)
+	if errors.Is(err, errBoardFull) {
+		b.roomLocked(m)
+		err = b.fitsLocked(m, lab, epoch, now)
+	}
+	if err != nil {
 		b.refuseLocked(id, now)
 		return err
 	}
@@ -184,6 +190,30 @@ func (b *board) hold(id boardID, m *directory.SignerMessage, lab bool, epoch tim
 	close(b.changed)
 	b.changed = make(chan struct{})
 	return nil
+}
+
+// roomLocked drops what the signer has said for earlier epochs, the earliest first,
+// until its message fits: in a long epoch without a snapshot signers try anew every
+// five minutes, and what they say now must be heard.
+func (b *board) roomLocked(m *directory.SignerMessage) {
+	for {
+		bytes, all, first := len(m.Raw()), 0, -1
+		for i, p := range b.held {
+			if p.m.Signer() != m.Signer() {
+				continue
+			}
+			bytes += len(p.m.Raw())
+			all++
+			if p.m.Epoch() < m.Epoch() && (first < 0 || p.m.Epoch() < b.held[first].m.Epoch()) {
+				first = i
+			}
+		}
+		if first < 0 || bytes <= boardBytes && all < boardMessages {
+			return
+		}
+		delete(b.ids, b.held[first].id)
+		b.held = slices.Delete(b.held, first, first+1)
+	}
 }
 
 func (b *board) fitsLocked(m *directory.SignerMessage, lab bool, epoch time.Duration, now time.Time) error {
