@@ -120,7 +120,7 @@ func TestAttackEclipse(t *testing.T) {
 			check(t, n.AddSnapshot(raw, f.log))
 		}
 		circuits.broken = true
-		for range 10 { // two of six are silent
+		for range 30 { // two of six are silent
 			victim.compareHeads(t.Context())
 		}
 		if s := victim.Status(); s.Epoch != f.header.Epoch {

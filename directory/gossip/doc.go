@@ -3,8 +3,9 @@
 //
 // A Node is the gossiping side of a relay or of a directory node: a Store of
 // verified descriptors, standing streams to other relays, reconciliation, and
-// a cache of the network file, the newest snapshot and the log. A Client only
-// asks: it fetches the network file from the bootstraps of a link and keeps a
+// a cache of the network file, the log, the newest snapshot and the way back to
+// those before it, from which diffs are made. It compares its head with those of
+// others, unknown to them, over circuits. A Client only asks: it fetches the network file from the bootstraps of a link and keeps a
 // directory.Views fresh on the public schedule.
 //
 // Invariants: nothing is stored or passed on that package directory did not
