@@ -49,3 +49,11 @@ func tokenNumber(b *testing.B, n *network, i int) Invitation {
 	check(b, err)
 	return t
 }
+
+// BenchmarkWork is one try of a proof of work, which is also what verifying costs.
+func BenchmarkWork(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		WorkBits([32]byte{1}, []byte{2})
+	}
+}

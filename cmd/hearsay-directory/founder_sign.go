@@ -278,6 +278,7 @@ func printAssembled(cmd *cobra.Command, f assembleFlags, chain *directory.Chain)
 		if file.Join&directory.JoinToken != 0 {
 			fmt.Fprintf(w, "Links for those who run relays: hearsay-directory token --home %s\n", f.home)
 		}
+		fmt.Fprint(w, joinHint(file.Join, f.home))
 	} else {
 		fmt.Fprintf(w, "Version %d of %q is in force in this home. Relays and clients learn of it once\nthe directory runs.\n\n", file.Version, file.Name)
 		fmt.Fprintf(w, "The network link, with the present bootstraps:\n\n  %s\n\n", link)

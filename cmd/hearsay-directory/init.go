@@ -131,9 +131,22 @@ func printNetwork(w io.Writer, f initFlags, join directory.Join, link directory.
 		fmt.Fprintf(w, "The link for those who run relays; it lists %d relays within %d days:\n\n  %s\n\n", firstTokenUses, firstTokenDays, relayLink)
 	}
 	printRootWords(w, words)
+	fmt.Fprint(w, joinHint(join, f.home))
 	if join&directory.JoinOpen != 0 && !f.lab {
 		fmt.Fprintf(w, "Anybody may add relays. The first 60 days of an open network are weak: whoever\nbrings the most relays sees the most. Better found with tokens and open later:\nhearsay-directory founder amend --join token+open\n\n")
 	}
 	fmt.Fprintf(w, "One key is one point of failure: whoever has %s and its passphrase is the\nnetwork, and without them it ends. Keep a copy in a safe place, and add founders:\neach makes a card with `hearsay-directory founder card`, and\n`hearsay-directory founder amend --add CARD` takes it up.\n\n", f.home)
 	fmt.Fprintf(w, "Next: hearsay-directory run --home %s\n", f.home)
+}
+
+// joinHint says how the first relays come into a network that founders give no
+// tokens for, and that is not open.
+func joinHint(join directory.Join, home string) string {
+	switch {
+	case join == directory.JoinClosed:
+		return fmt.Sprintf("Relays join when the network file names them, by the id in their ready line:\nhearsay-directory founder amend --add-relay ID --home %s\n\n", home)
+	case join == directory.JoinVouch:
+		return fmt.Sprintf("Relays join when operators of listed relays vouch for them. The first ones are\nseeds, which the network file names, by the id in their ready line:\nhearsay-directory founder amend --add-seed ID --home %s\n\n", home)
+	}
+	return ""
 }
