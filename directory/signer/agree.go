@@ -2,6 +2,7 @@ package signer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,10 +17,11 @@ import (
 // before, and what header follows (SPEC.md §7.3).
 func (a *attempt) agree(ctx context.Context, now time.Time, t *tally) error {
 	switch {
-	case a.round < 0 || a.round >= maxAttempt:
+	case a.round >= maxAttempt:
 		return nil
-	case a.round == 0:
-		if now.Before(a.judge) && len(t.once(0)) < len(a.jury.signers) {
+	case a.round <= 0:
+		// Who came too late to say which votes came may still say which count.
+		if now.Before(a.judge) && (a.round < 0 || len(t.once(0)) < len(a.jury.signers)) {
 			return nil
 		}
 	case !a.split(now, t):
@@ -29,7 +31,8 @@ func (a *attempt) agree(ctx context.Context, now time.Time, t *tally) error {
 		// What this signer has signed in this slot it also says from now on.
 		return a.sendEcho(a.round+1, slices.Clone(a.own[l.attempt].Votes), l.draft.snapshot.Hash())
 	}
-	votes := a.counted(ctx, a.jury.named(t.once(a.round)), t)
+	round := max(a.round, 0)
+	votes := a.counted(ctx, a.jury.named(t.once(round)), t)
 	if votes == nil {
 		return nil
 	}
@@ -41,7 +44,7 @@ func (a *attempt) agree(ctx context.Context, now time.Time, t *tally) error {
 	for _, m := range votes {
 		list = append(list, m.Vote.Hash())
 	}
-	return a.sendEcho(a.round+1, list, d.snapshot.Hash())
+	return a.sendEcho(round+1, list, d.snapshot.Hash())
 }
 
 // split tells whether another attempt is of use: the present one had its time, k
@@ -337,23 +340,35 @@ func (a *attempt) release(now time.Time, t *tally) (bool, error) {
 		if !ok || now.Before(d.snapshot.Header.ValidAfter) || len(t.cosigns[h]) == 0 {
 			continue
 		}
-		j, snap := juryOf(f), *d.snapshot
-		for _, m := range t.cosigns[h] {
-			if !j.has(m.Signer()) {
-				continue
-			}
-			if err := snap.AddCosign(m.Cosign, m.RawCertificate); err != nil {
-				a.warn(string(h[:]), "a partial signature is no good", err)
-			}
-		}
-		if snap.Signed() < j.k {
-			continue
-		}
+		j := juryOf(f)
 		full := *d
-		full.snapshot = &snap
-		return true, a.s.finish(&full, false)
+		full.snapshot = a.join(d.snapshot.Unsigned(), j, t.cosigns[h])
+		if full.snapshot.Signed() < j.k { // its own may have gone from the board
+			own := *d.snapshot
+			full.snapshot = a.join(&own, j, t.cosigns[h])
+		}
+		if full.snapshot.Signed() >= j.k {
+			return true, a.s.finish(&full, false)
+		}
 	}
 	return false, nil
+}
+
+// join adds partial signatures to a snapshot, of each signer the one under its newest
+// certificate: readers refuse those that a newer one replaces.
+func (a *attempt) join(snap *directory.Snapshot, j jury, cosigns []*directory.SignerMessage) *directory.Snapshot {
+	cosigns = slices.Clone(cosigns)
+	slices.SortStableFunc(cosigns, func(x, y *directory.SignerMessage) int { return cmp.Compare(y.Certificate.Seq, x.Certificate.Seq) })
+	for _, m := range cosigns {
+		if !j.has(m.Signer()) {
+			continue
+		}
+		if err := snap.AddCosign(m.Cosign, m.RawCertificate); err != nil {
+			h := snap.Hash()
+			a.warn(string(h[:]), "a partial signature is no good", err)
+		}
+	}
+	return snap
 }
 
 func compareHashes(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }

@@ -318,3 +318,25 @@ func TestSkewedSigner(t *testing.T) {
 		c.stop()
 	})
 }
+
+// TestLateComerSigns: a signer that comes back after the votes counts and signs with
+// the others what it had no vote in.
+func TestLateComerSigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := lossy(t, 4)
+		check(t, c.members[3].kill())
+		// The others wait for each other's echoes, so that there is time to come.
+		c.losing(func(_, _ int, m *directory.SignerMessage) bool { return m.Cosign != nil })
+		sl := c.toVote()
+		time.Sleep(time.Until(sl.echo.Add(100 * time.Millisecond)))
+		c.start(3)
+		time.Sleep(time.Until(sl.at.Add(-100 * time.Millisecond)))
+		c.losing(nil)
+		c.untilEpoch(sl.epoch-1, time.Until(sl.at)+time.Second, 0, 1, 2, 3)
+		if s := c.newest(3); s.Header.Epoch != sl.epoch || s.Signed() != 4 || len(s.Header.Votes) != 3 {
+			t.Errorf("epoch %d, %d signatures, %d votes", s.Header.Epoch, s.Signed(), len(s.Header.Votes))
+		}
+		c.agreed()
+		c.stop()
+	})
+}
