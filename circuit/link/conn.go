@@ -139,7 +139,7 @@ func (l *Link) Streams() int {
 // A stream counts as open until both its directions have ended, for which the
 // endpoint uses SetReceiveFinalSizeCallback; the caller must not.
 func (l *Link) Open(ctx context.Context, k Kind) (*Stream, error) {
-	if !l.dialed && !l.relay {
+	if _, _, proven := l.Peer(); !l.dialed && !l.relay && !(proven && k == KindRequest) {
 		return nil, ErrClosed // its streams would not fit the connection window
 	}
 	if err := l.addStream(); err != nil {

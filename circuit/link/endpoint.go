@@ -308,6 +308,17 @@ func (e *Endpoint) register(l *Link) *Link {
 	return keep
 }
 
+// registerFirst keeps a link that a node which is no relay made for reuse, unless
+// there is one: it may have no address at which it could be dialed.
+func (e *Endpoint) registerFirst(l *Link) {
+	id, _, _ := l.Peer()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old := e.byID[id.Prefix()]; old == nil || !old.usable() {
+		e.byID[id.Prefix()] = l
+	}
+}
+
 // listed reports whether this node is a relay of its own newest view.
 func (e *Endpoint) listed() bool {
 	v := e.cfg.Views.Current()

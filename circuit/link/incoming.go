@@ -46,8 +46,11 @@ func (e *Endpoint) receive(conn *quic.Conn) {
 		l.finish(err)
 		return
 	}
-	if _, _, proven := l.Peer(); proven && l.relay {
+	switch id, _, proven := l.Peer(); {
+	case proven && l.relay:
 		e.register(l)
+	case proven && e.cfg.AllowGossip != nil && e.cfg.AllowGossip(id):
+		e.registerFirst(l)
 	}
 	if !e.start(func() { l.acceptStreams() }) {
 		l.finish(nil)

@@ -234,7 +234,11 @@ func (n *Node) heard(id directory.RelayID, h hello) {
 	if !ahead {
 		return
 	}
-	if p, ok := n.peer(id); ok {
+	p, ok := n.peer(id)
+	if !ok && n.needs(id) {
+		p, ok = Peer{ID: id}, true // a signer's node without an address: over the link that it made
+	}
+	if ok {
 		select {
 		case n.pulls <- announced{p, h}:
 		default:
