@@ -11,9 +11,10 @@ import (
 func TestAttackEndlessFullSync(t *testing.T) {
 	const size = 500
 	start := time.Unix(1_800_000_000, 0)
+	liar := idOf("liar")
 	give := func(l *limits, at time.Time, most int) (taken int) {
 		for range most {
-			if l.record(idOf("liar"), size, 0, storeCeiling, at) {
+			if l.record(liar, size, 0, storeCeiling, at) {
 				taken++
 			}
 		}
