@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -146,5 +148,38 @@ func TestKeysOfOperators(t *testing.T) {
 	}
 	if _, err := FamilyKey(file + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// TestGivenAdmission: a relay starts with a vouch that has expired, since it may
+// be listed by it, but not with one that was never good.
+func TestGivenAdmission(t *testing.T) {
+	dir, network, id := familyHome(t)
+	family := ed25519.NewKeyFromSeed(make([]byte, 32))
+	start := func(v directory.Vouch) error {
+		n, err := NewNode(NodeConfig{Home: dir, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Vouches: []directory.Vouch{v}})
+		if err == nil {
+			n.Close()
+		}
+		return err
+	}
+	over := directory.SignVouch(network, family, id, time.Now().Add(-day))
+	if err := start(over); err != nil {
+		t.Errorf("expired: %v", err)
+	}
+	shown, err := (&home{dir: dir}).read(fileAdmission)
+	if want, _ := directory.VouchAdmission(over); err != nil || !bytes.Equal(shown, want) {
+		t.Errorf("%x: %v", shown, err)
+	}
+	for what, v := range map[string]directory.Vouch{
+		"another network": directory.SignVouch(directory.NetworkID{1}, family, id, time.Now().Add(day)),
+		"forged":          {Voucher: over.Voucher, Relay: id, Expires: over.Expires},
+	} {
+		if err := start(v); !errors.Is(err, directory.ErrBadVouch) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := start(directory.SignVouch(network, family, directory.RelayID{1}, time.Now().Add(day))); !errors.Is(err, ErrOtherRelay) {
+		t.Errorf("another relay: %v", err)
 	}
 }

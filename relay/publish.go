@@ -46,7 +46,7 @@ func (n *Node) describe(now time.Time, again bool) error {
 		Software:  n.cfg.Software,
 	}
 	var err error
-	if d.Admission, err = n.admission(now); err != nil {
+	if d.Admission, err = n.admission(); err != nil {
 		return err
 	}
 	n.shown = d.Admission
