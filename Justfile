@@ -61,6 +61,10 @@ sybil NETWORKS="20":
 gossip NODES="10000":
     HEARSAY_GOSSIP={{NODES}} go test -count=1 -timeout 30m -v -run 'TestConvergence|TestBytesOfADay' ./directory/gossip
 
+# signers under loss, crashes and a liar: so many networks with random trouble
+signers RUNS="24":
+    HEARSAY_CHAOS={{RUNS}} go test -count=1 -timeout 60m -v -run TestOneHistory ./directory/signer
+
 # what a shaped link shows: sizes, times, cost and resets, with figures
 cover:
     go test -count=1 -v -run 'Ticks|Sizes|Bytes|Padding|Switch|Burst|Turns|Outage|Resets' ./circuit/link
