@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,7 +17,7 @@ import (
 	"hearsay/directory"
 )
 
-// signersOf makes a network of four signers and two bootstraps.
+// signersOf makes a network of four signers and four bootstraps.
 func signersOf(t testing.TB) *founder {
 	return found(t, true, directory.JoinOpen, 1, func(f *directory.NetworkFile) {
 		f.Signers = nil
@@ -24,7 +25,9 @@ func signersOf(t testing.TB) *founder {
 			f.Signers = append(f.Signers, directory.FounderKey{Public: publicOf(testKey(fmt.Sprint("signer ", i))), Label: fmt.Sprint("founder ", i)})
 		}
 		slices.SortFunc(f.Signers, func(a, b directory.FounderKey) int { return bytes.Compare(a.Public[:], b.Public[:]) })
-		f.Bootstraps = append(f.Bootstraps, directory.Bootstrap{ID: idOf("bootstrap 1").Prefix(), Addr: testAddr(98, true)})
+		for i := 1; i < 4; i++ {
+			f.Bootstraps = append(f.Bootstraps, directory.Bootstrap{ID: idOf(fmt.Sprint("bootstrap ", i)).Prefix(), Addr: testAddr(99-i, true)})
+		}
 		slices.SortFunc(f.Bootstraps, func(a, b directory.Bootstrap) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	})
 }
@@ -188,6 +191,42 @@ func TestPartitionHealedByABootstrap(t *testing.T) {
 		<-changed
 		if took := time.Since(began); !holds(b, vote) || took > 6*time.Second {
 			t.Errorf("heard after %v", took)
+		}
+	})
+}
+
+// TestBoardsKeepStreamsToBootstraps: in a network of more than 20 relays a listed
+// relay keeps streams to some others, but if it is a bootstrap also to all
+// bootstraps, as a signer's node does.
+func TestBoardsKeepStreamsToBootstraps(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *founder, m *mesh) {
+		nodes := map[string]*Node{
+			"bootstrap 1": m.addQuiet(f, "bootstrap 1", RoleRelay, t.TempDir()),
+			"relay 0":     m.addQuiet(f, "relay 0", RoleRelay, t.TempDir()),
+			"hidden":      m.addQuiet(f, "hidden", RoleDirectory, t.TempDir()),
+		}
+		relays := []directory.Relay{{ID: idOf("bootstrap 1"), Addrs: []netip.AddrPort{testAddr(98, true)}}}
+		for i := range 25 {
+			relays = append(relays, directory.Relay{ID: idOf(fmt.Sprint("relay ", i)), Addrs: []netip.AddrPort{testAddr(i, true)}})
+		}
+		v := directory.InsecureView(f.id, true, time.Now(), relays)
+		for name, n := range nodes {
+			n.mu.Lock()
+			n.view = v
+			n.mu.Unlock()
+			want := n.wanted(time.Now())
+			boots := 0
+			for _, b := range []string{"bootstrap", "bootstrap 2", "bootstrap 3"} {
+				if _, ok := want[idOf(b).Prefix()]; ok {
+					boots++
+				}
+			}
+			if all := boots == 3; all != (name != "relay 0") {
+				t.Errorf("%s keeps streams to %d of 3 bootstraps", name, boots)
+			}
+			if len(want) > 12 {
+				t.Errorf("%s keeps %d streams", name, len(want))
+			}
 		}
 	})
 }

@@ -91,6 +91,10 @@ var codecs = map[string]func(b []byte) ([]byte, error){
 		}
 		return appendWitness(nil, hash, w), nil
 	},
+	"board": func(b []byte) ([]byte, error) {
+		mode, ids, err := parseBoard(b)
+		return appendBoard(nil, mode, ids), err
+	},
 	"frames": func(b []byte) ([]byte, error) {
 		r := frameReader{r: bytes.NewReader(b)}
 		var out []byte
@@ -199,6 +203,11 @@ func makeVectors() []vector {
 		{"witness", "one", "ok", appendWitness(nil, [32]byte{1}, directory.Witness{Relay: directory.RelayID{2}, Time: time.Unix(1_800_000_000, 0), Signature: [64]byte{3}})},
 		{"witness", "cut", "refused", seq(135, 0)},
 		{"witness", "time out of range", "refused", seq(136, 0)},
+		{"board", "holds two", "ok", append([]byte{0}, seq(64, 1)...)},
+		{"board", "asks for one", "ok", append([]byte{1}, seq(32, 9)...)},
+		{"board", "none", "refused", []byte{0}},
+		{"board", "cut", "refused", append([]byte{0}, seq(63, 1)...)},
+		{"board", "unknown mode", "refused", append([]byte{2}, seq(32, 1)...)},
 		{"frames", "two messages", "ok", appendMessage(appendMessage(nil, TypeBye, appendBye(nil, ByeDone, 0)), TypeHave, seq(21, 0))},
 		{"frames", "unknown type", "refused", []byte{0x7f, 0, 0, 0}},
 		{"frames", "unknown flag", "refused", []byte{0x06, 2, 0, 3, 0, 0, 0}},
