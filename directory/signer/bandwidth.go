@@ -58,7 +58,8 @@ type bandwidths struct {
 
 // measurement is what is known of one relay.
 type measurement struct {
-	speed uint64    // bytes a second, if at is set
+	speed uint64    // bytes a second that came back, if at is set
+	rate  uint64    // that were sent
 	at    time.Time // zero: never
 	next  time.Time // when it is due
 }
@@ -97,8 +98,8 @@ func (b *bandwidths) schedule(ctx context.Context, listed func() []directory.Rel
 		}
 		ids := listed()
 		perDay := budget(len(ids))
-		b.enter(ids, now)
 		rate, period := measurePlan(len(ids), b.median(ids, now), perDay)
+		b.enter(ids, rate, now)
 		wait := lookEvery
 		if id, at, ok := b.due(ids, now); ok && rate > 0 {
 			wait = min(wait, at.Sub(now))
@@ -153,13 +154,18 @@ func (b *bandwidths) afford(rate, perDay uint64, now time.Time) time.Duration {
 	return time.Duration((need-b.allowed)/perSecond*float64(time.Second)) + time.Millisecond
 }
 
-// enter draws the time of relays that are new, and forgets those long unlisted.
-func (b *bandwidths) enter(ids []directory.RelayID, now time.Time) {
+// enter draws the time of relays that are new, and of those that returned all that
+// was sent when it was less than half of what is sent now; it forgets those long
+// unlisted.
+func (b *bandwidths) enter(ids []directory.RelayID, rate uint64, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
-		if _, ok := b.of[id]; !ok {
-			b.of[id] = measurement{next: now.Add(rand.N(measureFirst))}
+		m, ok := b.of[id]
+		capped := m.speed >= m.rate-m.rate/8 && 2*m.rate <= rate
+		if !ok || capped && !m.at.IsZero() && m.next.Sub(now) > measureFirst {
+			m.next = now.Add(rand.N(measureFirst))
+			b.of[id], b.unsaved = m, true
 		}
 	}
 	if len(b.of) == len(ids) {
@@ -229,7 +235,7 @@ func (b *bandwidths) measure(ctx context.Context, id directory.RelayID, rate uin
 		m.next = now.Add(rand.N(measureAgain))
 	} else {
 		spread := time.Duration((0.75 + rand.Float64()/2) * float64(period))
-		m = measurement{speed: speed, at: now, next: now.Add(min(spread, measureStretch))}
+		m = measurement{speed: speed, rate: rate, at: now, next: now.Add(min(spread, measureStretch))}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

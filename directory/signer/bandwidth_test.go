@@ -97,6 +97,24 @@ func TestEachRelayEveryThreeDays(t *testing.T) {
 	})
 }
 
+// TestEarlyMeasurementsAreNoCap: a relay that returned all that was sent while
+// little was sent is measured again soon when more is, or those measured first
+// would weigh less for days.
+func TestEarlyMeasurementsAreNoCap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeMeter{speed: func(_ directory.RelayID, _ int, rate uint64) (uint64, error) { return rate, nil }}
+		b := measuring(t, t.TempDir(), f, 8, 2048, 13*time.Hour)
+		for _, id := range relayIDs(8) {
+			if b.code(id) != weightCode(rateMost) {
+				t.Errorf("code %d after 13 h, not %d", b.code(id), weightCode(rateMost))
+			}
+			if n := len(f.at[id]); n > 2 {
+				t.Errorf("measured %d times", n)
+			}
+		}
+	})
+}
+
 // TestBudgetOfADay: where the budget does not pay for three days, relays are
 // measured more rarely, at most every 14 days, and then slower; what is sent
 // never exceeds the budget.
@@ -220,7 +238,7 @@ func TestMeasurementsSurviveARestart(t *testing.T) {
 		again, err := openBandwidths(f, dir, nil)
 		check(t, err)
 		if !maps.EqualFunc(b.of, again.of, func(a, b measurement) bool {
-			return a.speed == b.speed && a.at.Unix() == b.at.Unix() && a.next.Unix() == b.next.Unix()
+			return a.speed == b.speed && a.rate == b.rate && a.at.Unix() == b.at.Unix() && a.next.Unix() == b.next.Unix()
 		}) {
 			t.Errorf("%v read, %v written", again.of, b.of)
 		}
@@ -264,7 +282,7 @@ func TestWeightCode(t *testing.T) {
 
 func FuzzParseMeasurements(f *testing.F) {
 	f.Add(appendMeasurements(nil, nil))
-	f.Add(appendMeasurements(nil, map[directory.RelayID]measurement{{1}: {speed: 5, at: time.Unix(7, 0), next: time.Unix(9, 0)}}))
+	f.Add(appendMeasurements(nil, map[directory.RelayID]measurement{{1}: {speed: 5, rate: 6, at: time.Unix(7, 0), next: time.Unix(9, 0)}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		of, err := parseMeasurements(b)
 		if err != nil {

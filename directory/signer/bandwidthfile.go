@@ -20,7 +20,7 @@ const bandwidthName = "bandwidth"
 // Layout of the file.
 const (
 	bandwidthVersion = 1
-	measurementSize  = 32 + 3*8
+	measurementSize  = 32 + 4*8
 	maxMeasurements  = 100_000
 )
 
@@ -73,6 +73,7 @@ func appendMeasurements(b []byte, of map[directory.RelayID]measurement) []byte {
 	for id, m := range of {
 		b = append(b, id[:]...)
 		b = binary.BigEndian.AppendUint64(b, m.speed)
+		b = binary.BigEndian.AppendUint64(b, m.rate)
 		b = binary.BigEndian.AppendUint64(b, unixOrZero(m.at))
 		b = binary.BigEndian.AppendUint64(b, unixOrZero(m.next))
 	}
@@ -94,11 +95,11 @@ func parseMeasurements(b []byte) (map[directory.RelayID]measurement, error) {
 	}
 	of := make(map[directory.RelayID]measurement, n)
 	for ; len(b) > 0; b = b[measurementSize:] {
-		at, next := binary.BigEndian.Uint64(b[40:]), binary.BigEndian.Uint64(b[48:])
+		at, next := binary.BigEndian.Uint64(b[48:]), binary.BigEndian.Uint64(b[56:])
 		if at > 1<<40 || next > 1<<40 {
 			return nil, errDamaged
 		}
-		m := measurement{speed: binary.BigEndian.Uint64(b[32:]), next: time.Unix(int64(next), 0)}
+		m := measurement{speed: binary.BigEndian.Uint64(b[32:]), rate: binary.BigEndian.Uint64(b[40:]), next: time.Unix(int64(next), 0)}
 		if at != 0 {
 			m.at = time.Unix(int64(at), 0)
 		}
