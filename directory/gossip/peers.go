@@ -190,7 +190,7 @@ func (n *Node) overseer(relays []directory.Relay, chosen []*directory.Relay) (Pe
 		})
 		list = append(list, candidate{rank(mac, salt, p.ID), p, kin})
 	}
-	if len(list) == 0 {
+	if len(list) == 0 || !n.turn(rank(mac, salt, n.cfg.Self), len(list), len(relays)+1) {
 		return Peer{}, false
 	}
 	return slices.MinFunc(list, func(a, b candidate) int {
@@ -202,6 +202,14 @@ func (n *Node) overseer(relays []directory.Relay, chosen []*directory.Relay) (Pe
 		}
 		return bytes.Compare(a.rank[:], b.rank[:])
 	}).peer, true
+}
+
+// turn tells whether it is this node's turn to talk to an overseer. There are few
+// of them with few places each: in a large network the drawn number lets through,
+// in each epoch, as many nodes as half of the places hold.
+func (n *Node) turn(drawn [32]byte, overseers, nodes int) bool {
+	places := uint64(overseers) * maxInbound / 2
+	return uint64(binary.BigEndian.Uint32(drawn[:]))*uint64(nodes) < places<<32
 }
 
 // epoch returns the number of the newest snapshot, 0 if there is none.

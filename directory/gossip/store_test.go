@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"crypto/hmac"
+	crand "crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
@@ -317,6 +319,13 @@ func TestPeersAreDrawn(t *testing.T) {
 		n.mu.Lock()
 		n.view = directory.InsecureView(f.id, false, now, relays)
 		n.mu.Unlock()
+		// Choose a secret by which it is this node's turn to talk to an overseer.
+		lucky := func(id directory.RelayID) bool {
+			return n.turn(rank(hmac.New(sha256.New, n.secret), saltOverseer|n.epoch(), id), 1, len(relays))
+		}
+		for !lucky(n.cfg.Self) || !lucky(idOf("bootstrap")) {
+			crand.Read(n.secret)
+		}
 		want := n.wanted(now)
 		const most = anchorPeers + randomPeers + feelerPeers
 		if len(want) != most+1 {
@@ -370,6 +379,19 @@ func TestPeersAreDrawn(t *testing.T) {
 		n.cfg.Link.Bootstraps, n.cfg.Self = nil, idOf("bootstrap")
 		if p, ok := n.overseer(n.others(), chosen[:1]); !ok && chosen[0].ID != relays[7].ID || ok && p.ID != relays[7].ID {
 			t.Error("the witness is not chosen")
+		}
+		// In a large network few take a turn, but each does some time.
+		for _, c := range []struct{ overseers, nodes, want int }{{1, 32, 1000}, {12, 10_000, 38}, {12, 384, 1000}} {
+			turns := 0
+			mac := hmac.New(sha256.New, n.secret)
+			for i := range uint64(1000) {
+				if n.turn(rank(mac, saltOverseer|i, n.cfg.Self), c.overseers, c.nodes) {
+					turns++
+				}
+			}
+			if turns < c.want*7/10 || turns > c.want*13/10 {
+				t.Errorf("%d turns in 1,000 epochs with %d overseers of %d nodes, not about %d", turns, c.overseers, c.nodes, c.want)
+			}
 		}
 		n.cfg.Self = idOf("relay 0")
 		// Small: every one, and the bootstrap.
