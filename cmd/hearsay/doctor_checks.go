@@ -141,15 +141,7 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	c = check{Name: checkSnapshot, Result: checkOK, Detail: fmt.Sprintf("epoch %d, %s, %s old", st.Epoch, count(st.Relays, "relay", "relays"), st.SnapshotAge.Round(time.Second))}
-	if !ok {
-		c.Result, c.Fix = checkWarning, "none newer can be had: look at the connection, or ask who runs the network"
-	}
-	if w := st.Warnings; len(w) > 0 {
-		c.Result, c.Detail = checkWarning, c.Detail+"; "+warningTexts(w)
-		c.Fix = or(c.Fix, "ask who runs the network, by another way than this network; until it ends no new guards are taken where it says so")
-	}
-	d.report(c, 0)
+	d.report(snapshotCheck(st, ok), 0)
 	d.clock(st, ok)
 
 	rest = rest[2:]
@@ -172,6 +164,19 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "you ▸ " + strings.Join(relayNames(openCircuit(st)), " ▸ ")}, 0)
 	d.paths(st)
 	return d.mailboxes(ctx, p)
+}
+
+// snapshotCheck is the check of snapshots; fresh says that none newer is needed.
+func snapshotCheck(st chat.Status, fresh bool) check {
+	c := check{Name: checkSnapshot, Result: checkOK, Detail: fmt.Sprintf("epoch %d, %s, %s old", st.Epoch, count(st.Relays, "relay", "relays"), st.SnapshotAge.Round(time.Second))}
+	if !fresh {
+		c.Result, c.Fix = checkWarning, "none newer can be had: look at the connection, or ask who runs the network"
+	}
+	if w := st.Warnings; len(w) > 0 {
+		c.Result, c.Detail = checkWarning, c.Detail+"; "+warningTexts(w)
+		c.Fix = or(c.Fix, "ask who runs the network, by another way than this network")
+	}
+	return c
 }
 
 // warningTexts joins what stands against the network's directory.

@@ -260,3 +260,19 @@ func TestDoctorMailboxes(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorTellsOfTheDirectory: what stands against the network's directory is a
+// warning, in its own words.
+func TestDoctorTellsOfTheDirectory(t *testing.T) {
+	st := chat.Status{Epoch: 412, Relays: 8, SnapshotAge: 14 * time.Second}
+	if c := snapshotCheck(st, true); c.Result != checkOK || c.Detail != "epoch 412, 8 relays, 14s old" {
+		t.Errorf("%+v", c)
+	}
+	st.Warnings = []chat.Warning{{Kind: "evidence", Text: "anna signed two different snapshots"}, {Kind: "stale", Text: "it is old"}}
+	for _, fresh := range []bool{true, false} {
+		c := snapshotCheck(st, fresh)
+		if c.Result != checkWarning || !strings.HasSuffix(c.Detail, "anna signed two different snapshots; it is old") || c.Fix == "" {
+			t.Errorf("fresh %v: %+v", fresh, c)
+		}
+	}
+}
