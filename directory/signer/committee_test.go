@@ -348,8 +348,9 @@ func (c *committee) Probe(ctx context.Context, d *directory.Descriptor) ([]netip
 	return d.Addrs, nil
 }
 
-// relays publishes relays on all nodes, those that start later included.
-func (c *committee) relays(n int) {
+// relays publishes relays on all nodes, or on those given, and on those that start
+// later.
+func (c *committee) relays(n int, on ...int) {
 	c.t.Helper()
 	for range n {
 		i := len(c.records)
@@ -370,7 +371,7 @@ func (c *committee) relays(n int) {
 		check(c.t, err)
 		c.records = append(c.records, raw)
 		for _, m := range c.members {
-			if m.node != nil {
+			if m.node != nil && (len(on) == 0 || slices.Contains(on, m.index)) {
 				check(c.t, m.node.Publish(raw))
 			}
 		}
