@@ -134,7 +134,9 @@ func (d *doctor) connected(ctx context.Context, p *profile) error {
 	d.report(c, 0)
 
 	rest = rest[1:]
-	st, ok = d.await(ctx, p, left(), func(st chat.Status) bool { return st.Relays > 0 && st.Health != chat.StaleView })
+	st, ok = d.await(ctx, p, left(), func(st chat.Status) bool {
+		return st.Relays > 0 && (st.Health != chat.StaleView || st.ClockSkew != 0) // a skew is told by a snapshot that just came
+	})
 	if !ok && st.Relays == 0 {
 		return stop(check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"})
 	}
@@ -212,6 +214,12 @@ func (d *doctor) clock(st chat.Status, fresh bool) {
 	switch {
 	case !fresh:
 		d.skip("only a new snapshot tells", checkClock)
+		return
+	case off > 0 && st.Health == chat.StaleView:
+		c.Result = checkWarning
+		c.Detail = fmt.Sprintf("%s ahead of the newest snapshot: either the clock is wrong, or the network has published none since", off.Round(time.Second))
+		c.Fix = "compare this computer's clock with another one"
+		d.report(c, 0)
 		return
 	case off.Abs() > clockLimit:
 		c.Result = checkFailed

@@ -232,10 +232,15 @@ func TestDoctorClock(t *testing.T) {
 		{-3 * time.Hour, true, checkWarning, "3h0m0s behind the network"},
 		{37 * time.Hour, true, checkFailed, "37h0m0s ahead of the network"},
 		{48 * time.Hour, false, checkSkipped, "only a new snapshot tells"},
+		{49 * time.Hour, true, checkWarning, "either the clock is wrong, or the network has published none since"},
 	} {
 		var out strings.Builder
 		d := &doctor{out: doctorPrinter(&out, false)}
-		d.clock(chat.Status{ClockSkew: c.off}, c.fresh)
+		st := chat.Status{ClockSkew: c.off, Health: chat.Connected}
+		if c.off > 48*time.Hour {
+			st.Health = chat.StaleView
+		}
+		d.clock(st, c.fresh)
 		if !strings.HasPrefix(out.String(), c.result) || !strings.Contains(out.String(), c.text) {
 			t.Errorf("clock off by %v: %q", c.off, out.String())
 		}
