@@ -90,7 +90,8 @@ func advice(code gossip.VerdictCode, id directory.RelayID, file *directory.Netwo
 		return "open the UDP port in router and firewall, and see that --advertise is right"
 	case gossip.VerdictNoToken, gossip.VerdictNoVouch:
 		return ask(id, file)
-	case gossip.VerdictToken, gossip.VerdictTokenUsed, gossip.VerdictIssuer, gossip.VerdictVouch, gossip.VerdictVouchUsed, gossip.VerdictVoucher:
+	case gossip.VerdictToken, gossip.VerdictTokenUsed, gossip.VerdictIssuer, gossip.VerdictVouch, gossip.VerdictVouchUsed, gossip.VerdictVoucher,
+		gossip.VerdictCrowd:
 		return "start it again with another: " + ask(id, file)
 	case gossip.VerdictYoungVoucher:
 		return "wait: it is listed when the relay of who vouches is old enough"

@@ -85,7 +85,7 @@ func TestNoticesAreOneLineEach(t *testing.T) {
 			t.Errorf("%+v: %q", m.Notice, got)
 		}
 	}
-	for code := gossip.VerdictMalformed; code <= gossip.VerdictProtocol; code++ {
+	for code := gossip.VerdictMalformed; code <= gossip.VerdictCrowd; code++ {
 		out.Reset()
 		n.print(relay.Notice{Kind: relay.NoticeRefused, Verdict: code}, directory.RelayID{1}, file)
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")

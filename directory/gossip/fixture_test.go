@@ -80,7 +80,13 @@ func (f *founder) link() directory.NetworkLink { return f.chain.Link(nil) }
 
 func (f *founder) token(life time.Duration) directory.Invitation {
 	f.t.Helper()
-	t, err := directory.IssueToken(f.id, testKey("signer"), [32]byte{9}, time.Now().Add(life), 10)
+	return f.tokenOf(0, life)
+}
+
+// tokenOf issues the i-th token.
+func (f *founder) tokenOf(i int, life time.Duration) directory.Invitation {
+	f.t.Helper()
+	t, err := directory.IssueToken(f.id, testKey("signer"), [32]byte{9, byte(i), byte(i >> 8)}, time.Now().Add(life), 10)
 	check(f.t, err)
 	return t
 }
@@ -108,7 +114,7 @@ func (f *founder) describe(name string, i int) *directory.Descriptor {
 		Software: "hearsay 0.1",
 	}
 	if f.chain.Current().Join&directory.JoinToken != 0 {
-		d.Admission = f.token(20*24*time.Hour).Admission(f.id, d.ID)
+		d.Admission = f.tokenOf(int(d.ID[0])<<8+int(d.ID[1]), 20*24*time.Hour).Admission(f.id, d.ID)
 	}
 	return d
 }

@@ -269,3 +269,42 @@ func TestVerdictsHaveWords(t *testing.T) {
 		t.Error("other errors")
 	}
 }
+
+// TestAttackFloodByTheHolderOfAToken: who holds one invitation signs for any
+// number of relays at made-up addresses; the store stays open to others.
+func TestAttackFloodByTheHolderOfAToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		defer m.stop()
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		flood, err := directory.IssueToken(f.id, testKey("signer"), [32]byte{77}, time.Now().Add(time.Hour), 1)
+		check(t, err)
+		held := 0
+		for i := range crowdRecords + 20 {
+			d := f.describe(nameOf(i), 200+i)
+			d.Admission = flood.Admission(f.id, d.ID)
+			code, err := offer(t, n, f, nameOf(i), f.sign(d, nameOf(i)))
+			check(t, err)
+			switch {
+			case code == VerdictHeld:
+				held++
+			case code != VerdictCrowd:
+				t.Fatalf("%d: %v", i, code)
+			}
+		}
+		if held != crowdRecords {
+			t.Errorf("%d records are held", held)
+		}
+		// Those that are there stay and may change; others come by their own tokens.
+		d := f.describe(nameOf(3), 203)
+		d.Seq++
+		d.Admission = flood.Admission(f.id, d.ID)
+		if code, err := offer(t, n, f, nameOf(3), f.sign(d, nameOf(3))); err != nil || code != VerdictHeld {
+			t.Errorf("a newer record: %v, %v", code, err)
+		}
+		if code, err := offer(t, n, f, "honest", f.sign(f.describe("honest", 5), "honest")); err != nil || code != VerdictHeld {
+			t.Errorf("another: %v, %v", code, err)
+		}
+	})
+}

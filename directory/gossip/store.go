@@ -190,7 +190,13 @@ func (s *Store) evictLocked() bool {
 
 // roomLocked applies the prefix caps, counting without old, which r replaces.
 func (s *Store) roomLocked(r, old *directory.Record) VerdictCode {
-	if s.lab || s.listed(r.ID) {
+	if s.listed(r.ID) {
+		return VerdictHeld
+	}
+	if s.crowdedLocked(r) {
+		return VerdictCrowd
+	}
+	if s.lab {
 		return VerdictHeld
 	}
 	had := make(map[netip.Prefix]bool)

@@ -39,7 +39,8 @@ const (
 	VerdictExcluded     VerdictCode = 25
 	VerdictWaiting      VerdictCode = 26
 	VerdictProtocol     VerdictCode = 27
-	verdictLast                     = VerdictProtocol
+	VerdictCrowd        VerdictCode = 28
+	verdictLast                     = VerdictCrowd
 )
 
 // verdictWords say in words, for the operator of a relay, what a verdict means.
@@ -71,6 +72,7 @@ var verdictWords = [verdictLast + 1]string{
 	VerdictWork:         "refused: the proof of work is too easy or not this relay's",
 	VerdictExcluded:     "not listed: most signers exclude this relay",
 	VerdictWaiting:      "not listed for a while: too many new relays came at its address, or its score is too high",
+	VerdictCrowd:        "refused: too many other relays show the same token or voucher",
 	VerdictProtocol:     "not listed: this relay's program is too old for the network",
 }
 
