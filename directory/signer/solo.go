@@ -129,18 +129,26 @@ func (s *Signer) keep(epoch uint64, docs []gossip.Document) {
 // has it or a later one.
 func (s *Signer) release() error {
 	h := s.base.header()
-	raw, leaves := s.cfg.Node.Newest()
-	if raw == nil || uint64(len(leaves)) <= h.LogSize {
+	if !s.inNodesLog() {
 		raw, err := s.base.snapshot.Encode()
 		if err != nil {
 			return fmt.Errorf("signer: %w", err)
 		}
-		if err := s.cfg.Node.AddSnapshot(raw, s.base.log); err != nil {
+		// The node may complete the very same at this moment, from other signers'.
+		if err := s.cfg.Node.AddSnapshot(raw, s.base.log); err == nil {
+			s.log.Info("snapshot released", logEpoch, h.Epoch, logListed, int(h.N))
+		} else if !s.inNodesLog() {
 			s.log.Error("own snapshot refused by the node", logEpoch, h.Epoch, logReason, err)
 			return nil
 		}
-		s.log.Info("snapshot released", logEpoch, h.Epoch, logListed, int(h.N))
 	}
 	s.readyOnce.Do(func() { close(s.ready) })
 	return nil
+}
+
+// inNodesLog tells whether the node's log holds the newest snapshot.
+func (s *Signer) inNodesLog() bool {
+	place := s.base.header().LogSize
+	_, leaves := s.cfg.Node.Newest()
+	return uint64(len(leaves)) > place && leaves[place] == directory.HeaderLeaf(s.base.hash())
 }
