@@ -54,6 +54,11 @@ func (a *attempt) split(now time.Time, t *tally) bool {
 		return false
 	}
 	echoes, mine := t.once(a.round), a.own[uint8(a.round)].Header
+	for _, m := range echoes {
+		if m.Echo.Header != mine && slices.Equal(m.Echo.Votes, a.own[uint8(a.round)].Votes) {
+			a.warn("differ", "a signer comes to another header from the same votes: do all run one version of the program?", directory.ErrBadHeader)
+		}
+	}
 	differ := slices.ContainsFunc(echoes, func(m *directory.SignerMessage) bool { return m.Echo.Header != mine })
 	return len(echoes) >= a.jury.k && differ || len(t.echoes[a.round+1]) > 0
 }

@@ -32,7 +32,8 @@ type Library interface {
 const (
 	maxFetches   = 8                // at once
 	maxIdle      = maxFetches / 2   // of these, of what may never be needed
-	fetchTimeout = 30 * time.Second // of one
+	fetchTimeout = 3 * time.Minute  // of one: a large ledger comes slowly
+	tryTimeout   = 10 * time.Second // of one that may never be needed
 	fetchAgain   = 2 * time.Second  // after a failure
 	labAgain     = 500 * time.Millisecond
 	maxFetched   = 60_000 // documents held; then all are forgotten and fetched again
@@ -66,16 +67,16 @@ func newFetcher(lib Library, lab bool) *fetcher {
 // get returns a document, or begins to fetch it and returns nil. ctx ends the
 // fetching.
 func (f *fetcher) get(ctx context.Context, hash [32]byte) []byte {
-	return f.within(ctx, hash, maxFetches)
+	return f.within(ctx, hash, maxFetches, fetchTimeout)
 }
 
 // try does so too, but leaves room for what is needed: one signer alone names it,
 // and may have made it up.
 func (f *fetcher) try(ctx context.Context, hash [32]byte) []byte {
-	return f.within(ctx, hash, maxIdle)
+	return f.within(ctx, hash, maxIdle, tryTimeout)
 }
 
-func (f *fetcher) within(ctx context.Context, hash [32]byte, most int) []byte {
+func (f *fetcher) within(ctx context.Context, hash [32]byte, most int, timeout time.Duration) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if raw := f.got[hash]; raw != nil {
@@ -85,12 +86,12 @@ func (f *fetcher) within(ctx context.Context, hash [32]byte, most int) []byte {
 		return nil
 	}
 	f.busy[hash] = true
-	f.wg.Go(func() { f.fetch(ctx, hash) })
+	f.wg.Go(func() { f.fetch(ctx, hash, timeout) })
 	return nil
 }
 
-func (f *fetcher) fetch(ctx context.Context, hash [32]byte) {
-	fetchCtx, cancel := context.WithTimeout(ctx, fetchTimeout)
+func (f *fetcher) fetch(ctx context.Context, hash [32]byte, timeout time.Duration) {
+	fetchCtx, cancel := context.WithTimeout(ctx, timeout)
 	raw, err := f.lib.Fetch(fetchCtx, hash)
 	cancel()
 	f.mu.Lock()
