@@ -129,6 +129,24 @@ func (a *archive) document(hash [32]byte) (raw []byte, err error) {
 	return raw, err
 }
 
+// eachDocument calls f with what finds documents by the first halves of their names,
+// nil if there is none. What it finds is good until f returns.
+func (a *archive) eachDocument(f func(find func(half [16]byte) []byte)) error {
+	return a.db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketDocuments)
+		f(func(half [16]byte) []byte {
+			if b == nil {
+				return nil
+			}
+			if k, v := b.Cursor().Seek(half[:]); bytes.HasPrefix(k, half[:]) {
+				return v
+			}
+			return nil
+		})
+		return nil
+	})
+}
+
 // nameHead lets a head be found by the hash of its header, and forgets the names
 // of heads that are gone.
 func nameHead(tx *bbolt.Tx, epoch uint64, header [32]byte) error {
