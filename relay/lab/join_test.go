@@ -322,7 +322,7 @@ func TestJoinByVouch(t *testing.T) {
 // kept.
 func TestJoinByWork(t *testing.T) {
 	simulateJoining(t, directory.JoinOpen, func(file *directory.NetworkFile) {
-		file.Params = map[directory.Param]int64{directory.ParamPoWBits: 5}
+		file.Params = map[directory.Param]int64{directory.ParamPoWBits: 3}
 	}, func(f *founded) {
 		j := f.join("relay", nil)
 		defer j.stop()
