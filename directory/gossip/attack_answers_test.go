@@ -2,8 +2,13 @@ package gossip
 
 import (
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"hearsay/directory"
 )
@@ -38,4 +43,70 @@ func TestAttackLedgerNamedAsRecords(t *testing.T) {
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
 		t.Errorf("%d bytes taken to answer %d", got, len(b))
 	}
+}
+
+// TestAttackHalfMessages: made-up identities begin long messages on many streams and
+// end none. They hold no more memory than their common share, and not for long;
+// listed relays are heard meanwhile.
+func TestAttackHalfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		defer m.stop()
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		listed := f.record("listed", 0)
+		check(t, n.Publish(listed.Raw))
+		check(t, n.AddSnapshot(f.snapshot(listed), f.log))
+		half := func(frames int) []byte {
+			var b []byte
+			for range frames {
+				b = append(b, byte(TypeEvidence), flagMore, 0xff, 0xff)
+				b = append(b, make([]byte, maxFrameBody)...)
+			}
+			return b
+		}
+		frames := directory.MaxEvidence / maxFrameBody
+		sent := make([]int, 24)
+		var talkers []*talker
+		for i := range 24 {
+			k := talk(t, n, fmt.Sprint("stranger ", i), RoleRelay)
+			talkers = append(talkers, k)
+			go func() { _, _ = io.Copy(io.Discard, k.Conn) }()
+			go func() { sent[i], _ = k.Write(half(frames)) }()
+		}
+		synctest.Wait()
+		sum := 0
+		for i, k := range talkers {
+			if len(k.done) == 0 {
+				sum += sent[i]
+			}
+		}
+		if most := strangerParts + len(talkers)<<17; sum > most || sum < strangerParts/2 {
+			t.Errorf("strangers have %d bytes held, their share is %d", sum, strangerParts)
+		}
+		k := talk(t, n, "listed", RoleRelay)
+		go func() { _, _ = io.Copy(io.Discard, k.Conn) }()
+		whole := appendMessage(nil, TypeEvidence, make([]byte, 3*maxFrameBody))
+		if _, err := k.Write(whole); err != nil {
+			t.Errorf("a listed relay is not heard: %v", err)
+		}
+		if err := <-k.done; !errors.Is(err, errRefused) { // it was read as a whole and looked at
+			t.Errorf("a listed relay's message: %v", err)
+		}
+		time.Sleep(frameTimeout + time.Second)
+		for i, k := range talkers {
+			select {
+			case <-k.done:
+			default:
+				t.Errorf("stranger %d still keeps half a message here", i)
+			}
+		}
+		if n.parts.held != 0 {
+			t.Errorf("%d bytes counted after all", n.parts.held)
+		}
+		for _, k := range talkers {
+			_ = k.Close()
+		}
+		_ = k.Close()
+	})
 }

@@ -152,9 +152,13 @@ type frameReader struct {
 	r io.Reader
 	// allow tells which types may come now; nil: all known.
 	allow func(Type) bool
-	// started is called when the first byte of a frame is there, and done when
-	// the frame is complete; they run the frame timeout. Both may be nil.
+	// started is called when the first byte of a frame is there and when a frame of
+	// a message is to follow, and done when the message is complete; they run the
+	// frame timeout. Both may be nil.
 	started, done func()
+	// further is asked before memory is taken for a message's second frame and those
+	// after it; its error ends the reading. It may be nil.
+	further func(size int) error
 }
 
 // next reads one message. io.EOF means that the stream ended between messages.
@@ -202,13 +206,21 @@ func (f *frameReader) frame(m *message, first bool) (more bool, err error) {
 	case len(m.body)+n > limit:
 		return false, fmt.Errorf("%w: %#02x", errTooLong, byte(t))
 	}
+	if !first && f.further != nil {
+		if err := f.further(n); err != nil {
+			return false, err
+		}
+	}
 	m.typ = t
 	at := len(m.body)
 	m.body = append(m.body, make([]byte, n)...)
 	if _, err := io.ReadFull(f.r, m.body[at:]); err != nil {
 		return false, noEOF(err)
 	}
-	if f.done != nil {
+	switch {
+	case flags == flagMore && f.started != nil:
+		f.started()
+	case flags != flagMore && f.done != nil:
 		f.done()
 	}
 	return flags == flagMore, nil

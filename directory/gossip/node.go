@@ -71,6 +71,7 @@ type Node struct {
 	bases     *bases
 	works     *works
 	told      told
+	parts     parts
 
 	clocks clocks
 

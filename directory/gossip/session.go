@@ -54,6 +54,7 @@ type session struct {
 	wanted    map[key]bool
 	disputed  int // own items in ranges that differ, and items that the peer's lists have besides
 	given     *rate.Limiter
+	parts     int // bytes that are counted of the message being read
 
 	mu      sync.Mutex
 	queue   [][]byte // encoded messages, ≤ maxQueue; overflow ends the stream
@@ -129,6 +130,8 @@ func byeFor(err error) ByeCode {
 		return ByeNetwork
 	case errors.Is(err, errRefused):
 		return ByeRefused
+	case errors.Is(err, errParts):
+		return ByeBusy
 	}
 	return ByeProtocol
 }
@@ -140,7 +143,9 @@ func (ss *session) read() error {
 		allow:   ss.allowed,
 		started: func() { ss.watch.Reset(frameTimeout) },
 		done:    ss.rest,
+		further: ss.takePart,
 	}
+	defer ss.giveParts()
 	for {
 		m, err := r.next()
 		if err != nil {
@@ -149,6 +154,7 @@ func (ss *session) read() error {
 		if err := ss.handle(m); err != nil {
 			return err
 		}
+		ss.giveParts()
 	}
 }
 
