@@ -327,6 +327,27 @@ func TestAllowGossip(t *testing.T) {
 			t.Error("an anonymous client gossips")
 		}
 		roundTrip(t, lc, KindRequest)
+
+		// The newcomer may have no address: requests go over the link that it made,
+		// and nothing else does.
+		back, err := d.Link(w.ctx(time.Second), Target{ID: n.id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		roundTrip(t, back, KindRequest)
+		for _, k := range []Kind{KindGossip, KindCircuit} {
+			if _, err := back.Open(w.ctx(time.Second), k); !errors.Is(err, ErrClosed) {
+				t.Errorf("kind %#x to a node that is no relay: %v", k, err)
+			}
+		}
+		// Another one who may not gossip is not kept for reuse.
+		stranger := w.relay("stranger", "1.0.0.8")
+		if _, err := stranger.Link(w.ctx(time.Second), Target{ID: d.id, Addrs: d.target().Addrs}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Link(w.ctx(time.Second), Target{ID: stranger.id}); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("a link to a stranger: %v", err)
+		}
 	})
 }
 
