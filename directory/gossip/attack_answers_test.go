@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -108,5 +109,64 @@ func TestAttackHalfMessages(t *testing.T) {
 			_ = k.Close()
 		}
 		_ = k.Close()
+	})
+}
+
+// TestAttackMadeUpRumours: a stranger announces thousands of records that nobody
+// has, again and again. What a listed relay announces is asked for at once.
+func TestAttackMadeUpRumours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, false, directory.JoinToken, 1)
+		m := newMesh(t)
+		defer m.stop()
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		listed := f.record("listed", 0)
+		check(t, n.Publish(listed.Raw))
+		check(t, n.AddSnapshot(f.snapshot(listed), f.log))
+		stranger, k := talk(t, n, "stranger", RoleRelay), talk(t, n, "listed", RoleRelay)
+		go func() { _, _ = io.Copy(io.Discard, stranger.Conn) }()
+		wanted := make(chan []key, 64)
+		go func() {
+			defer close(wanted)
+			for r := (frameReader{r: k.Conn}); ; {
+				msg, err := r.next()
+				if err != nil {
+					return
+				}
+				if keys, err := parseWant(msg.body); msg.typ == TypeWant && err == nil {
+					wanted <- keys
+				}
+			}
+		}()
+		made := uint64(0)
+		for i := range 20 {
+			var body []byte
+			for range maxHave {
+				made++
+				h := have{seq: 1}
+				binary.BigEndian.PutUint64(h.key[:], made)
+				body = h.append(body)
+			}
+			stranger.send(TypeHave, body)
+			h := have{seq: uint64(time.Now().Unix())}
+			binary.BigEndian.PutUint64(h.key[:], 1<<63+uint64(i))
+			k.send(TypeHave, h.append(nil))
+			synctest.Wait()
+			select {
+			case keys := <-wanted:
+				if len(keys) != 1 || keys[0] != h.key.wildcard() {
+					t.Errorf("%d keys are wanted", len(keys))
+				}
+			default:
+				t.Errorf("what a listed relay announces is not asked for, after %d announcements of a stranger", made)
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if len(n.asked) > maxHave {
+			t.Errorf("%d rumours remembered", len(n.asked))
+		}
+		stranger.close()
+		k.close()
+		<-wanted
 	})
 }

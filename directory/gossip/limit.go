@@ -19,6 +19,7 @@ const (
 	maxPerPeer        = 4                // streams of one peer at once
 	recordRate        = 5                // new records a second from one peer: update floods
 	recordBurst       = 500
+	strangersRumour   = 16        // rumours of a node that is neither listed nor a bootstrap count so often
 	peerByteRate      = 256 << 10 // bytes of records a minute from one peer
 	allByteRate       = 4 << 20   // … from all peers together
 	fullSyncBytes     = 16 << 20  // once per peer and hour, while we hold under half of its records
@@ -52,6 +53,7 @@ const (
 type peerLimits struct {
 	records  *rate.Limiter
 	bytes    *rate.Limiter
+	rumours  *rate.Limiter // of records that are lacking
 	streams  int
 	fullSync time.Time // start of the last full sync
 	budget   int       // bytes left of it
@@ -88,6 +90,7 @@ func (l *limits) peer(id directory.RelayID, now time.Time) *peerLimits {
 		p = &peerLimits{
 			records: rate.NewLimiter(recordRate, recordBurst),
 			bytes:   rate.NewLimiter(rate.Limit(peerByteRate)/60, peerByteRate),
+			rumours: rate.NewLimiter(recordRate, recordBurst),
 		}
 		l.peers[id] = p
 	}
@@ -173,6 +176,18 @@ func (l *limits) record(id directory.RelayID, size, ours, theirs int, now time.T
 		return true
 	}
 	return p.records.AllowN(now, 1) && p.bytes.AllowN(now, size) && l.all.AllowN(now, size)
+}
+
+// rumour takes one announcement of a record that is lacking from the peer's rate,
+// which is that of its records.
+func (l *limits) rumour(id directory.RelayID, known bool, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 1
+	if !known {
+		n = strangersRumour
+	}
+	return l.peer(id, now).rumours.AllowN(now, n)
 }
 
 // believed returns how many records a peer holds as far as that matters here:

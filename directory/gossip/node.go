@@ -86,6 +86,7 @@ type Node struct {
 	view     *directory.View
 	sessions map[*session]struct{}
 	asked    map[have]asking              // rumours for which peers were asked
+	swept    time.Time                    // when old ones were last looked for
 	admitted func(directory.RelayID) bool // nil: those listed
 	verdict  VerdictCode
 	judgedAt time.Time
@@ -371,9 +372,12 @@ func (n *Node) claim(h have, now time.Time) (ok, again bool) {
 		return false, true
 	}
 	if a.times == 0 && len(n.asked) >= maxHave {
-		for old, at := range n.asked {
-			if now.Sub(at.at) >= 2*secondAsk {
-				delete(n.asked, old)
+		if now.Sub(n.swept) >= secondAsk {
+			n.swept = now
+			for old, at := range n.asked {
+				if now.Sub(at.at) >= 2*secondAsk {
+					delete(n.asked, old)
+				}
 			}
 		}
 		if len(n.asked) >= maxHave {

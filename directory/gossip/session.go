@@ -341,10 +341,14 @@ func (ss *session) onHave(body []byte) error {
 	}
 	ss.hear(haves)
 	now := time.Now()
+	_, known := ss.n.peer(ss.peer)
 	var ask []key
 	for _, h := range haves {
 		if !ss.n.store.lacks(h) {
 			continue
+		}
+		if !ss.n.limits.rumour(ss.peer, known, now) {
+			break // reconciliation finds the others
 		}
 		if ok, again := ss.n.claim(h, now); ok {
 			ask = append(ask, h.key.wildcard())
