@@ -52,6 +52,7 @@ type board struct {
 	waste   map[boardID]time.Time // refused without blame; not asked for again
 	certs   map[[32]byte]uint64   // highest certificate number seen of each signer
 	asked   map[boardID]time.Time // when a peer was last asked for it
+	swept   time.Time             // when old ones of these were last looked for
 	peers   map[directory.RelayID]*boardPeer
 	others  *rate.Limiter // bytes to strangers
 }
@@ -299,11 +300,27 @@ func (b *board) lacks(id boardID) bool {
 }
 
 // claim tells whether a message may be asked for now: of one announcer, and of
-// the next if it did not come.
-func (b *board) claim(id boardID, now time.Time) bool {
+// the next if it did not come. Strangers, who can announce what does not exist, have
+// half of what is remembered.
+func (b *board) claim(id boardID, known bool, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if at, ok := b.asked[id]; ok && now.Sub(at) < boardAskAgain || len(b.asked) >= maxBoardWaste {
+	if at, ok := b.asked[id]; ok && now.Sub(at) < boardAskAgain {
+		return false
+	}
+	most := maxBoardWaste
+	if !known {
+		most /= 2
+	}
+	if len(b.asked) >= most && now.Sub(b.swept) >= boardAskAgain {
+		b.swept = now
+		for old, at := range b.asked {
+			if now.Sub(at) >= boardAskAgain {
+				delete(b.asked, old)
+			}
+		}
+	}
+	if len(b.asked) >= most {
 		return false
 	}
 	b.asked[id] = now

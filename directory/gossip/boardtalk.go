@@ -163,12 +163,12 @@ func (ss *session) onBoard(body []byte) error {
 // wantBoard asks for what is missing, or for that which another peer was asked
 // for a while later.
 func (ss *session) wantBoard(ids []boardID) {
-	now := time.Now()
+	now, known := time.Now(), ss.n.needs(ss.peer)
 	var ask, later []boardID
 	for _, id := range ids {
 		switch {
 		case !ss.n.board.lacks(id):
-		case ss.n.board.claim(id, now):
+		case ss.n.board.claim(id, known, now):
 			ask = append(ask, id)
 		default:
 			later = append(later, id)
