@@ -239,7 +239,10 @@ func (e *simEnd) flush() {
 			e.write(b)
 			continue
 		}
-		if len(e.ss.later) > 0 {
+		e.ss.mu.Lock()
+		later := len(e.ss.later) > 0
+		e.ss.mu.Unlock()
+		if later {
 			wait = min(wait, secondAsk+time.Millisecond)
 		}
 		if at := time.Now().Add(wait); wait < time.Hour && (e.pump.IsZero() || at.Before(e.pump)) {
