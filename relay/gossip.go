@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"hearsay/circuit/link"
-	"hearsay/directory"
 	"hearsay/directory/gossip"
 )
 
@@ -20,8 +19,10 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 			}
 		},
 		link.KindRequest: func(ctx context.Context, l *link.Link, s *link.Stream) {
-			var q *gossip.Quota // none for listed relays
-			if !isListed(g.Views().Current(), l) {
+			// None for listed relays, bootstraps and signers' nodes. An identity that is
+			// merely proven counts for nothing: anybody can make one up.
+			var q *gossip.Quota
+			if id, _, proven := l.Peer(); !proven || !g.Known(id) {
 				q = quotas.get(l)
 			}
 			g.ServeLinkRequest(ctx, linkStream{s}, q)
@@ -37,17 +38,6 @@ type gossipStream struct {
 
 // RemoteAddr returns the address of the other end.
 func (s gossipStream) RemoteAddr() netip.AddrPort { return s.l.RemoteAddr() }
-
-// isListed reports whether the other end of a link is a relay of the view. An
-// identity that is merely proven counts for nothing: anybody can make one up.
-func isListed(v *directory.View, l *link.Link) bool {
-	id, _, proven := l.Peer()
-	if v == nil || !proven {
-		return false
-	}
-	_, ok := v.Relay(id)
-	return ok
-}
 
 // quotas keeps the quota of each link that has one while the link lives.
 type quotas struct {

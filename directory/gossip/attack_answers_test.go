@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -168,5 +169,79 @@ func TestAttackMadeUpRumours(t *testing.T) {
 		stranger.close()
 		k.close()
 		<-wanted
+	})
+}
+
+// TestAttackDrainedAnswers: who asks for more than a node gives out keeps others of
+// his kind from answers, but circuits do not keep clients from snapshots, nor either
+// of them relays.
+func TestAttackDrainedAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinOpen, 1)
+		m := newMesh(t)
+		defer m.stop()
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		check(t, n.AddSnapshot(f.snapshot(), f.log))
+		doc := Document{Raw: make([]byte, smallDocument)}
+		doc.Hash = sha256.Sum256(doc.Raw)
+		ledger := Document{Raw: make([]byte, maxDocument/2)}
+		ledger.Hash = sha256.Sum256(ledger.Raw)
+		check(t, n.Keep(7, []Document{doc, ledger}))
+		open := func(serve func(s Stream) error) *asker {
+			p, s := net.Pipe()
+			m.wg.Go(func() { _ = serve(s) })
+			a, err := askStream(t.Context(), p, n.cfg.Self, f.id)
+			check(t, err)
+			return a
+		}
+		circuit := func(s Stream) error { return n.ServeRequest(m.ctx, s) }
+		client := func(s Stream) error { return n.ServeLinkRequest(m.ctx, s, &Quota{}) }
+		relay := func(s Stream) error { return n.ServeLinkRequest(m.ctx, s, nil) }
+		drain := func(serve func(s Stream) error) {
+			for {
+				a := open(serve)
+				var err error
+				for range requestsPerStream {
+					if _, err = a.document(doc.Hash); err != nil {
+						break
+					}
+				}
+				a.close()
+				if err != nil {
+					return
+				}
+			}
+		}
+		served := func(serve func(s Stream) error) bool {
+			a := open(serve)
+			defer a.close()
+			raw, _, err := a.snapshot(0)
+			return err == nil && len(raw) > 0
+		}
+		for range 3 {
+			a := open(client)
+			_, _ = a.document(ledger.Hash)
+			a.close()
+		}
+		a := open(relay)
+		if _, err := a.document(ledger.Hash); err != nil {
+			t.Errorf("a signer that is behind gets no ledger: %v", err)
+		}
+		a.close()
+		if n.Known(idOf("stranger")) || !n.Known(idOf("bootstrap")) {
+			t.Error("strangers and bootstraps are taken for each other")
+		}
+		drain(circuit)
+		if served(circuit) || !served(client) || !served(relay) {
+			t.Error("circuits: ", served(circuit), ", clients: ", served(client), ", relays: ", served(relay))
+		}
+		drain(client)
+		if !served(relay) {
+			t.Error("clients keep relays from snapshots")
+		}
+		time.Sleep(time.Minute)
+		if !served(circuit) || !served(client) {
+			t.Error("nothing is answered a minute later")
+		}
 	})
 }

@@ -23,7 +23,7 @@ const (
 	maxRecordsAsked  = 4096
 	maxRecordsAnswer = maxRecordsAsked * (2 + directory.MaxDescriptor)
 
-	// Bytes of large documents, of one link and of all askers: what recomputes a
+	// Bytes of large documents, of one link and of all askers of a kind: what recomputes a
 	// snapshot must not slow the fetching of snapshots.
 	linkDocumentRate  = 256 << 10 // a second
 	linkDocumentBurst = maxDocument
@@ -271,13 +271,12 @@ func (d *documentLimit) take(now time.Time, size int) bool {
 	return d.rate.AllowN(now, size)
 }
 
-// mayAnswer takes a document of the given size from the quotas. large is that of
-// the stream's link.
-func (n *Node) mayAnswer(now time.Time, size int, large func(now time.Time, size int) bool) error {
+// mayAnswer takes a document of the given size from the quotas.
+func mayAnswer(now time.Time, size int, may leave) error {
 	switch {
 	case size <= smallDocument:
 		return nil
-	case !large(now, size) || !n.documents.AllowN(now, size):
+	case !may.large(now, size) || !may.kind.large.AllowN(now, size):
 		return errBusy
 	}
 	return nil

@@ -35,8 +35,9 @@ const (
 	snapshotsPerTerm  = 2   // full snapshots per client link and epoch length
 	requestsPerStream = 64  // requests on one stream
 
-	// Bytes of documents a second to all askers together, and at once; about a
-	// tenth of what a small relay has.
+	// Bytes of answers a second, and at once, to all askers of one kind together:
+	// known nodes, clients on links, and circuits. About a tenth of what a small
+	// relay has; one kind does not keep another from answers.
 	answerRate  = 1 << 20
 	answerBurst = 32 << 20
 )

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"hearsay/directory"
 )
 
@@ -55,25 +53,25 @@ type NodeConfig struct {
 // Node is the gossiping side of a relay or directory node. Its methods are
 // safe for concurrent use.
 type Node struct {
-	cfg       NodeConfig
-	network   directory.NetworkID
-	lab       bool
-	log       *slog.Logger
-	store     *Store
-	limits    *limits
-	archive   *archive
-	secret    []byte
-	answers   *rate.Limiter  // bytes of documents that all askers get
-	documents *rate.Limiter  // likewise of large ones (SPEC.md §7.5)
-	pulls     chan announced // when full they are dropped: search looks by itself
-	board     *board
-	notices   *notices
-	bases     *bases
-	works     *works
-	told      told
-	parts     parts
+	cfg     NodeConfig
+	network directory.NetworkID
+	lab     bool
+	log     *slog.Logger
+	store   *Store
+	limits  *limits
+	archive *archive
+	secret  []byte
+	pulls   chan announced // when full they are dropped: search looks by itself
+	board   *board
+	notices *notices
+	bases   *bases
+	works   *works
+	told    told
+	parts   parts
 
 	clocks clocks
+	// What is answered to known nodes, to others on links, and to circuits.
+	nodes, clients, circuits *answers
 
 	installing sync.Mutex // held while a snapshot is verified, saved and shown
 
@@ -113,13 +111,12 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 func newNode(cfg NodeConfig, a *archive) *Node {
 	return &Node{
 		cfg: cfg, network: cfg.Link.ID, log: orDiscard(cfg.Log), archive: a,
-		answers:   rate.NewLimiter(answerRate, answerBurst),
-		documents: rate.NewLimiter(allDocumentRate, allDocumentBurst),
-		pulls:     make(chan announced, 16),
-		sessions:  make(map[*session]struct{}),
-		asked:     make(map[have]asking),
-		announce:  make(chan struct{}),
-		board:     newBoard(), notices: newNotices(), bases: newBases(), works: newWorks(),
+		nodes: newAnswers(), clients: newAnswers(), circuits: newAnswers(),
+		pulls:    make(chan announced, 16),
+		sessions: make(map[*session]struct{}),
+		asked:    make(map[have]asking),
+		announce: make(chan struct{}),
+		board:    newBoard(), notices: newNotices(), bases: newBases(), works: newWorks(),
 	}
 }
 

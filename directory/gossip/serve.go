@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"hearsay/directory"
 )
 
@@ -25,10 +27,30 @@ type CircuitStream interface {
 }
 
 // leave says what an asker may still take: one full snapshot, one difference, or
-// a large document of the given size. Each call takes it.
+// a large document of the given size. Each call takes it. kind is what all askers of
+// its kind together may.
 type leave struct {
 	full, diff func(now time.Time) bool
 	large      func(now time.Time, size int) bool
+	kind       *answers
+}
+
+// answers are the bytes that all askers of one kind get: in all, and of large
+// documents (SPEC.md §7.5).
+type answers struct{ all, large *rate.Limiter }
+
+func newAnswers() *answers {
+	return &answers{
+		all:   rate.NewLimiter(answerRate, answerBurst),
+		large: rate.NewLimiter(allDocumentRate, allDocumentBurst),
+	}
+}
+
+// Known tells whether a node that proved its identity is one that this node depends
+// on: a listed relay, a bootstrap, or one that brings new messages of signers.
+func (n *Node) Known(id directory.RelayID) bool {
+	_, ok := n.peer(id)
+	return ok || n.needs(id)
 }
 
 // ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
@@ -50,13 +72,19 @@ func (n *Node) ServeRequest(ctx context.Context, s Stream) error {
 			return diffs <= streamDiffs
 		},
 		large: func(time.Time, int) bool { return false },
+		kind:  n.circuits,
 	})
 }
 
 // ServeLinkRequest serves a request stream (kind 0x21) on a link. q is the
-// quota of that link, one for all its streams; nil for a listed relay.
+// quota of that link, one for all its streams; nil for a node that is Known.
 func (n *Node) ServeLinkRequest(ctx context.Context, s Stream, q *Quota) error {
+	kind := n.clients
+	if q == nil {
+		kind = n.nodes
+	}
 	return n.serve(ctx, s, leave{
+		kind:  kind,
 		full:  func(now time.Time) bool { return q == nil || q.take(now, n.epochLength()) },
 		diff:  func(now time.Time) bool { return q == nil || q.takeDiff(now, n.epochLength()) },
 		large: func(now time.Time, size int) bool { return q == nil || q.documents.take(now, size) },
@@ -118,14 +146,14 @@ func (n *Node) answerAll(s Stream, watch *time.Timer, may leave) error {
 		switch {
 		case err != nil:
 		case m.typ == TypeDocument || m.typ == TypeRecords:
-			err = n.mayAnswer(time.Now(), len(b), may.large)
+			err = mayAnswer(time.Now(), len(b), may)
 		case m.typ == TypeSnapshot && b[0] == snapshotDiff && !may.diff(time.Now()):
 			err = errAskRate
 		}
 		if err != nil {
 			return err
 		}
-		if !n.answers.AllowN(time.Now(), len(b)) {
+		if !may.kind.all.AllowN(time.Now(), len(b)) {
 			return errBusy
 		}
 		watch.Reset(frameTimeout + time.Duration(len(b)/slowestAsker)*time.Second)
