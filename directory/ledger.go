@@ -80,10 +80,10 @@ type TokenUse struct {
 	Used    byte
 }
 
-// Voucher is a family key that vouches for relays, or a delegated inviter. The
-// relays that it brought in are a lineage.
+// Voucher is a relay by whose age its family vouches for others, or a delegated
+// inviter. The relays that it brought in are a lineage.
 type Voucher struct {
-	Key     [32]byte
+	Key     [32]byte  // id of the relay, or the inviter's key
 	Lineage uint16    // from 1; no two vouchers share one
 	Uses    [3]uint32 // Unix seconds of its last vouches, falling; 0 = none
 }

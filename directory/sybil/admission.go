@@ -47,15 +47,15 @@ func (d *docket) hasHand(r *relay) bool {
 // vouchers are the budgets and lineages of those who bring relays in.
 type vouchers struct {
 	byKey map[[32]byte]*directory.Voucher
-	known map[[32]byte]bool // families of listed relays
-	old   map[[32]byte]bool // those with a relay that is listed for 30 days
+	known map[[32]byte]bool   // families of listed relays
+	old   map[[32]byte]*relay // of those with relays listed for 30 days, the oldest
 }
 
 // vouchAge is how long a voucher's relay must have been listed.
 const vouchAge = 30 * day
 
 func (d *docket) readVouchers() {
-	d.vouchers = vouchers{byKey: make(map[[32]byte]*directory.Voucher), known: make(map[[32]byte]bool), old: make(map[[32]byte]bool)}
+	d.vouchers = vouchers{byKey: make(map[[32]byte]*directory.Voucher), known: make(map[[32]byte]bool), old: make(map[[32]byte]*relay)}
 	for _, v := range d.ledger.Parts().Vouchers {
 		d.vouchers.byKey[v.Key] = &v
 	}
@@ -66,7 +66,9 @@ func (d *docket) readVouchers() {
 		for _, f := range r.d.Families {
 			if f.Expires.After(d.in.ValidAfter) {
 				d.vouchers.known[f.Key] = true
-				d.vouchers.old[f.Key] = d.vouchers.old[f.Key] || uint64(r.h.Listed) >= d.threshold(vouchAge)
+				if o := d.vouchers.old[f.Key]; uint64(r.h.Listed) >= d.threshold(vouchAge) && (o == nil || r.h.Listed > o.h.Listed) {
+					d.vouchers.old[f.Key] = r
+				}
 			}
 		}
 	}
@@ -147,7 +149,7 @@ func (d *docket) whyNotVouched(r *relay) error {
 	err := directory.ErrNoVoucher
 	for _, key := range r.proof.Vouchers {
 		switch {
-		case d.vouchers.old[key]:
+		case d.vouchers.old[key] != nil:
 			return directory.ErrVouchUsed
 		case d.vouchers.known[key]:
 			err = directory.ErrYoungVoucher
@@ -168,12 +170,17 @@ func (d *docket) tokenUse(t *directory.Token) directory.TokenUse {
 	return directory.TokenUse{Nonce: t.Nonce, Expires: uint64(t.Expires.Unix()), Used: byte(d.ledger.TokenUsed(t.Nonce))}
 }
 
-// whoVouches returns the first voucher who is listed and has a vouch left.
+// whoVouches returns the id of the relay by whose age the first voucher vouches
+// that has a vouch left. The account is that relay's: family keys cost nothing, and
+// an operator could take a new one for every three vouches.
 func (d *docket) whoVouches(r *relay) [32]byte {
 	for _, key := range r.proof.Vouchers {
-		v := d.vouchers.byKey[key]
-		if d.vouchers.old[key] && (v == nil || v.Left(d.lab, d.in.ValidAfter) > 0) {
-			return key
+		old := d.vouchers.old[key]
+		if old == nil {
+			continue
+		}
+		if v := d.vouchers.byKey[old.d.ID]; v == nil || v.Left(d.lab, d.in.ValidAfter) > 0 {
+			return old.d.ID
 		}
 	}
 	return [32]byte{}

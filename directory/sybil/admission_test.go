@@ -183,6 +183,56 @@ func TestVouchers(t *testing.T) {
 	}
 }
 
+// TestAttackVoucherChangesItsFamily: a voucher gives its one old relay another
+// family key whenever its vouches are spent, and two at a time.
+func TestAttackVoucherChangesItsFamily(t *testing.T) {
+	w := newWorld(t, worldConfig{join: directory.JoinToken | directory.JoinVouch})
+	w.old()
+	old := w.add("old", "9.1.1.1")
+	w.history(old, nil)
+	month := w.at.Add(30 * 24 * time.Hour)
+	listed := 0
+	lineages := make(map[uint16]bool)
+	for round := range 3 {
+		first, second := fmt.Sprint("first ", round), fmt.Sprint("second ", round)
+		old.d.Families = nil
+		w.family(old, first)
+		w.family(old, second)
+		var guests []*actor
+		for i := range 8 {
+			g := w.add(fmt.Sprint("guest", round, i), fmt.Sprintf("9.%d.%d.1", 10+round, i))
+			w.vouch(g, month, []string{first, second}[i%2])
+			guests = append(guests, g)
+		}
+		w.judge()
+		for _, g := range guests {
+			if w.listing(g) != nil {
+				listed++
+				lineages[w.relay(g).h.Lineage] = true
+				continue
+			}
+			w.lacks(g, directory.ErrVouchUsed)
+		}
+	}
+	if listed != directory.VouchesPerPeriod || len(lineages) != 1 {
+		t.Errorf("one relay brought in %d, in %d lineages", listed, len(lineages))
+	}
+}
+
+// TestAttackVoucherCountsTwice: an operator lowers scores by two families of one
+// relay.
+func TestAttackVoucherCountsTwice(t *testing.T) {
+	w := newWorld(t, worldConfig{join: directory.JoinToken | directory.JoinVouch})
+	w.old()
+	old, guest := w.add("old", "9.1.1.1"), w.add("guest", "9.2.1.1")
+	w.history(old, nil)
+	w.family(old, "first")
+	w.family(old, "second")
+	w.vouch(guest, w.at.Add(time.Hour), "first", "second")
+	w.judge()
+	w.says(guest, "H: -10 points", "1 vouch for it")
+}
+
 // TestAttackMadeUpVouchersLowerNoScore: a relay vouches for itself with family
 // keys that are nobody's.
 func TestAttackMadeUpVouchersLowerNoScore(t *testing.T) {

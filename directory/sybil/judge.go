@@ -87,7 +87,7 @@ type relay struct {
 
 	seed, vouched bool
 	proof         Proof
-	voucher       [32]byte // who vouched, if that admits it now
+	voucher       [32]byte // docket.whoVouches, if that admits it now
 
 	measured  uint64 // merged bandwidth, 1/1024 B/s; 0 = unmeasured
 	bandwidth uint64 // what weights use

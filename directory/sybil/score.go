@@ -144,12 +144,13 @@ func (d *docket) scoreSettings(r *relay, known []string) {
 	if r.measured > 0 && r.d.Declared > 0 && r.d.Declared > declaredTimes*r.measured>>20 {
 		r.charge(scoreDeclared, "it declares more than four times what was measured")
 	}
-	vouches := 0 // of families with a relay of age: anybody can make up others
+	by := make(map[*relay]bool) // relays of age whose families vouch: anybody can make up others
 	for _, key := range r.proof.Vouchers {
-		if d.vouchers.old[key] {
-			vouches++
+		if old := d.vouchers.old[key]; old != nil {
+			by[old] = true
 		}
 	}
+	vouches := len(by)
 	if n := min(vouches, maxVouches); n > 0 && r.h.State&directory.StateVouched != 0 {
 		r.charge(scoreVouch*n, "%d vouch for it", vouches)
 	}
