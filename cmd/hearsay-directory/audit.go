@@ -98,7 +98,7 @@ func auditAll(ctx context.Context, cmd *cobra.Command, r published, chain *direc
 			open++
 		}
 		if f.json {
-			return printJSON(cmd.OutOrStdout(), reportJSON(rep, chain))
+			return program.PrintJSON(cmd.OutOrStdout(), reportJSON(rep, chain))
 		}
 		printReport(cmd.OutOrStdout(), rep, chain)
 		return nil
@@ -113,7 +113,7 @@ func auditAll(ctx context.Context, cmd *cobra.Command, r published, chain *direc
 	blamed := 0
 	for _, e := range evidence {
 		if f.json {
-			err = printJSON(cmd.OutOrStdout(), evidenceJSON{1, "evidence", e.Text(), labelList(e.Culprits()), e.Severe(), e.Severe() && chain.Answered(e)})
+			err = program.PrintJSON(cmd.OutOrStdout(), evidenceJSON{1, "evidence", e.Text(), labelList(e.Culprits()), e.Severe(), e.Severe() && chain.Answered(e)})
 		} else {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "evidence: %s%s\n", e.Text(), answeredText(chain, e))
 		}
@@ -145,7 +145,7 @@ func reportJSON(r *audit.Report, chain *directory.Chain) auditJSON {
 	h := &r.Head.Header
 	signed, _ := r.Head.Signers(chain)
 	j := auditJSON{
-		V: 1, Type: "audit", Epoch: h.Epoch, Time: jsonTime(h.ValidAfter), OK: r.OK(),
+		V: 1, Type: "audit", Epoch: h.Epoch, Time: program.JSONTime(h.ValidAfter), OK: r.OK(),
 		Differences: []diffJSON{}, Faults: []string{}, Unchecked: texts(r.Unchecked), Signed: labelList(signed),
 	}
 	for _, d := range r.Differences {

@@ -220,7 +220,7 @@ func makeCard(cmd *cobra.Command, f cardFlags) error {
 		}
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), cardJSON{
+		return program.PrintJSON(cmd.OutOrStdout(), cardJSON{
 			V: 1, Type: "card", Card: text, Label: card.Label, Root: directory.FounderKey{Public: card.Root}.ID().String(),
 			Signer: directory.FounderKey{Public: card.Signer}.ID().String(), Listen: listenText(card), Lab: card.Lab, RootWords: words,
 		})

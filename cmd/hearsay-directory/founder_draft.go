@@ -100,7 +100,7 @@ func finishDraft(cmd *cobra.Command, d *directory.Draft, out string, asJSON bool
 		return err
 	}
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), describeDraft(d, out))
+		return program.PrintJSON(cmd.OutOrStdout(), describeDraft(d, out))
 	}
 	w := cmd.OutOrStdout()
 	printDraft(w, d, nil)
@@ -211,7 +211,7 @@ func flagsOf(cmd *cobra.Command, names ...string) int {
 
 func showCurrent(cmd *cobra.Command, chain *directory.Chain, asJSON bool) error {
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), describeFile("version", chain.ID(), chain.Current()))
+		return program.PrintJSON(cmd.OutOrStdout(), describeFile("version", chain.ID(), chain.Current()))
 	}
 	printFile(cmd.OutOrStdout(), chain.ID(), chain.Current(), nil, changeRule(chain.Current()))
 	return nil

@@ -68,7 +68,7 @@ func emergency(cmd *cobra.Command, f emergencyFlags) error {
 		return err
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), describeEmergency(d, f.out))
+		return program.PrintJSON(cmd.OutOrStdout(), describeEmergency(d, f.out))
 	}
 	w := cmd.OutOrStdout()
 	printEmergency(w, d, ownCard(f.home))
@@ -99,8 +99,8 @@ type emergencyJSON struct {
 func describeEmergency(d *directory.EmergencyDraft, file string) emergencyJSON {
 	h, hash := d.Header(), d.Hash()
 	j := emergencyJSON{
-		V: 1, Type: "emergency", Network: h.Network.String(), Epoch: h.Epoch, From: jsonTime(h.ValidAfter), Until: jsonTime(h.ValidUntil),
-		Base: jsonTime(d.Base().Header.ValidAfter), Relays: h.N, File: file, Words: d.Words(), Hash: fmt.Sprintf("%x", hash),
+		V: 1, Type: "emergency", Network: h.Network.String(), Epoch: h.Epoch, From: program.JSONTime(h.ValidAfter), Until: program.JSONTime(h.ValidUntil),
+		Base: program.JSONTime(d.Base().Header.ValidAfter), Relays: h.N, File: file, Words: d.Words(), Hash: fmt.Sprintf("%x", hash),
 		Signed: []string{}, Unsigned: []string{}, Lacking: d.Lacking(),
 	}
 	j.Renewed, j.LeftOut = d.Changes()
@@ -180,7 +180,7 @@ func signEmergency(cmd *cobra.Command, f signFlags, file string, raw []byte) err
 			return err
 		}
 	} else if !f.yes {
-		return printJSON(w, describeEmergency(d, file))
+		return program.PrintJSON(w, describeEmergency(d, file))
 	}
 	p, err := rootPassphrase(f.home, f.passphraseFile)
 	if err != nil {
@@ -203,7 +203,7 @@ func signEmergency(cmd *cobra.Command, f signFlags, file string, raw []byte) err
 		return err
 	}
 	if f.json {
-		return printJSON(w, describeEmergency(d, file))
+		return program.PrintJSON(w, describeEmergency(d, file))
 	}
 	if d.Lacking() == 0 {
 		fmt.Fprintf(w, "\nSigned, in %s. It has all the signatures it needs.\n", file)
@@ -260,7 +260,7 @@ func assembleEmergency(cmd *cobra.Command, f assembleFlags, files []string, firs
 		return err
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), describeEmergency(d, files[0]))
+		return program.PrintJSON(cmd.OutOrStdout(), describeEmergency(d, files[0]))
 	}
 	w := cmd.OutOrStdout()
 	h := d.Header()

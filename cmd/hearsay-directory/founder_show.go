@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -9,20 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"hearsay/cmd/program"
 	"hearsay/directory"
 )
-
-// printJSON prints one object on a line.
-func printJSON(w io.Writer, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\n", b)
-	return err
-}
-
-func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 type fileJSON struct {
 	V          int              `json:"v"`
@@ -75,7 +63,7 @@ type changeJSON struct {
 
 func describeFile(kind string, id directory.NetworkID, f *directory.NetworkFile) fileJSON {
 	j := fileJSON{
-		V: 1, Type: kind, Network: id.String(), Name: f.Name, Version: f.Version, Created: jsonTime(f.Created), Expires: jsonTime(f.Expires),
+		V: 1, Type: kind, Network: id.String(), Name: f.Name, Version: f.Version, Created: program.JSONTime(f.Created), Expires: program.JSONTime(f.Expires),
 		Roots: keysJSON(f.Roots), RootsNeed: directory.RootThreshold(len(f.Roots)),
 		Signers: keysJSON(f.Signers), SignNeed: directory.SignThreshold(len(f.Signers)),
 		Join: f.Join.String(), Params: map[string]int64{}, Lab: f.Lab,
@@ -84,7 +72,7 @@ func describeFile(kind string, id directory.NetworkID, f *directory.NetworkFile)
 		j.Bootstraps = append(j.Bootstraps, b.Addr.String())
 	}
 	for _, i := range f.Inviters {
-		j.Inviters = append(j.Inviters, inviterJSON{i.Label, directory.RelayID(i.Public).String(), jsonTime(i.Expires)})
+		j.Inviters = append(j.Inviters, inviterJSON{i.Label, directory.RelayID(i.Public).String(), program.JSONTime(i.Expires)})
 	}
 	for _, id := range f.Seeds {
 		j.Seeds = append(j.Seeds, id.String())

@@ -73,7 +73,7 @@ func sign(cmd *cobra.Command, f signFlags, file string) error {
 			return err
 		}
 	} else if !f.yes {
-		return printJSON(cmd.OutOrStdout(), describeDraft(d, file))
+		return program.PrintJSON(cmd.OutOrStdout(), describeDraft(d, file))
 	}
 	if err := signAndKeep(f, d, file); err != nil {
 		return err
@@ -82,7 +82,7 @@ func sign(cmd *cobra.Command, f signFlags, file string) error {
 		file = f.out
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), describeDraft(d, file))
+		return program.PrintJSON(cmd.OutOrStdout(), describeDraft(d, file))
 	}
 	w := cmd.OutOrStdout()
 	if old, drafted := d.Lacking(); old+drafted == 0 {
@@ -257,7 +257,7 @@ func printAssembled(cmd *cobra.Command, f assembleFlags, chain *directory.Chain)
 	file := chain.Current()
 	link := chain.Link(nil).String()
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), struct {
+		return program.PrintJSON(cmd.OutOrStdout(), struct {
 			V       int    `json:"v"`
 			Type    string `json:"type"`
 			Name    string `json:"name"`

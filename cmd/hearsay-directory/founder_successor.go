@@ -64,7 +64,7 @@ func successor(cmd *cobra.Command, f successorFlags, text string) error {
 		}
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), struct {
+		return program.PrintJSON(cmd.OutOrStdout(), struct {
 			V       int       `json:"v"`
 			Type    string    `json:"type"`
 			Network string    `json:"network"`
@@ -74,7 +74,7 @@ func successor(cmd *cobra.Command, f successorFlags, text string) error {
 			By      []keyJSON `json:"by"`
 			Roots   int       `json:"roots"`
 			Notice  string    `json:"notice"`
-		}{1, "successor", chain.ID().String(), s.Network.String(), s.Link().String(), jsonTime(s.Made), keysJSON(s.By), len(chain.Current().Roots), s.Text()})
+		}{1, "successor", chain.ID().String(), s.Network.String(), s.Link().String(), program.JSONTime(s.Made), keysJSON(s.By), len(chain.Current().Roots), s.Text()})
 	}
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "%d of the %d founders of %q say that another network succeeds it:\n\n", len(s.By), len(chain.Current().Roots), chain.Current().Name)

@@ -108,7 +108,7 @@ func printNetworkJSON(w io.Writer, f relay.Founding, link directory.NetworkLink,
 	if relayLink != "" {
 		token = &relayLink
 	}
-	return printJSON(w, struct {
+	return program.PrintJSON(w, struct {
 		V         int      `json:"v"`
 		Type      string   `json:"type"`
 		Name      string   `json:"name"`

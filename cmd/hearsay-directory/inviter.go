@@ -49,7 +49,7 @@ func inviterNewCommand() *cobra.Command {
 			}
 			key := directory.RelayID(pub).String()
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), struct {
+				return program.PrintJSON(cmd.OutOrStdout(), struct {
 					V    int    `json:"v"`
 					Type string `json:"type"`
 					Key  string `json:"key"`
@@ -159,11 +159,11 @@ func inviterListCommand() *cobra.Command {
 			for _, i := range list {
 				key := directory.RelayID(i.Public).String()
 				if asJSON {
-					err := printJSON(cmd.OutOrStdout(), struct {
+					err := program.PrintJSON(cmd.OutOrStdout(), struct {
 						V    int    `json:"v"`
 						Type string `json:"type"`
 						inviterJSON
-					}{1, "inviter", inviterJSON{i.Label, key, jsonTime(i.Expires)}})
+					}{1, "inviter", inviterJSON{i.Label, key, program.JSONTime(i.Expires)}})
 					if err != nil {
 						return err
 					}

@@ -134,7 +134,7 @@ func setMark(cmd *cobra.Command, home, relayID string, kind directory.VoteFlags,
 		return markError(err)
 	}
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), describeMark(m))
+		return program.PrintJSON(cmd.OutOrStdout(), describeMark(m))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "This signer says it from its next vote until %s.\n", m.Until.Format(time.DateOnly))
 	return err
@@ -160,7 +160,7 @@ type markJSON struct {
 }
 
 func describeMark(m signer.Mark) markJSON {
-	return markJSON{1, "mark", m.Relay.String(), m.Kind(), m.Reason, jsonTime(m.Until)}
+	return markJSON{1, "mark", m.Relay.String(), m.Kind(), m.Reason, program.JSONTime(m.Until)}
 }
 
 func listMarks(cmd *cobra.Command, home string, asJSON bool) error {
@@ -179,7 +179,7 @@ func listMarks(cmd *cobra.Command, home string, asJSON bool) error {
 		}
 		shown++
 		if asJSON {
-			if err := printJSON(w, describeMark(m)); err != nil {
+			if err := program.PrintJSON(w, describeMark(m)); err != nil {
 				return err
 			}
 			continue

@@ -88,7 +88,7 @@ func requestCertificate(cmd *cobra.Command, f rotateFlags) error {
 	}
 	key := directory.RelayID(pub).String()
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), struct {
+		return program.PrintJSON(cmd.OutOrStdout(), struct {
 			V    int    `json:"v"`
 			Type string `json:"type"`
 			Key  string `json:"key"`
@@ -122,7 +122,7 @@ func certify(cmd *cobra.Command, f rotateFlags) error {
 	}
 	text := directory.CertificateText(raw)
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), struct {
+		return program.PrintJSON(cmd.OutOrStdout(), struct {
 			V           int    `json:"v"`
 			Type        string `json:"type"`
 			Certificate string `json:"certificate"`
@@ -135,13 +135,13 @@ func certify(cmd *cobra.Command, f rotateFlags) error {
 func printRotated(cmd *cobra.Command, f rotateFlags, c directory.Certificate) error {
 	key := directory.RelayID(c.Online).String()
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), struct {
+		return program.PrintJSON(cmd.OutOrStdout(), struct {
 			V        int    `json:"v"`
 			Type     string `json:"type"`
 			Key      string `json:"key"`
 			Seq      uint64 `json:"seq"`
 			NotAfter string `json:"not_after"`
-		}{1, "rotated", key, c.Seq, jsonTime(c.NotAfter)})
+		}{1, "rotated", key, c.Seq, program.JSONTime(c.NotAfter)})
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The online key %s…\nis certified until %s, number %d.\nThe one before counts no more once a snapshot is signed.\nNext: hearsay-directory run --home %s\n", key[:16], c.NotAfter.UTC().Format(time.DateOnly), c.Seq, f.home)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"hearsay/cmd/program"
 	"hearsay/directory"
 )
 
@@ -86,7 +87,7 @@ func (p *picture) printJSON(w io.Writer) error {
 	h := &p.snap.Header
 	lines := []any{describeFile("network", p.chain.ID(), p.chain.Current())}
 	s := snapshotJSON{
-		V: 1, Type: "snapshot", Epoch: h.Epoch, Header: fmt.Sprintf("%x", p.snap.Hash()), ValidAfter: jsonTime(h.ValidAfter), ValidUntil: jsonTime(h.ValidUntil),
+		V: 1, Type: "snapshot", Epoch: h.Epoch, Header: fmt.Sprintf("%x", p.snap.Hash()), ValidAfter: program.JSONTime(h.ValidAfter), ValidUntil: program.JSONTime(h.ValidUntil),
 		EpochS: int(h.NextEpoch.Seconds()), AgeS: int(p.age().Seconds()), State: p.view.State(p.now).String(), FileVersion: h.FileVersion,
 		Signed: labelList(p.signed), NotSigned: labelList(p.not), Witnesses: p.seen, Listed: p.all,
 		Flags: texts(h.Flags.Names()), Relays: h.N, GuardKiB: h.Totals[0] >> 20, InnerKiB: h.Totals[1] >> 20, MailboxKiB: h.Totals[2] >> 20,
@@ -118,10 +119,10 @@ func (p *picture) printJSON(w io.Writer) error {
 		lines = append(lines, evidenceJSON{1, "evidence", e.Text(), labelList(e.Culprits()), e.Severe(), e.Severe() && p.chain.Answered(e)})
 	}
 	for _, s := range p.successors {
-		lines = append(lines, successorJSON{1, "successor", s.Link().String(), jsonTime(s.Made), labelList(s.By)})
+		lines = append(lines, successorJSON{1, "successor", s.Link().String(), program.JSONTime(s.Made), labelList(s.By)})
 	}
 	for _, l := range lines {
-		if err := printJSON(w, l); err != nil {
+		if err := program.PrintJSON(w, l); err != nil {
 			return err
 		}
 	}

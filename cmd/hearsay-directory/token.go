@@ -56,7 +56,7 @@ func token(cmd *cobra.Command, f tokenFlags) error {
 		return program.OperatorError(err)
 	}
 	if f.json {
-		return printJSON(cmd.OutOrStdout(), map[string]any{"v": 1, "type": "token", "relay_link": l.String(), "uses": f.uses, "days": f.days})
+		return program.PrintJSON(cmd.OutOrStdout(), map[string]any{"v": 1, "type": "token", "relay_link": l.String(), "uses": f.uses, "days": f.days})
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), l)
 	return err
