@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,6 +243,65 @@ func TestAttackDrainedAnswers(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !served(circuit) || !served(client) {
 			t.Error("nothing is answered a minute later")
+		}
+	})
+}
+
+// TestAttackWantAgain: made-up identities ask for all records again and again, on
+// ever new streams. They get no more than their common share, and one no more than
+// his own; a listed relay still gets what it lacks.
+func TestAttackWantAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := found(t, true, directory.JoinToken, 1)
+		m := newMesh(t)
+		defer m.stop()
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		listed := f.record("listed", 0)
+		check(t, n.Publish(listed.Raw))
+		check(t, n.AddSnapshot(f.snapshot(listed), f.log))
+		size := 0
+		var all []byte
+		for i := range 120 {
+			r := f.record(fmt.Sprint("relay ", i), i+1)
+			check(t, n.Publish(r.Raw))
+			k := directory.GossipKey(f.id, r.ID)
+			all, size = append(all, k[:]...), size+len(r.Raw)
+		}
+		take := func(name string) int {
+			k := talk(t, n, name, RoleRelay)
+			var got atomic.Int64
+			go func() {
+				for r := (frameReader{r: k.Conn}); ; {
+					msg, err := r.next()
+					if err != nil {
+						return
+					}
+					if msg.typ == TypeGive {
+						got.Add(int64(len(msg.body)))
+					}
+				}
+			}()
+			for range fullSyncBytes/size + 100 {
+				k.send(TypeWant, all)
+			}
+			k.close()
+			return int(got.Load())
+		}
+		if got := take("stranger 0"); got < fullSyncBytes/2 || got > fullSyncBytes+fullSyncBytes/16 {
+			t.Errorf("a stranger got %d bytes", got)
+		}
+		if got := take("stranger 0"); got > size {
+			t.Errorf("a stranger got %d more bytes on a new stream", got)
+		}
+		sum := 0
+		for i := range 4 {
+			sum += take(fmt.Sprint("stranger ", i+1))
+		}
+		if sum > strangersGivenBurst {
+			t.Errorf("others got %d bytes", sum)
+		}
+		if got := take("listed"); got < fullSyncBytes/2 {
+			t.Errorf("a listed relay got %d bytes", got)
 		}
 	})
 }

@@ -40,6 +40,11 @@ const (
 	// relay has; one kind does not keep another from answers.
 	answerRate  = 1 << 20
 	answerBurst = 32 << 20
+
+	// Bytes of records a second, and at once, given to all together that are not
+	// known: amplification.
+	strangersGivenRate  = 1 << 20
+	strangersGivenBurst = 32 << 20
 )
 
 // Implementation constants: memory.
@@ -55,6 +60,7 @@ type peerLimits struct {
 	records  *rate.Limiter
 	bytes    *rate.Limiter
 	rumours  *rate.Limiter // of records that are lacking
+	given    *rate.Limiter // bytes of records to it
 	streams  int
 	fullSync time.Time // start of the last full sync
 	budget   int       // bytes left of it
@@ -70,6 +76,7 @@ type limits struct {
 	mu    sync.Mutex
 	peers map[directory.RelayID]*peerLimits
 	all   *rate.Limiter
+	given *rate.Limiter // bytes of records to those that are not known
 }
 
 func newLimits(lab bool) *limits {
@@ -77,6 +84,7 @@ func newLimits(lab bool) *limits {
 		lab:   lab,
 		peers: make(map[directory.RelayID]*peerLimits),
 		all:   rate.NewLimiter(rate.Limit(allByteRate)/60, allByteRate),
+		given: rate.NewLimiter(strangersGivenRate, strangersGivenBurst),
 	}
 }
 
@@ -92,6 +100,7 @@ func (l *limits) peer(id directory.RelayID, now time.Time) *peerLimits {
 			records: rate.NewLimiter(recordRate, recordBurst),
 			bytes:   rate.NewLimiter(rate.Limit(peerByteRate)/60, peerByteRate),
 			rumours: rate.NewLimiter(recordRate, recordBurst),
+			given:   rate.NewLimiter(rate.Limit(peerByteRate)/60, fullSyncBytes),
 		}
 		l.peers[id] = p
 	}
@@ -189,6 +198,14 @@ func (l *limits) rumour(id directory.RelayID, known bool, now time.Time) bool {
 		n = strangersRumour
 	}
 	return l.peer(id, now).rumours.AllowN(now, n)
+}
+
+// give takes the bytes of a record from what a peer is given, on all its streams.
+// Those that are not known have a share together, since identities can be made up.
+func (l *limits) give(id directory.RelayID, known bool, size int, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.peer(id, now).given.AllowN(now, size) && (known || l.given.AllowN(now, size))
 }
 
 // believed returns how many records a peer holds as far as that matters here:

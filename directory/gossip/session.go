@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"hearsay/directory"
 )
 
@@ -53,13 +51,13 @@ type session struct {
 	refused   int // records of the peer that did not verify
 	wanted    map[key]bool
 	disputed  int // own items in ranges that differ, and items that the peer's lists have besides
-	given     *rate.Limiter
 	parts     int // bytes that are counted of the message being read
 
 	mu      sync.Mutex
 	queue   [][]byte // encoded messages, ≤ maxQueue; overflow ends the stream
 	owed    []key    // records to give, ≤ maxOwed; what is above is dropped: the peer asks again
 	owes    map[key]bool
+	known   bool          // when it last asked for records
 	rumours []have        // ≤ maxHave; what is above is dropped: reconciliation finds it
 	due     time.Time     // when rumours are to be written
 	told    map[have]bool // what the peer announced itself, ≤ maxTold, then forgotten
@@ -77,8 +75,7 @@ func newSession(n *Node, peer directory.RelayID, s Stream, opener, once bool) *s
 	ss := &session{
 		n: n, peer: peer, s: s, opener: opener, once: once, since: time.Now(),
 		wanted: make(map[key]bool), owes: make(map[key]bool), told: make(map[have]bool),
-		given: rate.NewLimiter(rate.Limit(peerByteRate)/60, fullSyncBytes),
-		wake:  make(chan struct{}, 1),
+		wake: make(chan struct{}, 1),
 	}
 	ss.network, _ = networkOf(s)
 	ss.send(TypeHello, n.hello().append(nil))
@@ -427,8 +424,10 @@ func (ss *session) askNow() {
 
 // owe queues records to give, each once.
 func (ss *session) owe(keys []key) {
+	known := ss.n.Known(ss.peer)
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
+	ss.known = known
 	for _, k := range keys {
 		if len(ss.owed) < maxOwed && !ss.owes[k] {
 			ss.owes[k] = true
@@ -597,7 +596,7 @@ func (ss *session) giveLocked(now time.Time) []byte {
 		ss.owed = ss.owed[1:]
 		delete(ss.owes, k)
 		for _, r := range ss.n.store.bodies(k) {
-			if len(body)+2+len(r.Raw) <= maxFrameBody && ss.given.AllowN(now, len(r.Raw)) {
+			if len(body)+2+len(r.Raw) <= maxFrameBody && ss.n.limits.give(ss.peer, ss.known, len(r.Raw), now) {
 				body = appendGive(body, r.Raw)
 			}
 		}
