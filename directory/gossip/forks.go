@@ -15,7 +15,13 @@ import (
 // (SPEC.md §7.2). No epoch number is so high.
 const placeBit = 1 << 63
 
-// maxDoubted bounds the hashes of peers' heads that were looked at.
+// Specification constants of looking into peers' heads (SPEC.md §13.1).
+const (
+	doubtEvery   = 5 * time.Second // heads of one peer
+	doubtTimeout = 20 * time.Second
+)
+
+// maxDoubted bounds the hashes of peers' heads that were looked at, and the peers.
 const maxDoubted = 256
 
 // suspicion is a peer that names a head which is not that of this node's history.
@@ -54,16 +60,24 @@ func (n *Node) lookInto(ctx context.Context, s suspicion) {
 	w := n.notices
 	w.mu.Lock()
 	_, looked := w.doubted[s.hash]
-	if len(w.doubted) >= maxDoubted {
-		clear(w.doubted)
+	if at, ok := w.doubters[s.peer.ID]; ok && time.Since(at) < doubtEvery {
+		looked = true // by a later HELLO, if it says the same again
 	}
-	w.doubted[s.hash] = struct{}{}
+	if !looked {
+		if len(w.doubted) >= maxDoubted {
+			clear(w.doubted)
+		}
+		if len(w.doubters) >= maxDoubted {
+			clear(w.doubters)
+		}
+		w.doubted[s.hash], w.doubters[s.peer.ID] = struct{}{}, time.Now()
+	}
 	w.mu.Unlock()
 	if looked {
 		return
 	}
 	n.log.Warn("a peer holds another snapshot of an epoch", logPeer, s.peer.ID.String(), logEpoch, s.epoch)
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, doubtTimeout)
 	defer cancel()
 	a, err := ask(ctx, n.cfg.Dialer, s.peer, n.network)
 	if err == nil {

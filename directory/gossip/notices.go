@@ -55,7 +55,8 @@ type notices struct {
 	peers      map[directory.RelayID]*listener
 	all        *rate.Limiter
 	reports    *rate.Limiter
-	doubted    map[[32]byte]struct{} // heads of peers that were looked at, by hash
+	doubted    map[[32]byte]struct{}           // heads of peers that were looked at, by hash
+	doubters   map[directory.RelayID]time.Time // when a head of a peer was looked at last
 
 	witnessing
 }
@@ -71,8 +72,8 @@ func newNotices() *notices {
 	return &notices{
 		suspicions: make(chan suspicion, maxSuspicions), changed: make(chan struct{}, 1),
 		looked: make(map[[32]byte]struct{}), peers: make(map[directory.RelayID]*listener),
-		doubted: make(map[[32]byte]struct{}),
-		all:     rate.NewLimiter(allEvidence, allBurst), reports: rate.NewLimiter(rate.Every(reportEvery), reportBurst),
+		doubted: make(map[[32]byte]struct{}), doubters: make(map[directory.RelayID]time.Time),
+		all: rate.NewLimiter(allEvidence, allBurst), reports: rate.NewLimiter(rate.Every(reportEvery), reportBurst),
 	}
 }
 
