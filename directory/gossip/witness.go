@@ -110,25 +110,28 @@ func isWitness(v *directory.View, id directory.RelayID) bool {
 }
 
 // setWitnessed puts a head with other words of witnesses in the place of the
-// newest one. It does nothing if a newer one came.
+// newest one. It does nothing if a newer one came. n.installing is held, so that the
+// snapshot stays while it is encoded.
 func (n *Node) setWitnessed(h *directory.Head) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.head == nil || n.head.Hash() != h.Hash() {
+	head, raw := n.head, n.snapshot
+	n.mu.Unlock()
+	if head == nil || head.Hash() != h.Hash() {
 		return
 	}
-	s, err := directory.ParseSnapshot(n.snapshot)
+	s, err := directory.ParseSnapshot(raw)
 	if err != nil {
 		n.log.Error("own snapshot does not parse", logReason, err)
 		return
 	}
 	s.Head = *h
-	raw, err := s.Encode()
-	if err != nil {
+	if raw, err = s.Encode(); err != nil {
 		n.log.Error("own snapshot does not encode", logReason, err)
 		return
 	}
+	n.mu.Lock()
 	n.head, n.snapshot = h, raw
+	n.mu.Unlock()
 	n.notices.mu.Lock()
 	n.notices.dirty = true
 	n.notices.mu.Unlock()
