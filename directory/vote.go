@@ -189,6 +189,15 @@ func (v *Vote) Hash() [32]byte { return v.hash }
 // Raw returns the signed document, nil before Sign.
 func (v *Vote) Raw() []byte { return v.raw }
 
+// CheckRecommended tells whether a vote can recommend the software: at most 16
+// names of 1 to 24 printable ASCII characters, rising.
+func CheckRecommended(list []string) error {
+	if len(list) > maxRecommended || !risingText(list, maxSoftware) {
+		return fmt.Errorf("%w: recommended software: at most %d names of 1 to %d ASCII characters", ErrBadVote, maxRecommended, maxSoftware)
+	}
+	return nil
+}
+
 // Mark returns the mark of a relay that is in force at t, or 0, and its reason.
 func (v *Vote) Mark(r *RelayVote, t time.Time) (VoteFlags, string) {
 	m := r.Flags & voteMarks
@@ -203,13 +212,14 @@ func (v *Vote) check() error {
 	if err := checkKey(v.Signer); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadVote, err)
 	}
+	if err := CheckRecommended(v.Recommended); err != nil {
+		return err
+	}
 	switch {
 	case v.Epoch == 0 || v.Epoch > maxUnix:
 		return fail("epoch")
 	case v.Share != nil && v.Share.Round > maxUnix:
 		return fail("share")
-	case len(v.Recommended) > maxRecommended || !risingText(v.Recommended, maxSoftware):
-		return fail("recommended software")
 	case len(v.Relays) > maxEntries:
 		return fail("number of relays")
 	case len(v.Reasons) > maxReasons:

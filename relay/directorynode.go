@@ -38,7 +38,10 @@ type DirectoryConfig struct {
 	Conn net.PacketConn
 	// ListenPacket opens the sockets from which relays are probed. Nil: UDP.
 	ListenPacket func() (net.PacketConn, error)
-	Log          *slog.Logger // nil: discard
+	// Recommended is the relays' software that this signer recommends, at most 16
+	// names of 1 to 24 ASCII characters. None: every software is as good.
+	Recommended []string
+	Log         *slog.Logger // nil: discard
 }
 
 // DirectoryNode is a founder's process: a bootstrap of the network, one of its
@@ -226,6 +229,7 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 		Prober:      n.prober,
 		Meter:       n.circuits,
 		AS:          table,
+		Recommended: cfg.Recommended,
 		Marks:       func() ([]signer.Mark, error) { return signer.LoadMarks(cfg.Home) },
 		Dir:         filepath.Join(cfg.Home, "signer"),
 		Log:         n.log,

@@ -68,6 +68,7 @@ var failures = []struct {
 	{directory.ErrNotRoot, program.ExitRefused, "only founders of this version, or of the one before, can sign it"},
 	{directory.ErrNothing, program.ExitUsage, "say what is to change; see hearsay-directory founder amend --help"},
 	{directory.ErrBadNetworkFile, program.ExitUsage, ""},
+	{directory.ErrBadVote, program.ExitUsage, "--recommend takes a relay's software as its descriptor names it, such as 'hearsay 0.4.0'"},
 	{directory.ErrSignature, program.ExitRefused, "it is forged, damaged, or of another network"},
 	{relay.ErrWrongPassphrase, program.ExitPassphrase, "without the passphrase, the 24 words still hold the key: `founder restore`"},
 	{relay.ErrNoRoot, program.ExitNotFound, "bring root.key back, or type its 24 words: `founder restore`"},

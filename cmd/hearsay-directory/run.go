@@ -13,6 +13,7 @@ import (
 
 func runCommand(logs *program.LogFlags) *cobra.Command {
 	var home string
+	var recommend []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -20,13 +21,21 @@ func runCommand(logs *program.LogFlags) *cobra.Command {
 		Long: `Serve the network of this home, at the address that ` + "`init` or `founder card`" + ` was
 given, or, without one, by dialling out alone: take descriptors of relays, probe
 them, sign a snapshot each epoch, with the other signers if there are any, and hand
-it out. Stops at SIGINT or SIGTERM.`,
+it out. Stops at SIGINT or SIGTERM.
+
+--recommend names software of relays that this signer recommends, as it stands in
+their descriptors; what more than half of the signers recommend counts. From then on
+other software raises a relay's score, and so does being three releases behind. Name
+every release that is good.`,
+		Example: `  hearsay-directory run --home anna
+  hearsay-directory run --recommend 'hearsay 0.4.0' --recommend 'hearsay 0.4.1'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return founderError(run(cmd, logs, home, asJSON))
+			return founderError(run(cmd, logs, home, recommend, asJSON))
 		},
 	}
 	homeFlag(cmd, &home)
+	cmd.Flags().StringArrayVar(&recommend, "recommend", nil, "software of relays that this signer recommends; may be repeated, up to 16 times")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the ready line as JSON")
 	return cmd
 }
@@ -34,12 +43,12 @@ it out. Stops at SIGINT or SIGTERM.`,
 // patience is how long a directory waits for a snapshot before it says for what.
 const patience = 5 * time.Second
 
-func run(cmd *cobra.Command, logs *program.LogFlags, home string, asJSON bool) error {
+func run(cmd *cobra.Command, logs *program.LogFlags, home string, recommend []string, asJSON bool) error {
 	log, err := logs.Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Log: log})
+	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Recommended: recommend, Log: log})
 	if err != nil {
 		return err
 	}

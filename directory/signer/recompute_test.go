@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,7 +126,13 @@ func TestVoteHoldsWhatTheOperatorSays(t *testing.T) {
 			{Relay: idOf("relay 2"), Flags: directory.VoteWatch, Reason: "long ago", Until: time.Now().Add(-time.Hour).Truncate(24 * time.Hour)},
 			{Relay: idOf("nobody"), Flags: directory.VoteWatch, Reason: "not here", Until: day},
 		}
-		var err error
+		_, err := New(Config{
+			Node: m.node, Board: m, Identity: testKey(signerKey(0)), Online: testKey("online 0"), Dir: m.dir,
+			Recommended: []string{"a name of twenty-five bytes"},
+		})
+		if !errors.Is(err, directory.ErrBadVote) {
+			t.Errorf("software that no vote can name: %v", err)
+		}
 		m.signer, err = New(Config{
 			Node: m.node, Board: m, Library: m, Identity: testKey(signerKey(0)), Online: testKey("online 0"), Prober: c, Dir: m.dir,
 			Marks: func() ([]Mark, error) { return marks, nil }, Recommended: []string{"hearsay 0.2", "hearsay 0.1", "hearsay 0.2"},

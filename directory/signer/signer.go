@@ -51,7 +51,8 @@ type Config struct {
 	// Marks returns what the operator says of relays; called for each vote. Nil:
 	// nothing.
 	Marks func() ([]Mark, error)
-	// Recommended is software that votes recommend, at most 16 names.
+	// Recommended is software that votes recommend, at most 16 names of 1 to 24
+	// ASCII characters; New fails with directory.ErrBadVote for others.
 	Recommended []string
 	// AS is the table that the network file names. Nil: none.
 	AS *sybil.ASTable
@@ -108,6 +109,10 @@ func New(cfg Config) (*Signer, error) {
 	chain := cfg.Node.Chain()
 	if cfg.Identity != nil && !signs(chain, publicKey(cfg.Identity), time.Now()) {
 		return nil, ErrNotSigner
+	}
+	cfg.Recommended = rising(cfg.Recommended)
+	if err := directory.CheckRecommended(cfg.Recommended); err != nil {
+		return nil, fmt.Errorf("signer: %w", err)
 	}
 	if cfg.Board == nil {
 		cfg.Board = cfg.Node

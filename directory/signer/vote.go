@@ -22,7 +22,7 @@ type ballot struct {
 func (s *Signer) vote(b ballot) *directory.Vote {
 	v := &directory.Vote{
 		Signer: s.id, Epoch: b.epoch, Previous: s.base.hash(), Pending: b.pending, Proofs: b.proofs,
-		Recommended: b.recommended(s.cfg.Recommended),
+		Recommended: s.cfg.Recommended,
 	}
 	srv := s.base.srv
 	if srv == nil {
@@ -63,8 +63,8 @@ func (s *Signer) vote(b ballot) *directory.Vote {
 	return v
 }
 
-// recommended returns what the operator recommends, in the order of votes.
-func (b *ballot) recommended(list []string) []string {
+// rising returns names in the order of votes, none twice.
+func rising(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
