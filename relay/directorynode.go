@@ -319,20 +319,25 @@ func (n *DirectoryNode) announce(ctx context.Context) {
 }
 
 // remember keeps the home's copy of the network file up to date with versions
-// that came by gossip: the next change is drafted from it.
+// that came by gossip: the next change is drafted from it. What cannot be written
+// now is written at the next snapshot.
 func (n *DirectoryNode) remember(ctx context.Context) error {
 	kept, err := n.home.history()
 	if err != nil {
 		return err
 	}
-	version := kept.Current().Version
+	version := uint64(0)
+	if kept != nil {
+		version = kept.Current().Version
+	}
 	for {
 		changed := n.views.Changed()
 		if c := n.gossip.Chain(); c.Current().Version > version {
 			if err := n.home.saveNetwork(c.ID(), c.Raw(1)); err != nil {
-				return err
+				n.log.Error("the new network file is not saved in the home", logError, err)
+			} else {
+				version = c.Current().Version
 			}
-			version = c.Current().Version
 		}
 		select {
 		case <-changed:
