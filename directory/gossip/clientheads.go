@@ -38,10 +38,10 @@ type checks struct {
 	reports []report
 }
 
-// report is evidence to hand to relays.
+// report is evidence to hand to relays, to each once.
 type report struct {
 	raw  []byte
-	left int
+	told []directory.RelayID
 }
 
 // settle begins the checks of a snapshot that was just taken up; before is the
@@ -198,9 +198,11 @@ func (c *Client) accuse(own, other *directory.Head) {
 		c.log.Error("evidence is not saved", logReason, err)
 	}
 	if len(c.checks.reports) < maxReports && len(e.Raw()) <= maxReport {
-		c.checks.reports = append(c.checks.reports, report{e.Raw(), comparePlaces})
+		c.checks.reports = append(c.checks.reports, report{raw: e.Raw()})
 	}
-	c.checks.tries = 0
+	// Those that were asked before it was found are to hear of it too: else there may
+	// be nobody left to tell in a small network.
+	c.checks.tries, c.checks.met = 0, make(map[directory.RelayID]bool)
 	for range comparePlaces {
 		c.compareLater(now)
 	}
@@ -211,15 +213,18 @@ func (c *Client) accuse(own, other *directory.Head) {
 func (c *Client) handIn(a *asker) {
 	for i := range c.checks.reports {
 		r := &c.checks.reports[i]
+		if slices.Contains(r.told, a.peer) {
+			continue
+		}
 		b, err := a.do(TypeReport, r.raw)
 		if err != nil {
 			return
 		}
 		if len(b) == 1 && (b[0] == reportKnown || b[0] == reportTaken) {
-			r.left--
+			r.told = append(r.told, a.peer)
 		}
 	}
-	c.checks.reports = slices.DeleteFunc(c.checks.reports, func(r report) bool { return r.left <= 0 })
+	c.checks.reports = slices.DeleteFunc(c.checks.reports, func(r report) bool { return len(r.told) >= comparePlaces })
 }
 
 // keepStrange keeps the newest head of a relay that is behind, to be compared at
