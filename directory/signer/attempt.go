@@ -387,8 +387,12 @@ func (a *attempt) hasRecords(ctx context.Context, v *directory.Vote, get getter)
 	}
 	all := true
 	for i := range v.Relays {
-		if a.record(ctx, &v.Relays[i], a.cutoff, get) == nil {
-			all = false
+		if a.record(ctx, &v.Relays[i], a.cutoff, get) != nil {
+			continue
+		}
+		all = false
+		if a.refused[v.Relays[i].Descriptor] {
+			break // it never counts here: no more work for it
 		}
 	}
 	a.complete[v.Hash()] = all
