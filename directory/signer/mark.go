@@ -235,10 +235,3 @@ func changeMarks(dir string, now time.Time, change func([]Mark) ([]Mark, error))
 func MarkEnd(now time.Time, days int) time.Time {
 	return now.UTC().Truncate(24*time.Hour).AddDate(0, 0, days)
 }
-
-// ParseMarkKind returns the flag of a kind of mark by its name, and false for
-// another name.
-func ParseMarkKind(name string) (directory.VoteFlags, bool) {
-	f, ok := markNames[name]
-	return f, ok
-}
