@@ -453,7 +453,7 @@ func TestAnyFlippedBitOfAnEmergencyDraftFails(t *testing.T) {
 	check(t, d.Sign(o.roots[0]))
 	b, err := d.Bytes()
 	check(t, err)
-	for i := range b {
+	for i := 0; i < len(b); i += flipStep {
 		c := bytes.Clone(b)
 		c[i] ^= 1 << (i % 8)
 		if _, err := o.chain.ParseEmergencyDraft(c); err == nil {

@@ -361,7 +361,7 @@ func TestSpecimensAreValid(t *testing.T) {
 // TestAnyFlippedBitFails flips one bit of each byte, another one in each.
 func TestAnyFlippedBitFails(t *testing.T) {
 	for _, s := range specimens(t) {
-		for i := range s.raw {
+		for i := 0; i < len(s.raw); i += flipStep {
 			b := bytes.Clone(s.raw)
 			b[i] ^= 1 << (i % 8)
 			if s.accept(b) == nil {

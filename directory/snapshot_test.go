@@ -98,7 +98,7 @@ func TestSnapshotWithOneChangedByteIsRefused(t *testing.T) {
 	if _, _, err := n.verify(raw, n.chain.InitialState(), testTime); err != nil {
 		t.Fatal(err)
 	}
-	for i := range raw {
+	for i := 0; i < len(raw); i += flipStep {
 		for _, bit := range []byte{1 << (i % 8), 0xff} {
 			raw[i] ^= bit
 			if v, _, err := n.verify(raw, n.chain.InitialState(), testTime); err == nil || v != nil {
