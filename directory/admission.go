@@ -89,44 +89,41 @@ func (r Rules) admit(d *Descriptor, now time.Time) error {
 	if r.Lab && r.Join&JoinOpen != 0 || slices.Contains(r.Seeds, d.ID) || r.Listed != nil && r.Listed(d.ID) {
 		return nil
 	}
-	shown, err := r.checkShown(d, now)
-	if shown && err == nil {
+	if r.Join&JoinOpen != 0 && r.WorkBits == 0 {
 		return nil
 	}
-	if r.Join&JoinOpen != 0 && (d.PoW != nil || r.WorkBits == 0) {
-		if r.WorkBits == 0 {
-			return nil
-		}
-		if e := r.verifyWork(d); e == nil || !shown {
-			shown, err = true, e
-		}
-	}
+	var err error
 	switch {
-	case shown && err == nil:
-		return nil
-	case shown:
+	case r.Shows(d):
+		err = r.checkShown(d, now)
+	case r.Join&JoinOpen != 0 && d.PoW != nil:
+		err = r.verifyWork(d)
+	default:
+		err = r.nothingShown()
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotAdmitted, err)
 	}
-	return fmt.Errorf("%w: %w", ErrNotAdmitted, r.nothingShown())
+	return nil
 }
 
-// checkShown checks token or vouches, if the descriptor shows one that this
-// network takes.
-func (r Rules) checkShown(d *Descriptor, now time.Time) (shown bool, err error) {
-	if len(d.Admission) == 0 || r.Join&Join(d.Admission[0]) == 0 {
-		return false, nil
+// Shows tells whether the descriptor shows a token or vouches where the network
+// takes them. Then work beside them does not count: a store that finds them good
+// looks at no work, and judgement, which may find them used up, cannot tell.
+func (r Rules) Shows(d *Descriptor) bool {
+	return len(d.Admission) > 0 && r.Join&Join(d.Admission[0])&(JoinToken|JoinVouch) != 0
+}
+
+// checkShown checks the token or the vouches that the descriptor shows.
+func (r Rules) checkShown(d *Descriptor, now time.Time) error {
+	if Join(d.Admission[0]) == JoinVouch {
+		return r.checkVouches(d, now)
 	}
-	switch Join(d.Admission[0]) {
-	case JoinToken:
-		p, err := parseTokenProof(d.Admission[1:])
-		if err != nil {
-			return true, err
-		}
-		return true, p.Verify(r, d.ID, now)
-	case JoinVouch:
-		return true, r.checkVouches(d, now)
+	p, err := parseTokenProof(d.Admission[1:])
+	if err != nil {
+		return err
 	}
-	return false, nil
+	return p.Verify(r, d.ID, now)
 }
 
 // checkVouches demands one good vouch of a voucher with a listed relay, and of

@@ -113,7 +113,7 @@ func (d *docket) admit(r *relay) bool {
 		r.vouched, r.voucher = true, who
 		return true
 	}
-	return d.remembered(r) || join&directory.JoinOpen != 0 && (r.d.PoW != nil || d.rules.WorkBits == 0)
+	return d.remembered(r) || join&directory.JoinOpen != 0 && (d.rules.WorkBits == 0 || r.d.PoW != nil && !d.rules.Shows(r.d))
 }
 
 // whyNot says why a relay is not admitted.

@@ -200,6 +200,34 @@ func TestAdmissionByWork(t *testing.T) {
 	w.rule(b, directory.RuleAdmission)
 }
 
+// TestAttackTokenInPlaceOfWork: stores look at the token, which is good, and not at
+// the work beside it, which nobody did; but the token has no use left. Vouches of an
+// operator who may not vouch do the same.
+func TestAttackTokenInPlaceOfWork(t *testing.T) {
+	w := newWorld(t, worldConfig{join: directory.JoinToken | directory.JoinVouch | directory.JoinOpen})
+	w.old()
+	guest, young := w.add("guest", "9.9.1.1"), w.add("young", "9.8.1.1")
+	token := w.token(guest, 1, w.at.Add(time.Hour))
+	w.history(young, func(h *directory.History) { h.Listed = 3600 })
+	w.family(young, "young family")
+	w.judge()
+	w.rule(guest, 0)
+	second, third, worker := w.add("second", "9.9.2.1"), w.add("third", "9.9.3.1"), w.add("worker", "9.9.4.1")
+	for _, a := range []*actor{second, third, worker} {
+		a.d.PoW = &directory.PoW{Window: 1, Nonce: []byte{1}}
+	}
+	second.d.Admission = token.Admission(w.id, second.d.ID)
+	w.vouch(third, w.at.Add(time.Hour), "young family")
+	w.judge()
+	w.rule(worker, 0)
+	w.rule(second, directory.RuleAdmission, "A6: its token has no use left")
+	w.rule(third, directory.RuleAdmission, "A6: those who vouch for it have no relay that is listed for 30 d 0 h")
+	w.at = w.at.Add(2 * time.Hour)
+	w.judge()
+	w.rule(second, directory.RuleAdmission, "A6: its token has expired")
+	w.rule(third, directory.RuleAdmission, "A6: its vouch is not valid or has expired")
+}
+
 // TestAttackStolenTokenGivesNoHand copies a used token: relays in a network
 // that is open too are listed, but as strangers, and take no one's slot.
 func TestAttackStolenTokenGivesNoHand(t *testing.T) {
