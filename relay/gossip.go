@@ -19,8 +19,8 @@ func gossipHandlers(g *gossip.Node) map[link.Kind]link.Handler {
 			}
 		},
 		link.KindRequest: func(ctx context.Context, l *link.Link, s *link.Stream) {
-			// None for listed relays, bootstraps and signers' nodes. An identity that is
-			// merely proven counts for nothing: anybody can make one up.
+			// None for listed relays and bootstraps. An identity that is merely proven
+			// counts for nothing: anybody can make one up.
 			var q *gossip.Quota
 			if id, _, proven := l.Peer(); !proven || !g.Known(id) {
 				q = quotas.get(l)

@@ -49,3 +49,22 @@ func TestAttackMadeUpBoardIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestAttackCarrierTakenForKnown: a stranger who carries a signer's message from one
+// bootstrap to another is not taken for a node that needs no quota.
+func TestAttackCarrierTakenForKnown(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *founder, m *mesh) {
+		n := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+		k := talk(t, n, "stranger", RoleDirectory)
+		v := f.voteOf(1, epochIn(2), 0, 100)
+		k.send(TypeVote, v.Raw())
+		k.hear()
+		if !holds(n, v) || !n.needs(idOf("stranger")) {
+			t.Error("what the stranger brought is not held")
+		}
+		if n.Known(idOf("stranger")) || !n.Known(idOf("bootstrap 1")) {
+			t.Error("a carrier and a bootstrap are taken for each other")
+		}
+		k.close()
+	})
+}

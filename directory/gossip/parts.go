@@ -39,7 +39,7 @@ func (p *parts) give(n int) {
 // bootstraps, and who brings what signers say need not ask, so that others cannot
 // take the room from them.
 func (ss *session) takePart(n int) error {
-	if ss.n.Known(ss.peer) {
+	if ss.n.Known(ss.peer) || ss.n.needs(ss.peer) {
 		return nil
 	}
 	if !ss.n.parts.take(n) {

@@ -46,11 +46,11 @@ func newAnswers() *answers {
 	}
 }
 
-// Known tells whether a node that proved its identity is one that this node depends
-// on: a listed relay, a bootstrap, or one that brings new messages of signers.
+// Known tells whether a node that proved its identity is a listed relay or a
+// bootstrap. Who merely brings what signers say is not: anybody can carry that.
 func (n *Node) Known(id directory.RelayID) bool {
 	_, ok := n.peer(id)
-	return ok || n.needs(id)
+	return ok
 }
 
 // ServeRequest serves a directory stream inside a circuit (BEGIN to service 1):
