@@ -8,6 +8,7 @@ const (
 	logEpoch  = "epoch"  // epoch number
 	logReason = "reason" // why something was refused or ended
 	logCount  = "count"
+	logWait   = "wait" // how long until something is tried again
 )
 
 // orDiscard stands in for a logger that was not given.

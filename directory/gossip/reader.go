@@ -315,7 +315,7 @@ func (r *Reader) askOne(ctx context.Context, f func(a *asker) error) error {
 			// Large documents come slowly, the others are over at once.
 			r.Close()
 			wait := cmp.Or(bye.retry, time.Second)
-			r.log.Info("the directory asks to come again", "wait", wait)
+			r.log.Info("the directory asks to come again", logWait, wait)
 			if !sleep(ctx, wait) {
 				return ctx.Err()
 			}
