@@ -127,7 +127,7 @@ func TestFounderIsAwayForThreeDays(t *testing.T) {
 		if err := n.StopDirectory(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(before.ValidAfter().Add(3*day - 10*time.Until(time.Second)))
+		time.Sleep(time.Until(before.ValidAfter().Add(3*day - 10*time.Second)))
 		last := c.views.Current()
 		if s := last.State(time.Now()); s != directory.Stale {
 			t.Errorf("three days later the view is %v", s)
