@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			},
 		},
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits for a second at its end
 			addr, err := freeAddress()
 			e.Setenv("ADDR", addr)
 			return errors.Join(err, writeBadInput(e.WorkDir))

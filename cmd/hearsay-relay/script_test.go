@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits for a second at its end
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// field FILE NAME VAR puts a text of a JSON line into a variable.
 			"field": func(ts *testscript.TestScript, _ bool, args []string) {
