@@ -54,7 +54,7 @@ func synthetic(seed uint64, pairs int, blind bool) *Record {
 func fight(blind bool) map[string]*Scores {
 	arena := NewArena(5)
 	for seed := range uint64(3) {
-		arena.Add(synthetic(seed+1, 20, blind))
+		arena.Add(synthetic(seed+1, syntheticPairs, blind))
 	}
 	out := make(map[string]*Scores)
 	for _, s := range arena.Scores() {
