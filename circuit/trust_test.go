@@ -75,8 +75,10 @@ func (w *world) ordinary(dialed *atomic.Int64, source func(netip.AddrPort) netip
 // has stopped, it is tried again soon. HEAL_RUNS makes it whole days; without, it
 // is hours.
 func TestAttackMailboxBreaksEveryCircuit(t *testing.T) {
-	const queues = 4
-	hours := 3
+	queues, hours := 4, 3
+	if raceDetector {
+		queues, hours = 2, 1
+	}
 	if os.Getenv("HEAL_RUNS") != "" {
 		hours = 24
 	}
@@ -158,7 +160,10 @@ func canceledSoon(t *testing.T, d time.Duration) context.Context {
 // TestMailboxBackAfterAnHour: a mailbox relay that was gone for an hour, with
 // the circuits of ten queues, serves all of them again soon after it is back.
 func TestMailboxBackAfterAnHour(t *testing.T) {
-	const queues = 10
+	queues := 10
+	if raceDetector {
+		queues = 4
+	}
 	simulateAges(t, 8, false, func(t *testing.T, w *world) {
 		p := w.ordinary(new(atomic.Int64), nil)
 		x := w.relays[5]
