@@ -131,6 +131,9 @@ func TestBudgetOfADay(t *testing.T) {
 		{200, 3, 40, 0, 0},                          // too little for anything
 		{0, 2048, 3, 0, 0},                          // nobody to measure
 	} {
+		if raceDetector && c.days == 40 && c.least == 3 {
+			continue // another budget shows the same
+		}
 		t.Run(fmt.Sprint(c.relays, " relays, ", c.mib, " MiB"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fakeMeter{speed: func(_ directory.RelayID, _ int, rate uint64) (uint64, error) { return rate, nil }}
