@@ -74,7 +74,7 @@ func TestConvergence(t *testing.T) {
 		{50, 0.2, false, spreading{256 * time.Second, 256 * time.Second}, false},
 		{1000, 0, true, spreading{5 * time.Second, 5500 * time.Millisecond}, false},
 		{1000, 0.2, true, spreading{5600 * time.Millisecond, 6300 * time.Millisecond}, true},
-		{1000, 0.4, true, spreading{7200 * time.Millisecond, 39 * time.Second}, true},
+		{1000, 0.4, true, spreading{7200 * time.Millisecond, 39 * time.Second}, !raceDetector},
 		{1000, 0.2, false, spreading{423 * time.Second, 501 * time.Second}, true},
 		{10000, 0, true, spreading{6300 * time.Millisecond, 7 * time.Second}, false},
 		{10000, 0.2, true, spreading{7700 * time.Millisecond, 16 * time.Second}, !raceDetector},
@@ -256,6 +256,9 @@ func TestBytesOfADay(t *testing.T) {
 		{1000, 2, 1.2, 269},
 		{10000, 20, 4.3, 10430},
 	} {
+		if raceDetector && tt.relays > 50 {
+			continue // more of the same messages
+		}
 		if tt.relays <= max(1000, printed()) {
 			rumour, differ = measureRumours(t, tt.relays)
 		} else {
