@@ -334,6 +334,8 @@ func (k *talk) meet() {
 
 // sent is how long a message took.
 type sent struct {
+	id, text               string
+	start                  time.Time
 	stored, both, received time.Duration
 }
 
@@ -357,8 +359,20 @@ func (k *talk) sayCopies(copies int, within time.Duration) sent {
 	return k.follow(m.ID, text, start, copies, within)
 }
 
+// sayThrough is say while a fault lasts. It tells whether somebody had to wait for a
+// guard meanwhile (see awaitsGuard).
+func (k *talk) sayThrough(within time.Duration) (s sent, awaits bool) {
+	k.t.Helper()
+	s = k.say(time.Second)
+	for d := time.Second; d < within && (s.received == 0 || s.stored == 0); d += time.Second {
+		awaits = awaits || k.a.awaitsGuard() || k.b.awaitsGuard()
+		s = k.follow(s.id, s.text, s.start, 1, d+time.Second)
+	}
+	return s, awaits
+}
+
 func (k *talk) follow(id, text string, start time.Time, copies int, within time.Duration) sent {
-	var s sent
+	s := sent{id: id, text: text, start: start}
 	for end := start.Add(within); time.Now().Before(end) && (s.received == 0 || s.stored == 0 || copies > 1 && s.both == 0); <-time.After(10 * time.Millisecond) {
 		k.b.mu.Lock()
 		if at := k.b.received[text]; !at.IsZero() {
