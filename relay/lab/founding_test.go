@@ -1,3 +1,8 @@
+//go:build !race
+
+// Days of virtual time in quiet networks: the race detector sees the same code in
+// the tests of joining and of several signers, in minutes.
+
 package lab
 
 import (
