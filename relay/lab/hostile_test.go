@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,22 +14,29 @@ import (
 	"hearsay/relay"
 )
 
-// hostile makes the middle of a circuit tamper with one batch of cells, in
-// real QUIC: the circuit ends before anything reaches an end, and the next one
+// hostile makes the middle of a circuit tamper with cells until the circuit ends,
+// in real QUIC: the circuit ends before anything reaches an end, and the next one
 // works.
 func hostile(t *testing.T, way relay.Way, change func(cells []byte) []byte) {
 	t.Helper()
-	var target atomic.Pointer[directory.RelayID]
-	var once sync.Once
+	type victim struct {
+		middle directory.RelayID
+		ended  <-chan struct{}
+	}
+	var target atomic.Pointer[victim]
 	var n *Network
 	cfg := Config{Relays: 6, Lab: true, InsecureTamper: func(i int) func(relay.Way, []byte) []byte {
 		return func(w relay.Way, cells []byte) []byte {
-			id := target.Load()
-			if id == nil || w != way || n.Relays()[i].ID() != *id {
+			v := target.Load()
+			if v == nil || w != way || n.Relays()[i].ID() != v.middle {
 				return cells
 			}
-			once.Do(func() { cells = change(bytes.Clone(cells)) })
-			return cells
+			select {
+			case <-v.ended:
+				return cells
+			default: // relays have circuits of their own: the first cells may be theirs
+				return change(bytes.Clone(cells))
+			}
 		}
 	}}
 	simulated(t, cfg, SimConfig{}, func(t *testing.T, net *Network) {
@@ -41,7 +47,7 @@ func hostile(t *testing.T, way relay.Way, change func(cells []byte) []byte) {
 		req := circuit.Request{Purpose: circuit.Send, Isolation: "a", Destination: x}
 		circ := get(t, c, req)
 		echo(t, circ, 3)
-		target.Store(&circ.Info().Path[2])
+		target.Store(&victim{circ.Info().Path[2], circ.Done()})
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		// Two, so that what is held back or left out shows at the second.
