@@ -36,6 +36,9 @@ const (
 type book struct {
 	contacts map[string]*contact
 	invites  map[string]*invite
+	groups   map[string]*group
+	files    map[string]*file
+	requests map[string]*request
 	order    uint64 // of the last contact
 	reserved uint64 // event numbers below or at it are reserved on disk
 }
@@ -47,8 +50,8 @@ type contact struct {
 	rec     contactRecord
 	session *session.State // nil until the request was made
 	out     map[uint64]*outgoing
-	order   []uint64 // keys of out, rising
-	waiting []uint64 // numbers of messages not yet sealed, rising
+	order   []uint64  // keys of out, rising
+	waiting []waiting // messages not yet sealed, in order
 	held    map[uint64]*held
 	seen    seen
 	parked  map[uint64]parked
@@ -97,6 +100,24 @@ type outgoing struct {
 	rec outRecord
 	due [2]time.Time // not sent to this slot before
 	got [2]*custody  // the parsed receipts
+}
+
+// waiting is a message that is not sealed yet. The content stays on disk.
+type waiting struct {
+	row    uint64 // of bucketWaiting
+	number uint64 // as in waitRecord
+	group  string
+}
+
+// firstWaiting returns the lowest number of a message in the contact's own
+// history that is not sealed yet; all later ones are not either.
+func (c *contact) firstWaiting() (number uint64, ok bool) {
+	for _, w := range c.waiting {
+		if w.number != 0 && w.group == "" {
+			return w.number, true
+		}
+	}
+	return 0, false
 }
 
 // addOut puts a frame into the outbox in memory, or replaces it.
@@ -181,7 +202,10 @@ func (b *book) adopt(old *book) {
 
 // loadBook reads everything but the history.
 func loadBook(s *store.Store) (*book, error) {
-	b := &book{contacts: make(map[string]*contact), invites: make(map[string]*invite)}
+	b := &book{
+		contacts: make(map[string]*contact), invites: make(map[string]*invite),
+		groups: make(map[string]*group), files: make(map[string]*file), requests: make(map[string]*request),
+	}
 	return b, s.View(func(tx *store.Tx) error {
 		meta := tx.Bucket(bucketMeta)
 		for name, v := range map[string]*uint64{metaEvents: &b.reserved, metaOrder: &b.order} {
@@ -203,11 +227,20 @@ func loadBook(s *store.Store) (*book, error) {
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(bucketInvite).Each(func(id string, raw []byte) error {
+		err = tx.Bucket(bucketInvite).Each(func(id string, raw []byte) error {
 			i, err := loadInvite(id, raw)
 			b.invites[id] = i
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		for _, load := range []func(*store.Tx) error{b.loadGroups, b.loadFiles, b.loadRequests} {
+			if err := load(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -257,8 +290,12 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(tx, bucketWaiting+id, func(number uint64, _ []byte) error {
-		c.waiting = append(c.waiting, number)
+	err = each(tx, bucketWaiting+id, func(n uint64, raw []byte) error {
+		var w waitRecord
+		if err := decode(raw, &w); err != nil {
+			return err
+		}
+		c.waiting = append(c.waiting, waiting{row: n, number: w.Number, group: w.Group})
 		return nil
 	})
 	if err != nil {
@@ -301,12 +338,14 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 // that are on their way.
 func (c *contact) recount() {
 	want := c.want()
-	for _, number := range c.waiting {
-		c.own[number] = &ownMessage{number: number, state: Queued, copies: Copies{Want: want}}
+	for _, w := range c.waiting {
+		if w.number != 0 && w.group == "" {
+			c.own[w.number] = &ownMessage{number: w.number, state: Queued, copies: Copies{Want: want}}
+		}
 	}
 	for _, o := range c.out {
 		number, have := o.rec.Number, 0
-		if number == 0 {
+		if number == 0 || o.rec.Group != "" {
 			continue
 		}
 		for _, g := range o.got {

@@ -9,6 +9,8 @@ type ContactState string
 const (
 	ContactInvited ContactState = "invited" // we accepted their link and wait for the first answer
 	ContactActive  ContactState = "active"
+	ContactChanged ContactState = "changed" // their key changed: nothing is sent until it was compared
+	ContactBlocked ContactState = "blocked" // nothing is sent, and what they send is dropped
 )
 
 // Contact describes one contact to people and scripts.
@@ -22,6 +24,9 @@ type Contact struct {
 	// Problem says in words why an invited contact will never answer; empty if
 	// nothing speaks against it.
 	Problem string `json:"problem,omitempty"`
+
+	Introduced string        `json:"introduced,omitempty"` // name of the contact who introduced them for a group
+	Settings   *Conversation `json:"settings,omitempty"`
 }
 
 // Invite describes a one-time invite that a relay stores.
@@ -30,4 +35,6 @@ type Invite struct {
 	Link    string    `json:"link"`
 	Name    string    `json:"name,omitempty"`
 	Expires time.Time `json:"expires"`
+	State   string    `json:"state,omitempty"`  // waiting, opened
+	Opened  int       `json:"opened,omitempty"` // how many readers asked for it, as its relays say
 }

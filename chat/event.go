@@ -11,6 +11,15 @@ const (
 	MessageStateChanged EventType = "message.state"
 	ContactAdded        EventType = "contact.added"
 	ContactStateChanged EventType = "contact.state"
+	ContactWords        EventType = "contact.sas" // the words to compare are known
+	ContactRemoved      EventType = "contact.removed"
+	MessageChanged      EventType = "message.changed" // edited, deleted, reacted to, disappeared
+	ConversationChanged EventType = "conversation.changed"
+	RequestReceived     EventType = "request.received" // somebody asks through an address
+	FileProgress        EventType = "file.progress"
+	GroupChanged        EventType = "group.changed"
+	ProfileLocked       EventType = "profile.locked"
+	ProfileUnlocked     EventType = "profile.unlocked"
 	InviteUsed          EventType = "invite.used"
 	NetworkReady        EventType = "network.ready"
 	CircuitBuilt        EventType = "circuit.built"
@@ -22,7 +31,8 @@ const (
 // durable tells whether a slow reader must still get the event.
 func (t EventType) durable() bool {
 	switch t {
-	case MessageReceived, MessageStateChanged, ContactAdded, ContactStateChanged, InviteUsed, Resync:
+	case MessageReceived, MessageStateChanged, MessageChanged, ContactAdded, ContactStateChanged, ContactWords, ContactRemoved,
+		ConversationChanged, RequestReceived, GroupChanged, InviteUsed, Resync, ProfileLocked, ProfileUnlocked:
 		return true
 	}
 	return false
@@ -40,5 +50,9 @@ type Event struct {
 	Relays  int           // network.ready
 	Epoch   uint64        // network.ready
 	Kind    string        // error
-	Detail  string        // message.state, error, in words
+	Detail  string        // message.state, error, in words; group.changed: what changed
+	File    *File         // file.progress
+	Group   *Group        // group.changed
+	Request *Request      // request.received
+	Words   string        // contact.sas
 }

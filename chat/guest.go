@@ -177,15 +177,18 @@ func (s *setup) failClaim(ctx context.Context, reason *Error) error {
 		}
 		c.rec.Claim.Failed = reason.Kind
 		t.publish(Event{Type: ErrorEvent, Kind: reason.Kind, Detail: c.rec.Name + ": " + reason.Text})
-		for _, number := range c.waiting {
-			if err := t.tx.Sequence(bucketWaiting + c.id).Delete(number); err != nil {
+		for len(c.waiting) > 0 {
+			w := c.waiting[0]
+			if err := t.unwait(c); err != nil {
 				return err
 			}
-			if err := t.finalize(c, number, finalFailed, reason.Text); err != nil {
+			if w.number == 0 || w.group != "" {
+				continue
+			}
+			if err := t.finalize(c, w.number, finalFailed, reason.Text); err != nil {
 				return err
 			}
 		}
-		c.waiting = nil
 		return nil
 	})
 }

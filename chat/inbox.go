@@ -118,6 +118,9 @@ func (t *turn) takeInner(c *contact, inner []byte) error {
 		return err
 	}
 	kind, err := session.ParseInner(inner)
+	if err == nil && kind == session.InnerReset {
+		return t.takeReset(c, inner)
+	}
 	if err != nil || kind != session.InnerRatchet {
 		return nil //nolint:nilerr // dummies and repeats of the request: nothing to do; junk: nobody to tell
 	}

@@ -22,7 +22,7 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 		b, a := befriend(t, alice, bob)
 		full := errors.New("no space left on device")
 		err := alice.do(t.Context(), func(tn *turn) error {
-			if _, err := tn.enqueue(tn.book.contacts[b], "never written"); err != nil {
+			if _, err := tn.sendText(b, "never written", SendOptions{}); err != nil {
 				return err
 			}
 			return full

@@ -79,12 +79,15 @@ func (t *turn) copies(o *outgoing) int {
 // settle compares what is proven about each message on its way with what was
 // last told, and tells the difference (SPEC.md §6).
 func (t *turn) settle(c *contact) error {
+	if err := t.settleGroups(c); err != nil {
+		return err
+	}
 	if len(c.own) == 0 {
 		return nil
 	}
 	least := make(map[uint64]int, len(c.own))
 	for _, o := range c.out {
-		if n := o.rec.Number; n != 0 {
+		if n := o.rec.Number; n != 0 && o.rec.Group == "" {
 			k := t.copies(o)
 			if low, ok := least[n]; !ok || k < low {
 				least[n] = k
@@ -92,13 +95,14 @@ func (t *turn) settle(c *contact) error {
 		}
 	}
 	want := c.want()
+	first, waits := c.firstWaiting()
 	for number, own := range c.own {
 		state, copies := Queued, Copies{Want: want}
 		have, sealed := least[number]
 		switch {
 		case sealed && have > 0:
 			state, copies.Have = Stored, have
-		case sealed || len(c.waiting) > 0 && number >= c.waiting[0]:
+		case sealed || waits && number >= first:
 		default:
 			if err := t.finalize(c, number, finalDelivered, ""); err != nil {
 				return err

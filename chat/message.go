@@ -26,10 +26,30 @@ type Copies struct {
 	Want int `json:"want"`
 }
 
+// The kinds of messages. The empty one is a text.
+const (
+	KindMessageFile        = "file"        // offers a file
+	KindMessageNotice      = "notice"      // said by the program, such as a change of keys
+	KindMessageUnsupported = "unsupported" // of a later version
+)
+
+// Reaction is what one side put under a message. Each side has one at most.
+type Reaction struct {
+	From  string `json:"from"` // contact id, or "me"
+	Emoji string `json:"emoji"`
+}
+
+// What became of the text of a message.
+const (
+	DeletedHere  = "here"      // from this disk alone
+	DeletedAsked = "asked"     // from this disk, and the contact's copy was asked to delete it
+	DeletedPeer  = "withdrawn" // by its author, who is the contact
+)
+
 // Message is one message of a conversation.
 type Message struct {
-	ID        string       `json:"id"` // "m_…"
-	Contact   string       `json:"contact"`
+	ID        string       `json:"id"`      // "m_…"
+	Contact   string       `json:"contact"` // contact or group
 	Direction string       `json:"direction"`
 	Text      string       `json:"text"`
 	Seq       uint64       `json:"seq"` // order in the conversation, both directions, rising
@@ -37,4 +57,28 @@ type Message struct {
 	State     MessageState `json:"state"`
 	Late      bool         `json:"late,omitempty"` // arrived after a later one was shown
 	Copies    *Copies      `json:"copies,omitempty"`
+
+	Kind      string     `json:"kind,omitempty"`
+	Reply     string     `json:"reply,omitempty"`   // id of the message replied to
+	Edited    bool       `json:"edited,omitempty"`  // Text is not the first one
+	Deleted   string     `json:"deleted,omitempty"` // one of the Deleted constants; Text is empty
+	Reactions []Reaction `json:"reactions,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`   // when it disappears; nil: never or not yet counting
+	File      *File      `json:"file,omitempty"`      // of kind file
+	Author    string     `json:"author,omitempty"`    // in a group, received: contact id of the member who wrote it
+	Delivered *Copies    `json:"delivered,omitempty"` // in a group, sent: members who have it, of all
+}
+
+// HistoryEntry is one line of a message's ledger.
+type HistoryEntry struct {
+	Time   time.Time    `json:"time"`
+	State  MessageState `json:"state"`
+	Detail string       `json:"detail"` // in words
+}
+
+// Why is all that is known of a message's way.
+type Why struct {
+	History []HistoryEntry `json:"history"`
+	NextTry *time.Time     `json:"next_try,omitempty"`
+	Expires *time.Time     `json:"expires,omitempty"` // when the last relay that holds it may delete it
 }

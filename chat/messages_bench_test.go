@@ -84,7 +84,7 @@ func (c *couple) run(b *testing.B, todo <-chan struct{}, window int) (took []tim
 	}()
 	for range todo {
 		sent <- time.Now() // waits while the window is full
-		wait := c.a.StartSend(b.Context(), c.toB, "a short text")
+		wait := c.a.StartSend(b.Context(), c.toB, "a short text", chat.SendOptions{})
 		if window == 1 {
 			if _, err := wait(); err != nil {
 				b.Error(err)

@@ -342,16 +342,17 @@ func shapeContact(c *contact) Contact {
 	return shape
 }
 
-// Send queues a text for a contact and returns after the disk sync, in state
-// queued. It fails with not_found, refused (empty) or too_large.
+// Send queues a text for a contact or group and returns after the disk sync, in
+// state queued. It fails with not_found, refused (empty, or the contact is
+// blocked or changed) or too_large.
 func (m *Messenger) Send(ctx context.Context, contact, text string) (Message, error) {
-	return m.StartSend(ctx, contact, text)()
+	return m.StartSend(ctx, contact, text, SendOptions{})()
 }
 
 // StartSend begins what Send does and returns once the text has its place
-// behind those before it; wait returns what Send returns. So texts that follow
-// each other keep their order and yet share disk syncs.
-func (m *Messenger) StartSend(ctx context.Context, contact, text string) (wait func() (Message, error)) {
+// behind those before it; wait returns what Send returns, or key_conflict. So
+// texts that follow each other keep their order and yet share disk syncs.
+func (m *Messenger) StartSend(ctx context.Context, contact, text string, o SendOptions) (wait func() (Message, error)) {
 	fail := func(err error) func() (Message, error) {
 		return func() (Message, error) { return Message{}, err }
 	}
@@ -360,23 +361,52 @@ func (m *Messenger) StartSend(ctx context.Context, contact, text string) (wait f
 		return fail(&Error{Kind: KindRefused, Text: "a message needs a text in UTF-8"})
 	case len(text) > session.MaxText:
 		return fail(&Error{Kind: KindTooLarge, Text: "the message is too long", Hint: "64 KiB of text at most"})
+	case len(o.Key) > maxKey:
+		return fail(&Error{Kind: KindTooLarge, Text: "the key is too long", Hint: "64 bytes at most"})
+	case strings.HasPrefix(contact, "g_"):
+		return m.startGroupSend(ctx, contact, text, o)
 	}
 	var sent Message
-	o := &op{done: make(chan error, 1), run: func(t *turn) (err error) {
-		c := t.book.contacts[contact]
-		if c == nil {
-			return errNoContact
-		}
-		if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
-			return &Error{Kind: c.rec.Claim.Failed, Text: "the invite of this contact did not work", Hint: "ask for a new invite"}
-		}
-		sent, err = t.enqueue(c, text)
+	run := &op{done: make(chan error, 1), run: func(t *turn) (err error) {
+		sent, err = t.sendText(contact, text, o)
 		return err
 	}}
-	if err := m.hand(ctx, o); err != nil {
+	if err := m.hand(ctx, run); err != nil {
 		return fail(err)
 	}
-	return func() (Message, error) { err := m.await(o); return sent, err }
+	return func() (Message, error) { err := m.await(run); return sent, err }
+}
+
+// sendText queues a text for a contact.
+func (t *turn) sendText(contact, text string, o SendOptions) (Message, error) {
+	c := t.book.contacts[contact]
+	if c == nil {
+		return Message{}, errNoContact
+	}
+	if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
+		return Message{}, &Error{Kind: c.rec.Claim.Failed, Text: "the invite of this contact did not work", Hint: "ask for a new invite"}
+	}
+	if err := c.mayWrite(); err != nil {
+		return Message{}, err
+	}
+	rec := messageRecord{Text: text}
+	content, err := session.Text{Text: text}.Append(nil)
+	if err != nil {
+		return Message{}, err
+	}
+	return t.enqueue(c, rec, session.FrameText, content)
+}
+
+// mayWrite refuses what is written to a contact who is blocked or whose key
+// changed.
+func (c *contact) mayWrite() error {
+	switch c.rec.State {
+	case ContactChanged:
+		return &Error{Kind: KindRefused, Text: "the key of this contact changed", Hint: "compare the safety number, then verify the contact"}
+	case ContactBlocked:
+		return &Error{Kind: KindRefused, Text: "this contact is blocked", Hint: "unblock the contact first"}
+	}
+	return nil
 }
 
 var errNoContact = &Error{Kind: KindNotFound, Text: "there is no such contact"}
@@ -389,7 +419,11 @@ func (m *Messenger) Messages(ctx context.Context, contact string, after uint64, 
 	}
 	limit = min(max(limit, 1), maxListed)
 	list := []Message{}
-	err := m.look(ctx, func(t *turn) error {
+	err := m.look(ctx, func(t *turn) (err error) {
+		if strings.HasPrefix(contact, "g_") {
+			list, err = t.groupMessages(contact, after, limit)
+			return err
+		}
 		c := t.book.contacts[contact]
 		if c == nil {
 			return errNoContact

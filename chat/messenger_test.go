@@ -405,7 +405,7 @@ func TestWindow(t *testing.T) {
 		texts = append(texts, strings.Repeat("long ", 13107))
 		err := alice.do(t.Context(), func(t *turn) error { // one disk sync for all
 			for _, text := range texts {
-				if _, err := t.enqueue(t.book.contacts[b], text); err != nil {
+				if _, err := t.sendText(b, text, SendOptions{}); err != nil {
 					return err
 				}
 			}

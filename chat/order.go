@@ -28,7 +28,7 @@ func (t *turn) release(c *contact) error {
 		}
 	}
 	for _, m := range messages {
-		inOrder := m.first <= cumulative+1
+		inOrder := m.first <= cumulative+1 || m.frames[0].Type.Control()
 		switch {
 		case !m.complete:
 		case inOrder || m.first <= free || c.rec.Passed == cumulative+1:
@@ -93,24 +93,11 @@ func (t *turn) show(c *contact, m *heldMessage) error {
 	if err != nil {
 		return nil //nolint:nilerr // the contact sent fragments that do not fit: nothing to show
 	}
-	text := "[unsupported message]"
-	if whole.Type == session.FrameText {
-		parsed, err := session.ParseText(whole.Content)
-		if err != nil {
-			return nil //nolint:nilerr // malformed: nothing to show
-		}
-		text = parsed.Text
+	late := m.first < c.rec.Shown
+	if !whole.Type.Control() {
+		c.rec.Shown = max(c.rec.Shown, m.first)
 	}
-	rec := messageRecord{Text: text, Time: t.now.UnixMilli(), ID: whole.ID, Late: m.first < c.rec.Shown}
-	number, err := t.tx.History(c.id).Add(t.now, encode(rec))
-	if err != nil {
-		return err
-	}
-	c.rec.Shown = max(c.rec.Shown, m.first)
-	c.rec.Active = t.now.Unix()
-	shape := shapeMessage(c, number, rec)
-	t.publish(Event{Type: MessageReceived, Message: &shape})
-	return nil
+	return t.deliver(c, whole, late)
 }
 
 // storeHeld writes those frames that still wait.

@@ -12,30 +12,49 @@ import (
 	"hearsay/relay/mailbox"
 )
 
-// enqueue writes a text to the history and to the queue of texts to be sealed,
-// and seals what may be sealed.
-func (t *turn) enqueue(c *contact, text string) (Message, error) {
-	rec := messageRecord{Out: true, Text: text, Time: t.now.UnixMilli()}
-	_, _ = rand.Read(rec.ID[:])
+// enqueue writes a message of ours to the history and to the queue of messages
+// to be sealed, and seals what may be sealed. content is what the frames carry.
+func (t *turn) enqueue(c *contact, rec messageRecord, kind session.FrameType, content []byte) (Message, error) {
+	rec.Out, rec.Time = true, t.now.UnixMilli()
+	if rec.ID == [16]byte{} {
+		_, _ = rand.Read(rec.ID[:])
+	}
 	number, err := t.tx.History(c.id).Add(t.now, encode(rec))
 	if err != nil {
 		return Message{}, err
 	}
-	if err := t.tx.Sequence(bucketWaiting+c.id).Put(number, []byte{1}); err != nil {
-		return Message{}, err
-	}
-	c.waiting = append(c.waiting, number)
 	c.own[number] = &ownMessage{number: number, state: Queued, copies: Copies{Want: c.want()}}
 	c.rec.Active = t.now.Unix()
-	t.touch(c)
 	t.publishState(c, number, Queued, c.own[number].copies, "")
-	if err := t.fill(c); err != nil {
+	if err := t.wait(c, waitRecord{Type: byte(kind), Number: number, ID: rec.ID, Content: content}); err != nil {
 		return Message{}, err
 	}
 	return shapeMessage(c, number, rec), nil
 }
 
-// fill seals the session's own messages and then as many waiting texts as the
+// wait puts a message behind those that are not sealed yet, and seals what may
+// be sealed. It also serves messages without a row in the history.
+func (t *turn) wait(c *contact, w waitRecord) error {
+	if w.ID == [16]byte{} {
+		_, _ = rand.Read(w.ID[:])
+	}
+	row, err := t.tx.Sequence(bucketWaiting + c.id).Add(encode(w))
+	if err != nil {
+		return err
+	}
+	c.waiting = append(c.waiting, waiting{row: row, number: w.Number, group: w.Group})
+	t.touch(c)
+	return t.fill(c)
+}
+
+// unwait takes the first message that is not sealed yet out of its queue.
+func (t *turn) unwait(c *contact) error {
+	row := c.waiting[0].row
+	c.waiting = c.waiting[1:]
+	return t.tx.Sequence(bucketWaiting + c.id).Delete(row)
+}
+
+// fill seals the session's own messages and then as many waiting ones as the
 // window takes. Ratchet step, frames and rows are one transaction, before
 // anything is sent.
 func (t *turn) fill(c *contact) error {
@@ -50,7 +69,7 @@ func (t *turn) fill(c *contact) error {
 		if err != nil {
 			return err
 		}
-		if err := t.addOutgoing(c, sealed, 0); err != nil {
+		if err := t.addOutgoing(c, sealed, waitRecord{}); err != nil {
 			return err
 		}
 	}
@@ -58,33 +77,31 @@ func (t *turn) fill(c *contact) error {
 		return err
 	}
 	for len(c.waiting) > 0 {
-		number := c.waiting[0]
-		rec, err := t.message(c, number)
+		var w waitRecord
+		raw, err := t.tx.Sequence(bucketWaiting + c.id).Get(c.waiting[0].row)
 		if err != nil {
 			return err
 		}
-		content, err := session.Text{Text: rec.Text}.Append(nil)
-		if err != nil {
+		if err := decode(raw, &w); err != nil {
 			return err
 		}
-		need := session.Fragments(content)
+		need := session.Fragments(w.Content)
 		if c.session.Room(false) < need || c.rec.State == ContactInvited && c.rec.Early+need > earlyBlocks {
 			return nil
 		}
-		sealed, err := c.session.Seal(rand.Reader, t.now, session.Message{Type: session.FrameText, ID: rec.ID, Content: content})
+		sealed, err := c.session.Seal(rand.Reader, t.now, session.Message{Type: session.FrameType(w.Type), ID: w.ID, Content: w.Content})
 		if errors.Is(err, session.ErrWindowFull) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := t.addOutgoing(c, sealed, number); err != nil {
+		if err := t.addOutgoing(c, sealed, w); err != nil {
 			return err
 		}
-		if err := t.tx.Sequence(bucketWaiting + c.id).Delete(number); err != nil {
+		if err := t.unwait(c); err != nil {
 			return err
 		}
-		c.waiting = c.waiting[1:]
 		c.rec.Early += need
 	}
 	return nil
@@ -98,18 +115,20 @@ func (t *turn) sealControl(c *contact, kind session.FrameType, content []byte) e
 	if err != nil {
 		return err
 	}
-	return t.addOutgoing(c, sealed, 0)
+	return t.addOutgoing(c, sealed, waitRecord{})
 }
 
-// addOutgoing writes sealed frames to the outbox.
-func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, number uint64) error {
+// addOutgoing writes the sealed frames of a message to the outbox.
+func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, w waitRecord) error {
 	t.touch(c)
 	for _, s := range sealed {
 		if s.Seq == 0 {
 			c.ack = s.Inner
 			continue
 		}
-		o := &outgoing{seq: s.Seq, rec: outRecord{Type: byte(s.Type), Number: number, Inner: s.Inner, Body: s.Body, Sealed: t.now.Unix()}}
+		o := &outgoing{seq: s.Seq, rec: outRecord{
+			Type: byte(s.Type), Number: w.Number, Group: w.Group, Inner: s.Inner, Body: s.Body, Sealed: t.now.Unix(),
+		}}
 		if err := t.putOutgoing(c, o); err != nil {
 			return err
 		}
@@ -365,13 +384,16 @@ func (t *turn) maintain(c *contact) error {
 func (t *turn) giveUp(c *contact, o *outgoing, reason string) error {
 	for _, seq := range slices.Clone(c.order) {
 		other := c.out[seq]
-		if seq != o.seq && (o.rec.Number == 0 || other.rec.Number != o.rec.Number) {
+		if seq != o.seq && (o.rec.Number == 0 || other.rec.Number != o.rec.Number || other.rec.Group != o.rec.Group) {
 			continue
 		}
 		c.session.GiveUp(seq)
 		if err := t.dropOutgoing(c, seq); err != nil {
 			return err
 		}
+	}
+	if o.rec.Group != "" {
+		return t.failGroupCopy(c, o.rec.Group, o.rec.Number, reason)
 	}
 	if o.rec.Number == 0 || c.own[o.rec.Number] == nil {
 		return nil

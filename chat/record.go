@@ -82,6 +82,13 @@ type contactRecord struct {
 	AckDue bool           `cbor:"11,keyasint,omitempty"` // an acknowledgement was sealed but no relay took it
 	Early  int            `cbor:"12,keyasint,omitempty"` // ratchet blocks sealed before the first answer
 	Active int64          `cbor:"13,keyasint,omitempty"` // Unix seconds of the last message
+
+	Verify   *verifyRecord   `cbor:"14,keyasint,omitempty"` // comparison of keys
+	Reset    *resetRecord    `cbor:"15,keyasint,omitempty"` // reset keys and resets under way
+	Move     *moveRecord     `cbor:"16,keyasint,omitempty"` // queues that move
+	Drop     *dropRecord     `cbor:"17,keyasint,omitempty"` // the queues of last resort
+	Settings *settingsRecord `cbor:"18,keyasint,omitempty"` // what people set for the conversation
+	Via      *viaRecord      `cbor:"19,keyasint,omitempty"` // how the contact came, if not by a one-time invite
 }
 
 // claimRecord is the guest's side of an invite.
@@ -107,6 +114,16 @@ type inviteRecord struct {
 	Parked  [][]byte       `cbor:"7,keyasint,omitempty"` // inner ratchet blocks that came before the request
 }
 
+// waitRecord is a message that is not sealed yet, since the window is full or
+// there is no session. It has a row of its own, by a running number.
+type waitRecord struct {
+	Type    byte     `cbor:"1,keyasint"`
+	Number  uint64   `cbor:"2,keyasint,omitempty"` // of the message in the history; 0: none
+	ID      [16]byte `cbor:"3,keyasint"`           // in the frames
+	Content []byte   `cbor:"4,keyasint,omitempty"`
+	Group   string   `cbor:"5,keyasint,omitempty"` // Number is in the history of this group; empty: of the contact
+}
+
 // outRecord is one sealed frame that the contact has not acknowledged.
 type outRecord struct {
 	Type     byte      `cbor:"1,keyasint,omitempty"`
@@ -117,6 +134,7 @@ type outRecord struct {
 	Sealed   int64     `cbor:"6,keyasint"` // Unix seconds
 	Reseals  int       `cbor:"7,keyasint,omitempty"`
 	Last     int64     `cbor:"8,keyasint,omitempty"` // Unix seconds of the last reseal
+	Group    string    `cbor:"9,keyasint,omitempty"` // as in waitRecord
 }
 
 // requestSeq is the number under which the first of the four blocks of a
@@ -141,7 +159,23 @@ type messageRecord struct {
 	Reason string   `cbor:"5,keyasint,omitempty"`
 	Late   bool     `cbor:"6,keyasint,omitempty"`
 	ID     [16]byte `cbor:"7,keyasint"` // in the frames
+
+	Kind  byte         `cbor:"8,keyasint,omitempty"`  // kindText if 0
+	Reply *[16]byte    `cbor:"9,keyasint,omitempty"`  // id of the message replied to
+	Timer uint32       `cbor:"10,keyasint,omitempty"` // seconds after which it disappears; 0: never
+	Mark  *markRecord  `cbor:"11,keyasint,omitempty"` // edits, reactions, deletion, expiry
+	File  string       `cbor:"12,keyasint,omitempty"` // id of the file that is offered
+	Group *groupOrigin `cbor:"13,keyasint,omitempty"` // in the history of a group
+	Log   []logRecord  `cbor:"14,keyasint,omitempty"` // its ledger, from when it was final
 }
+
+// The values of messageRecord.Kind.
+const (
+	kindText        byte = 0
+	kindFile        byte = 1
+	kindNotice      byte = 2 // said by the program, such as a change of keys
+	kindUnsupported byte = 3
+)
 
 // The values of messageRecord.Final: 0 of an own message means on its way.
 const (

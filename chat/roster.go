@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,10 @@ type wanted struct {
 	setups   map[string]bool
 	inboxes  []wantedInbox // most recently active first
 	links    []string      // invites whose blob a relay still lacks
+
+	// others are workers of other kinds, such as transfers of files, by a name
+	// that says what they work on.
+	others map[string]func(context.Context)
 }
 
 type wantedInbox struct {
@@ -61,7 +66,7 @@ func (r *roster) Run(ctx context.Context) {
 }
 
 func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
-	w.contacts, w.setups = make(map[string]*wakes), make(map[string]bool)
+	w.contacts, w.setups, w.others = make(map[string]*wakes), make(map[string]bool), make(map[string]func(context.Context))
 	err = m.look(ctx, func(t *turn) error {
 		for _, c := range t.book.contacts {
 			w.contacts[c.id] = c.wakes
@@ -91,6 +96,8 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 			}
 			w.inboxes = append(w.inboxes, in)
 		}
+		t.fileWorkers(&w)
+		t.dropWorkers(&w)
 		return nil
 	})
 	slices.SortFunc(w.inboxes, func(a, b wantedInbox) int {
@@ -124,6 +131,7 @@ func (r *roster) apply(ctx context.Context, w wanted) {
 			}
 		}
 	}
+	maps.Copy(want, w.others)
 	r.m.keepInboxes(w.inboxes)
 	for name, wk := range r.workers {
 		select {

@@ -39,6 +39,11 @@ func (t *turn) tick() error {
 			t.roster = true
 		}
 	}
+	for _, due := range []func() error{t.tickFiles, t.tickExpiry} {
+		if err := due(); err != nil {
+			return err
+		}
+	}
 	for _, c := range t.book.contacts {
 		if !c.ackAt.IsZero() && !t.now.Before(c.ackAt) {
 			if err := t.acknowledge(c); err != nil {
@@ -60,6 +65,11 @@ func (t *turn) tick() error {
 			}
 			if err := t.repeatRequest(c); err != nil {
 				return err
+			}
+			for _, due := range []func(*contact) error{t.tickMove, t.tickReset, t.tickDrop} {
+				if err := due(c); err != nil {
+					return err
+				}
 			}
 			for i := range c.slots {
 				if err := t.followQueue(c, i); err != nil {

@@ -17,16 +17,66 @@ import (
 // concurrently.
 type Backend interface {
 	Status() chat.Status
+	Path(contact string) (chat.Path, bool)
+	SetCover(ctx context.Context, name string) error
+	Consent(ctx context.Context) error
+
 	CreateInvite(ctx context.Context, name string) (chat.Invite, error)
+	Invites(ctx context.Context) ([]chat.Invite, error)
+	RevokeInvite(ctx context.Context, id string) error
 	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
+	CreateAddress(ctx context.Context, label string) (chat.Address, error)
+	Addresses(ctx context.Context) ([]chat.Address, error)
+	RevokeAddress(ctx context.Context, id string) error
+	Requests(ctx context.Context) ([]chat.Request, error)
+	AcceptRequest(ctx context.Context, id, name string) (chat.Contact, error)
+	RejectRequest(ctx context.Context, id string, block bool) error
+
 	Contacts(ctx context.Context) ([]chat.Contact, error)
+	RenameContact(ctx context.Context, contact, name string) error
+	BlockContact(ctx context.Context, contact string) error
+	UnblockContact(ctx context.Context, contact string) error
+	RemoveContact(ctx context.Context, contact string) error
+	VerifyContact(ctx context.Context, contact, number string) error
+	CompareWords(ctx context.Context, contact string) error
+	VerifyWords(ctx context.Context, contact, words string) error
+	SetConversation(ctx context.Context, contact string, c chat.ConversationChange) error
+
 	// StartSend returns once the text has its place behind those before it; wait
 	// returns when it is on the disk.
-	StartSend(ctx context.Context, contact, text string) (wait func() (chat.Message, error))
+	StartSend(ctx context.Context, contact, text string, o chat.SendOptions) (wait func() (chat.Message, error))
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
+	Why(ctx context.Context, message string) (chat.Why, error)
+	React(ctx context.Context, message, emoji string) error
+	Edit(ctx context.Context, message, text string) error
+	Delete(ctx context.Context, message string, both bool) error
+	Search(ctx context.Context, text, contact string, limit int) ([]chat.Message, error)
+	Export(ctx context.Context, contact, path string) (int, error)
+
+	SendFile(ctx context.Context, contact, path string, o chat.SendFileOptions) (chat.File, error)
+	FetchFile(ctx context.Context, id string, burst bool) error
+	SaveFile(ctx context.Context, id, path string) error
+	CancelFile(ctx context.Context, id string) error
+	Files(ctx context.Context, contact string) ([]chat.File, error)
+
+	CreateGroup(ctx context.Context, name string, contacts []string) (chat.Group, error)
+	AddMember(ctx context.Context, group, contact string) error
+	RemoveMember(ctx context.Context, group, contact string) error
+	RenameGroup(ctx context.Context, group, name string) error
+	LeaveGroup(ctx context.Context, group string) error
+	Groups(ctx context.Context) ([]chat.Group, error)
+
+	Lock(ctx context.Context) error
+	Unlock(ctx context.Context, passphrase []byte) error
+	ChangePassphrase(ctx context.Context, old, passphrase []byte) error
+	Wipe(ctx context.Context) error
+	Backup(ctx context.Context, path string, passphrase []byte, history bool) error
+
 	Subscribe() *chat.Subscription
-	Consent(ctx context.Context) error
+	SubscribeSince(ctx context.Context, since uint64) (*chat.Subscription, error)
 }
+
+var _ Backend = (*chat.Messenger)(nil)
 
 // Ready fills the first line: the home is open and requests are taken.
 type Ready struct {

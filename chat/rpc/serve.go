@@ -190,7 +190,7 @@ func (s *server) send(ctx, work context.Context, req request) {
 		return
 	}
 	s.sends <- func() { // never blocks for long: slots bound it below its capacity
-		wait := s.backend.StartSend(work, contact, text)
+		wait := s.backend.StartSend(work, contact, text, chat.SendOptions{})
 		go s.finish(req, func() (any, error) {
 			m, err := wait()
 			return struct {

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeChat is a messenger whose answers are fixed.
 type fakeChat struct {
-	feed *chat.Feed
+	Backend // nil: what is not overridden panics
+	feed    *chat.Feed
 
 	mu   sync.Mutex
 	sent []string
@@ -86,7 +87,7 @@ func (f *fakeChat) Contacts(context.Context) ([]chat.Contact, error) {
 	return []chat.Contact{{ID: "c_1", Name: "marta", State: chat.ContactActive, SafetyNumber: "28471 90312"}}, nil
 }
 
-func (f *fakeChat) StartSend(_ context.Context, contact, text string) func() (chat.Message, error) {
+func (f *fakeChat) StartSend(_ context.Context, contact, text string, _ chat.SendOptions) func() (chat.Message, error) {
 	if contact != "c_1" {
 		return func() (chat.Message, error) {
 			return chat.Message{}, &chat.Error{Kind: chat.KindNotFound, Text: "no such contact"}

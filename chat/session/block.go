@@ -22,6 +22,7 @@ const (
 	InnerDummy   InnerType = 0 // to be thrown away
 	InnerRatchet InnerType = 1 // State.Open
 	InnerRequest InnerType = 2 // RequestAssembler.Add
+	InnerReset   InnerType = 3 // a chunk of a reset
 )
 
 const innerVersion = 1

@@ -11,14 +11,30 @@ type FrameType byte
 // The frame types of this version (SPEC.md §6.3). Others are acknowledged and
 // handed on as they are.
 const (
-	FrameText FrameType = 0x01
-	FrameAck  FrameType = 0x10 // seq 0; empty
-	FrameSync FrameType = 0x11 // seq 0; lowest unacked seq
-	FramePQEK FrameType = 0x20 // handled by State
-	FramePQCT FrameType = 0x21 // handled by State
-	FramePQNO FrameType = 0x22 // handled by State
-	FrameQAdd FrameType = 0x28
-	FrameQUse FrameType = 0x29
+	FrameText     FrameType = 0x01
+	FrameEdit     FrameType = 0x02
+	FrameRetract  FrameType = 0x03
+	FrameReact    FrameType = 0x04
+	FrameFile     FrameType = 0x05
+	FrameFileCtl  FrameType = 0x06
+	FrameTimer    FrameType = 0x07
+	FrameAck      FrameType = 0x10 // seq 0; empty
+	FrameSync     FrameType = 0x11 // seq 0; lowest unacked seq
+	FramePQEK     FrameType = 0x20 // handled by State
+	FramePQCT     FrameType = 0x21 // handled by State
+	FramePQNO     FrameType = 0x22 // handled by State
+	FrameQAdd     FrameType = 0x28
+	FrameQUse     FrameType = 0x29
+	FrameQBad     FrameType = 0x2A
+	FrameResetKey FrameType = 0x30
+	FrameIDRot    FrameType = 0x31
+	FrameSASHash  FrameType = 0x38
+	FrameSASNonce FrameType = 0x39
+	FrameSASOpen  FrameType = 0x3A
+	FrameGroup    FrameType = 0x40
+	FrameGroupOp  FrameType = 0x41
+	FrameIntro    FrameType = 0x42
+	FrameBye      FrameType = 0x4F
 )
 
 // Specification constants of frames (SPEC.md §6.1).
@@ -154,7 +170,10 @@ func (f Frame) checkType() error {
 		if len(f.Content) != 8 {
 			return fmt.Errorf("sync content: %w", ErrFormat)
 		}
-	case FrameText, FramePQEK, FramePQCT, FramePQNO, FrameQAdd, FrameQUse:
+	case FrameText, FrameEdit, FrameRetract, FrameReact, FrameFile, FrameFileCtl, FrameTimer,
+		FramePQEK, FramePQCT, FramePQNO, FrameQAdd, FrameQUse, FrameQBad,
+		FrameResetKey, FrameIDRot, FrameSASHash, FrameSASNonce, FrameSASOpen,
+		FrameGroup, FrameGroupOp, FrameIntro, FrameBye:
 	default:
 		return nil
 	}
@@ -173,9 +192,10 @@ func (f Frame) sum() [16]byte {
 	return [16]byte(h[:16])
 }
 
-// control reports whether frames of this type may use the reserve of the
-// window.
-func (t FrameType) control() bool { return t >= 0x10 && t < 0x40 }
+// Control reports whether frames of this type are about session and queues,
+// not about what people write: they may use the reserve of the window, and are
+// taken at once, whatever is missing before them.
+func (t FrameType) Control() bool { return t >= 0x10 && t < 0x40 }
 
 // Fragments returns how many frames content takes, 0 if it is too long.
 func Fragments(content []byte) int {

@@ -128,7 +128,7 @@ func (s *State) sealMessage(rand io.Reader, now time.Time, m Message) ([]Sealed,
 	if err != nil {
 		return nil, err
 	}
-	if s.Room(m.Type.control()) < len(frames) {
+	if s.Room(m.Type.Control()) < len(frames) {
 		return nil, ErrWindowFull
 	}
 	next := *s
