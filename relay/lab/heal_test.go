@@ -19,6 +19,7 @@ type fault struct {
 	name  string
 	times int           // in one run, see repetitions
 	rest  time.Duration // before it, so that what the last one left is over
+	race  bool          // also under the race detector
 	do    func(t *testing.T, k *talk, i int) (undo func())
 
 	// Targets, in percentiles of the time from the fault until the message that
@@ -34,7 +35,7 @@ type target struct {
 // faults are those that one network takes one after the other.
 var faults = []fault{
 	{
-		name: "layer-2 guard or middle killed under a send", times: 4, rest: time.Minute,
+		name: "layer-2 guard or middle killed under a send", times: 4, rest: time.Minute, race: true,
 		do: func(t *testing.T, k *talk, i int) func() {
 			return kill(t, k.inner(i, k.a.open(circuit.Send)...))
 		},
@@ -49,7 +50,7 @@ var faults = []fault{
 		received: []target{{95, 20 * time.Second}},
 	},
 	{
-		name: "hop stopped", times: 2, rest: time.Minute,
+		name: "hop stopped", times: 2, rest: time.Minute, race: true,
 		do: func(t *testing.T, k *talk, i int) func() {
 			victim := k.inner(i, k.either(0), k.either(1))
 			if err := victim.Stop(); err != nil {
@@ -89,7 +90,7 @@ var faults = []fault{
 		received: []target{{95, 20 * time.Second}},
 	},
 	{
-		name: "two hops killed at once", times: 1, rest: time.Minute,
+		name: "two hops killed at once", times: 1, rest: time.Minute, race: true,
 		do: func(t *testing.T, k *talk, _ int) func() {
 			c := k.a.open(circuit.Send)[0]
 			one, two := kill(t, k.n.Relay(c.Path[1])), kill(t, k.n.Relay(c.Path[2]))
@@ -214,8 +215,8 @@ func TestHealing(t *testing.T) {
 			if only := os.Getenv("HEAL_FAULT"); !strings.Contains(f.name, only) {
 				continue
 			}
-			if raceDetector && f.rest > time.Minute {
-				continue // the code is that of the others, and the rest takes a minute
+			if raceDetector && !f.race {
+				continue // the code is that of the others
 			}
 			var stored, received, awaited list
 			for i := range repetitions(f.times) {
@@ -269,7 +270,7 @@ func TestLoss(t *testing.T) {
 			}
 			// Messages may take seconds in all, in which a single circuit would be
 			// a rate of dozens a minute.
-			if left := countFor - time.Since(began); left > 0 {
+			if left := countFor - time.Since(began); left > 0 && !raceDetector {
 				<-time.After(left)
 			}
 			minutes := time.Since(began).Minutes()
