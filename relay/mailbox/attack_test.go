@@ -23,8 +23,8 @@ func TestNonceRelayAttack(t *testing.T) {
 		defer replay.session.Close()
 		defer there.session.Close()
 		q := victim.create(KindChat)
-		replay.must(CmdWork, Work{}.Append(nil)) // to have the same counter
-		replay.wantErr(CmdWork, CodeLimit)
+		replay.must(CmdWork, Work{Bits: 255}.Append(nil)) // to have the same counter
+		replay.wantErr(CmdWork, CodeWork)
 
 		send := victim.sendCommand(q, 1)
 		replay.must(CmdSend, send)

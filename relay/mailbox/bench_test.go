@@ -99,7 +99,7 @@ func BenchmarkRestart(b *testing.B) {
 			for n := range 500 {
 				m := &Send{}
 				m.ID, m.Block = testBlock(n)
-				if _, _, err := t.put(q.rid, m, [32]byte{}); err != nil {
+				if _, _, err := t.put(q.rid, m, [32]byte{}, grant{}); err != nil {
 					return err
 				}
 			}

@@ -67,6 +67,7 @@ type Msg struct {
 	RID     RID
 	Seq     uint64 // from 1
 	Backlog uint16 // blocks that the relay holds behind this one, at most 65535
+	Work    byte   // bits that were paid for the request; 0 outside of queues of addresses
 	Block   [BlockSize]byte
 }
 
@@ -74,16 +75,17 @@ type Msg struct {
 func (m *Msg) Append(b []byte) []byte {
 	b = appendSeq(b, m.RID, m.Seq)
 	b = binary.BigEndian.AppendUint16(b, m.Backlog)
-	b = append(b, make([]byte, 14)...)
+	b = append(b, m.Work)
+	b = append(b, make([]byte, 13)...)
 	return append(b, m.Block[:]...)
 }
 
 // ParseMsg parses the data of a MSG.
 func ParseMsg(d []byte) (*Msg, error) {
-	if len(d) != DataSize || !zero(d[34:48]) {
+	if len(d) != DataSize || !zero(d[35:48]) {
 		return nil, malformed(CmdMsg)
 	}
-	m := &Msg{RID: RID(d), Seq: binary.BigEndian.Uint64(d[24:]), Backlog: binary.BigEndian.Uint16(d[32:]), Block: [BlockSize]byte(d[48:])}
+	m := &Msg{RID: RID(d), Seq: binary.BigEndian.Uint64(d[24:]), Backlog: binary.BigEndian.Uint16(d[32:]), Work: d[34], Block: [BlockSize]byte(d[48:])}
 	if m.Seq == 0 {
 		return nil, malformed(CmdMsg)
 	}

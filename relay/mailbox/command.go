@@ -34,6 +34,20 @@ const (
 	TombstoneHours = 30 * 24
 	// WorkBits is the work that NEW costs outside of lab networks.
 	WorkBits = 20
+
+	// GrantSends is how many SENDs to an address queue one WORK pays for: the
+	// blocks of one request.
+	GrantSends = 4
+	// GrantsMax is the number of paid requests that an address queue holds.
+	GrantsMax = 64
+	// GrantBits is the work for a request at an empty address queue outside of
+	// lab networks, where it is 0; every GrantStep pending ones cost one bit
+	// more, GrantRise bits at most.
+	GrantBits = 22
+	GrantStep = 8
+	GrantRise = 4
+	// GrantQueues is the number of queues that one stream may pay for.
+	GrantQueues = 8
 )
 
 // Hour returns the length of the protocol's hour: 3600 s, and in lab networks
@@ -116,8 +130,11 @@ type Kind byte
 
 // The kinds of queues that exist.
 const (
-	KindInvite Kind = 0
-	KindChat   Kind = 1
+	KindInvite  Kind = 0
+	KindChat    Kind = 1
+	KindAddress Kind = 2 // takes requests of strangers, each against work
+	KindFile    Kind = 3 // a segment of a file; both sides hold the key
+	KindDrop    Kind = 4 // a meeting place of contacts who lost each other; both hold the key
 )
 
 // Limits are the fixed figures of a kind, in blocks and protocol hours.
@@ -127,15 +144,27 @@ type Limits struct {
 	MaxTTL   uint16
 	Idle     uint32 // the queue dies so long after its last SUB; 0: TTL after its creation
 	HasLink  bool
+	Lock     bool // the link is bound to the first reader
+	Work     bool // a SEND needs a grant
+	Bulk     bool // SENDs have the rate of files
+	// Held says that a message id is known for as long as its block is held,
+	// not for RememberHours.
+	Held bool
 }
 
 // Limits returns the figures of the kind, and false for kinds that do not exist.
 func (k Kind) Limits() (Limits, bool) {
 	switch k {
 	case KindInvite:
-		return Limits{Capacity: 64, TTL: 7 * 24, MaxTTL: 30 * 24, HasLink: true}, true
+		return Limits{Capacity: 64, TTL: 7 * 24, MaxTTL: 30 * 24, HasLink: true, Lock: true}, true
 	case KindChat:
 		return Limits{Capacity: 512, TTL: 21 * 24, MaxTTL: 21 * 24, Idle: 30 * 24}, true
+	case KindAddress:
+		return Limits{Capacity: GrantsMax * GrantSends, TTL: 21 * 24, MaxTTL: 21 * 24, Idle: 180 * 24, HasLink: true, Work: true}, true
+	case KindFile:
+		return Limits{Capacity: 512, TTL: 72, MaxTTL: 72, Idle: 72, Bulk: true, Held: true}, true
+	case KindDrop:
+		return Limits{Capacity: 64, TTL: 72, MaxTTL: 72, Idle: 72}, true
 	}
 	return Limits{}, false
 }

@@ -123,8 +123,9 @@ func (t *tx) expireID(rid RID, id []byte) error {
 	if len(id) != MessageIDSize {
 		return nil
 	}
-	if k, ok := t.known(rid, MessageID(id)); ok && t.now < k.stored+RememberHours {
-		return nil
+	k, ok := t.known(rid, MessageID(id))
+	if q, lives, err := t.meta(rid); err != nil || ok && lives && k.life == q.life && t.now < q.forgets(k) {
+		return err
 	}
 	return t.Bucket(bucketIDs).Delete(idKey(rid, MessageID(id)))
 }

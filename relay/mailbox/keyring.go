@@ -20,14 +20,21 @@ import (
 type keyClass byte
 
 const (
-	classShort keyClass = 0 // blocks of chats, message ids
-	classLong  keyClass = 1 // queues, tombstones, invites
+	classShort   keyClass = 0 // blocks of chats and addresses, message ids
+	classLong    keyClass = 1 // queues, tombstones, invites
+	classAddress keyClass = 2 // queues of addresses and their links
+	classBrief   keyClass = 3 // blocks of files and drops
 )
 
 // days returns the days after which the class's key of a day is destroyed.
 func (c keyClass) days() uint32 {
-	if c == classShort {
+	switch c {
+	case classShort:
 		return 22
+	case classAddress:
+		return 181
+	case classBrief:
+		return 4
 	}
 	return 31
 }

@@ -90,10 +90,29 @@ func (m *meta) until(now uint32) uint32 {
 
 // class returns the key class of the queue's blocks.
 func (m *meta) class() keyClass {
-	if m.kind == KindChat {
-		return classShort
+	switch m.kind {
+	case KindInvite:
+		return classLong
+	case KindFile, KindDrop:
+		return classBrief
+	}
+	return classShort
+}
+
+// ownClass returns the key class of the queue's own row and its link.
+func (m *meta) ownClass() keyClass {
+	if m.kind == KindAddress {
+		return classAddress
 	}
 	return classLong
+}
+
+// forgets returns the hour at which an id stored at that hour is forgotten.
+func (m *meta) forgets(k known) uint32 {
+	if l, _ := m.kind.Limits(); l.Held {
+		return k.until
+	}
+	return k.stored + RememberHours
 }
 
 func (s *store) openMeta(rid RID, row []byte) (*meta, error) {
@@ -105,7 +124,7 @@ func (s *store) openMeta(rid RID, row []byte) (*meta, error) {
 }
 
 func (s *store) sealMeta(rid RID, m *meta, now uint32) ([]byte, error) {
-	return s.seal(classLong, now, bucketQueues, rid[:], m.append(make([]byte, 0, metaSize)))
+	return s.seal(m.ownClass(), now, bucketQueues, rid[:], m.append(make([]byte, 0, metaSize)))
 }
 
 // bySID finds the queue of a sender. A missing one costs the same two reads, one

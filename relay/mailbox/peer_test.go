@@ -191,7 +191,7 @@ func newQueue(kind Kind) *queue {
 	_, key, _ := ed25519.GenerateKey(rand.Reader)
 	q := &queue{key: key, kind: kind, rid: RIDOf([32]byte(key.Public().(ed25519.PublicKey)))}
 	_, _ = rand.Read(q.cap[:])
-	if kind == KindInvite {
+	if kind == KindInvite || kind == KindAddress {
 		_, _ = rand.Read(q.lid[:])
 	}
 	return q

@@ -149,7 +149,7 @@ func (t *tx) known(rid RID, id MessageID) (known, bool) {
 	}, true
 }
 
-func (t *tx) putKnown(rid RID, id MessageID, k known) error {
+func (t *tx) putKnown(rid RID, q *meta, id MessageID, k known) error {
 	d := binary.BigEndian.AppendUint32(make([]byte, 0, knownSize), k.life)
 	d = append(d, k.hash[:]...)
 	d = binary.BigEndian.AppendUint32(d, k.stored)
@@ -159,15 +159,15 @@ func (t *tx) putKnown(rid RID, id MessageID, k known) error {
 	if err != nil {
 		return err
 	}
-	if err := t.schedule(k.stored+RememberHours, expireID, rid, id[:]); err != nil {
+	if err := t.schedule(q.forgets(k), expireID, rid, id[:]); err != nil {
 		return err
 	}
 	return t.Bucket(bucketIDs).Put(key, row)
 }
 
 // put stores a block whose sender was authenticated (SPEC.md §3.8) and returns
-// the times for the receipt.
-func (t *tx) put(rid RID, m *Send, hash [32]byte) (stored, until uint32, err error) {
+// the times for the receipt. g is what the sender paid, zero if nothing.
+func (t *tx) put(rid RID, m *Send, hash [32]byte, g grant) (stored, until uint32, err error) {
 	q, ok, err := t.meta(rid)
 	if err != nil {
 		return 0, 0, err
@@ -175,19 +175,26 @@ func (t *tx) put(rid RID, m *Send, hash [32]byte) (stored, until uint32, err err
 	if !ok || t.now >= q.closes() {
 		return 0, 0, &refusal{code: CodeAuth}
 	}
-	if k, ok := t.known(rid, m.ID); ok && k.life == q.life && t.now < k.stored+RememberHours {
+	if k, ok := t.known(rid, m.ID); ok && k.life == q.life && t.now < q.forgets(k) {
 		if k.hash != hash {
 			return 0, 0, &refusal{code: CodeConflict}
 		}
 		return k.stored, k.until, nil
 	}
 	limits, _ := q.kind.Limits()
-	if q.next-q.lowest >= uint64(limits.Capacity) {
+	if limits.Work {
+		if err := t.admit(rid, q, g); err != nil {
+			return 0, 0, err
+		}
+	} else if q.next-q.lowest >= uint64(limits.Capacity) {
 		return 0, 0, &refusal{code: CodeQuota}
 	}
 	stored, until = t.now, q.until(t.now)
 	key := seqKey(rid, q.next)
-	plain := append(append(make([]byte, 0, MessageIDSize+BlockSize), m.ID[:]...), m.Block[:]...)
+	plain := append(append(make([]byte, 0, paidSize), m.ID[:]...), m.Block[:]...)
+	if limits.Work {
+		plain = g.append(plain)
+	}
 	row, err := t.store.seal(q.class(), t.now, bucketBlocks, key, plain)
 	if err != nil {
 		return 0, 0, err
@@ -196,7 +203,7 @@ func (t *tx) put(rid RID, m *Send, hash [32]byte) (stored, until uint32, err err
 	if err := t.Bucket(bucketBlocks).Put(key, row); err != nil {
 		return 0, 0, err
 	}
-	if err := t.putKnown(rid, m.ID, known{life: q.life, hash: hash, stored: stored, until: until}); err != nil {
+	if err := t.putKnown(rid, q, m.ID, known{life: q.life, hash: hash, stored: stored, until: until}); err != nil {
 		return 0, 0, err
 	}
 	if err := t.schedule(until, expireBlocks, rid, nil); err != nil {
@@ -243,14 +250,30 @@ func (t *tx) ackTo(rid RID, seq uint64) error {
 
 // dropTo deletes the block rows up to seq, which is below next.
 func (t *tx) dropTo(rid RID, q *meta, seq uint64) error {
-	b := t.Bucket(bucketBlocks)
+	limits, _ := q.kind.Limits()
 	for ; q.lowest <= seq; q.lowest++ {
-		if err := b.Delete(seqKey(rid, q.lowest)); err != nil {
+		if err := t.drop(rid, q.lowest, limits.Held); err != nil {
 			return err
 		}
-		t.blocks--
 	}
 	return nil
+}
+
+// drop deletes one block, if it is there, and with it its message id if forget.
+func (t *tx) drop(rid RID, seq uint64, forget bool) error {
+	b := t.Bucket(bucketBlocks)
+	key := seqKey(rid, seq)
+	row := b.Get(key)
+	if row == nil {
+		return nil // displaced: only queues of addresses have gaps
+	}
+	if h, ok := t.store.readBlock(key, row); ok && forget {
+		if err := t.Bucket(bucketIDs).Delete(idKey(rid, h.id)); err != nil {
+			return err
+		}
+	}
+	t.blocks--
+	return b.Delete(key)
 }
 
 // rotate replaces the send capability.
@@ -329,7 +352,7 @@ func (t *tx) setLink(rid RID, blob []byte) error {
 	if q.lid == (LID{}) {
 		return &refusal{code: CodeLimit}
 	}
-	row, err := t.store.seal(classLong, t.now, bucketLinks, q.lid[:], blob)
+	row, err := t.store.seal(q.ownClass(), t.now, bucketLinks, q.lid[:], blob)
 	if err != nil {
 		return err
 	}
@@ -340,7 +363,7 @@ func (t *tx) setLink(rid RID, blob []byte) error {
 // binds the first one (SPEC.md §3.13).
 func (t *tx) openLink(m GetLink) (blob []byte, opens uint16, err error) {
 	row := t.Bucket(bucketLinks).Get(m.LID[:])
-	if len(row) <= IDSize || m.Reader == ([32]byte{}) {
+	if len(row) <= IDSize {
 		return nil, 0, &refusal{code: CodeAuth}
 	}
 	rid := RID(row)
@@ -351,11 +374,17 @@ func (t *tx) openLink(m GetLink) (blob []byte, opens uint16, err error) {
 	if !ok || q.lid != m.LID {
 		return nil, 0, &refusal{code: CodeAuth}
 	}
+	limits, _ := q.kind.Limits()
+	if limits.Lock == (m.Reader == [32]byte{}) {
+		return nil, 0, &refusal{code: CodeAuth}
+	}
 	if blob, err = t.store.open(bucketLinks, m.LID[:], row[IDSize:]); err != nil || len(blob) != LinkSize {
 		t.store.dropped.Add(1)
 		return nil, 0, &refusal{code: CodeAuth}
 	}
 	switch {
+	case !limits.Lock:
+		return blob, 0, nil
 	case q.reader == ([32]byte{}):
 		q.reader, q.opens = m.Reader, 1
 	case equal(q.reader[:], m.Reader[:]):
@@ -378,6 +407,26 @@ type held struct {
 	seq   uint64
 	id    MessageID
 	block []byte
+	paid  grant // of blocks in a queue of an address
+}
+
+// paidSize is the size of an opened block row with what its sender paid.
+const paidSize = MessageIDSize + BlockSize + grantSize
+
+// readBlock opens the row of a block.
+func (s *store) readBlock(key, row []byte) (held, bool) {
+	if len(row) < 4+rowHead {
+		return held{}, false
+	}
+	d, err := s.open(bucketBlocks, key, row[4:])
+	if err != nil || len(d) != MessageIDSize+BlockSize && len(d) != paidSize {
+		return held{}, false
+	}
+	h := held{seq: binary.BigEndian.Uint64(key[IDSize:]), id: MessageID(d), block: d[MessageIDSize : MessageIDSize+BlockSize]}
+	if len(d) == paidSize {
+		h.paid = parseGrant(d[MessageIDSize+BlockSize:])
+	}
+	return h, true
 }
 
 // peek returns up to limit readable blocks above after, oldest first, and how
@@ -398,12 +447,12 @@ func (s *store) peek(b *bolt.Tx, rid RID, after uint64, limit int) (got []held, 
 			}
 			continue
 		}
-		d, err := s.open(bucketBlocks, k, v[4:])
-		if err != nil || len(d) != MessageIDSize+BlockSize {
+		h, ok := s.readBlock(k, v)
+		if !ok {
 			s.dropped.Add(1)
 			continue
 		}
-		got = append(got, held{seq: binary.BigEndian.Uint64(k[IDSize:]), id: MessageID(d), block: d[MessageIDSize:]})
+		got = append(got, h)
 	}
 	return got, behind
 }

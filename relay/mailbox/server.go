@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -45,6 +46,8 @@ type Server struct {
 	stopped    chan struct{} // closed: no operation will be done any more
 
 	testOnlyCommitError func() error
+
+	draining atomic.Bool
 
 	mu      sync.Mutex
 	running bool
@@ -122,6 +125,11 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
+// Drain says in the HELLO of every stream opened from now on that the relay
+// goes for good, so that owners move their queues, and refuses new queues with
+// FULL. Everything else works as before. There is no way back.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Close ends Run and closes the store. Sessions fail from then on. Idempotent.
 func (s *Server) Close() error {
 	s.mu.Lock()
@@ -169,7 +177,7 @@ func (s *Server) recover() error {
 				lost[rid] = true
 			case !m.deleted:
 				queues++
-				blocks += int(m.next - m.lowest)
+				blocks += s.store.count(b, rid, m)
 			}
 			return nil
 		})

@@ -266,19 +266,17 @@ func TestNewRate(t *testing.T) {
 	})
 }
 
-// TestKindsThatDoNotExist are refused, and so is the work that only they ask for.
+// TestKindsThatDoNotExist are refused.
 func TestKindsThatDoNotExist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, true)
 		defer s.shutdown()
 		p := s.peer()
 		defer p.session.Close()
-		for _, kind := range []Kind{2, 3, 4, 255} {
+		for _, kind := range []Kind{5, 6, 255} {
 			p.must(CmdNew, p.newCommand(newQueue(kind)))
 			p.wantErr(CmdNew, CodeLimit)
 		}
-		p.must(CmdWork, Work{}.Append(nil))
-		p.wantErr(CmdWork, CodeLimit)
 	})
 }
 

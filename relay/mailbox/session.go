@@ -16,6 +16,8 @@ import (
 const (
 	sendRate  = 20 // a second
 	sendBurst = 128
+	fileRate  = 2000 // of SENDs to queues of files
+	fileBurst = 2048
 )
 
 var (
@@ -39,6 +41,8 @@ type Session struct {
 	owned  map[RID]Kind // subscribed to or polled
 	half   *SetLink     // first half of a blob
 	rate   *rate.Limiter
+	bulk   *rate.Limiter // of SENDs to queues of files
+	paid   map[SID]*payment
 
 	custody *custody
 	answers chan answer // holds all commands that may be without a reply
@@ -70,7 +74,7 @@ type answer struct {
 func (s *Server) Open(reply func(command, flags byte, stream uint16, data []byte) error) *Session {
 	return &Session{
 		srv: s, reply: reply, owned: make(map[RID]Kind), acks: make(map[RID]uint64), subs: make(map[RID]*pushSub),
-		rate:    rate.NewLimiter(sendRate, sendBurst),
+		rate: rate.NewLimiter(sendRate, sendBurst), bulk: rate.NewLimiter(fileRate, fileBurst), paid: make(map[SID]*payment),
 		answers: make(chan answer, SendWindow+OtherWindow), poke: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 }
@@ -157,7 +161,7 @@ func (c *Session) onOpen(stream uint16, data []byte) error {
 	c.custody = c.srv.custodyKey()
 	c.auth = Auth{Network: c.srv.cfg.Network, Relay: c.srv.relay}
 	_, _ = rand.Read(c.auth.Nonce[:])
-	hello := Hello{Window: PushWindow, WorkBits: c.srv.workBits(), Nonce: c.auth.Nonce, Custody: c.custody.cert}
+	hello := Hello{Draining: c.srv.draining.Load(), Window: PushWindow, WorkBits: c.srv.workBits(), Nonce: c.auth.Nonce, Custody: c.custody.cert}
 	return c.answer(func() error { return c.send(CmdHello, hello.Append(nil)) })
 }
 
@@ -192,6 +196,7 @@ func (c *Session) onNew(data []byte) error {
 		ttl = limits.TTL
 	}
 	full, _ := c.srv.space.refuses()
+	full = full || c.srv.draining.Load()
 	var made OKNew
 	return c.write1(CmdNew, func(t *tx) (err error) {
 		made, err = t.create(m, ttl, full)
@@ -206,14 +211,18 @@ func (c *Session) onSend(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := c.pace(); err != nil {
-		return err
-	}
 	rid, q, ok, err := c.srv.store.bySID(m.SID, c.srv.store.now())
 	if err != nil {
 		return err
 	}
 	right := c.auth.VerifySend(m, q.cap)
+	pace := c.rate
+	if limits, _ := q.kind.Limits(); ok && right && limits.Bulk {
+		pace = c.bulk
+	}
+	if err := c.pace(pace); err != nil {
+		return err
+	}
 	if !ok || !right {
 		return c.refuseSend(m.ID, CodeAuth, 0)
 	}
@@ -222,8 +231,9 @@ func (c *Session) onSend(data []byte) error {
 	}
 	hash := sha256.Sum256(m.Block[:])
 	var stored, until uint32
+	g := c.spend(m.SID, q.kind)
 	o, err := c.srv.submit(func(t *tx) (err error) {
-		stored, until, err = t.put(rid, m, hash)
+		stored, until, err = t.put(rid, m, hash, g)
 		return err
 	}, false)
 	if err != nil {
@@ -245,11 +255,11 @@ func (c *Session) onSend(data []byte) error {
 }
 
 // pace waits until the client may SEND again.
-func (c *Session) pace() error {
+func (c *Session) pace(l *rate.Limiter) error {
 	if c.srv.cfg.TestOnlyNoRates {
 		return nil
 	}
-	d := c.rate.Reserve().Delay()
+	d := l.Reserve().Delay()
 	if d == 0 {
 		return nil
 	}
@@ -310,14 +320,6 @@ func (c *Session) onGetLink(data []byte) error {
 		}
 		return nil
 	})
-}
-
-// onWork refuses WORK: no kind of queue asks for it (SPEC.md §3.17).
-func (c *Session) onWork(data []byte) error {
-	if _, err := ParseWork(data); err != nil {
-		return err
-	}
-	return c.refuse(CmdWork, CodeLimit, 0)
 }
 
 // onRotCap handles ROTCAP (SPEC.md §3.14).

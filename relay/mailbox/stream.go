@@ -79,14 +79,14 @@ type OK struct {
 // Append appends the data to b.
 func (m OK) Append(b []byte) []byte { return append(b, byte(m.Command), 0, 0, 0) }
 
-// ParseOK parses an OK to SETLINK, ROTCAP or DEL. The OKs with content have
+// ParseOK parses an OK to SETLINK, WORK, ROTCAP or DEL. The OKs with content have
 // parsers of their own.
 func ParseOK(d []byte) (OK, error) {
 	if len(d) != 4 || !zero(d[1:]) {
 		return OK{}, malformed(CmdOK)
 	}
 	switch c := Command(d[0]); c {
-	case CmdSetLink, CmdRotCap, CmdDel:
+	case CmdSetLink, CmdWork, CmdRotCap, CmdDel:
 		return OK{Command: c}, nil
 	}
 	return OK{}, malformed(CmdOK)

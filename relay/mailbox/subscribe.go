@@ -220,7 +220,7 @@ func (c *Session) pushOne(p *pushSub) error {
 
 func (c *Session) deliver(rid RID, h held, behind int) error {
 	c.srv.stats.delivered.Add(1)
-	m := &Msg{RID: rid, Seq: h.seq, Backlog: uint16(min(behind, math.MaxUint16)), Block: [BlockSize]byte(h.block)}
+	m := &Msg{RID: rid, Seq: h.seq, Backlog: uint16(min(behind, math.MaxUint16)), Work: h.paid.bits, Block: [BlockSize]byte(h.block)}
 	return c.send(CmdMsg, m.Append(nil))
 }
 

@@ -116,6 +116,7 @@ func (w *goldenWorld) vectors() []string {
 	flip("OPEN", d, 3)
 	d = Hello{Window: 16, WorkBits: 20, Nonce: w.auth.Nonce, Custody: cert}.Append(nil)
 	add("HELLO", d)
+	add("HELLO", Hello{Draining: true, Window: 16, WorkBits: 20, Nonce: w.auth.Nonce, Custody: cert}.Append(nil))
 	flip("HELLO", d, 1)
 	n := New{Kind: KindInvite, TTL: 168, RPK: pub, Cap: w.cap, LID: LID(filledID(10))}
 	n.Work, _ = FindWork(nil, w.auth.Nonce, rid, 12)
@@ -131,14 +132,15 @@ func (w *goldenWorld) vectors() []string {
 	flip("SUB", d, 35)
 	d = (&Msg{RID: rid, Seq: 8, Backlog: 3, Block: w.block}).Append(nil)
 	add("MSG", d)
-	for _, at := range []int{34, 35, 47} {
+	add("MSG", (&Msg{RID: rid, Seq: 8, Work: 22, Block: w.block}).Append(nil))
+	for _, at := range []int{35, 47} {
 		flip("MSG", d, at)
 	}
 	add("ACK", Ack{RID: rid, Seq: 8}.Append(nil))
 	send := &Send{SID: sid, ID: id, Block: w.block}
 	w.auth.SealSend(send, w.cap)
 	add("SEND", send.Append(nil))
-	for _, c := range []Command{CmdSetLink, CmdRotCap, CmdDel} {
+	for _, c := range []Command{CmdSetLink, CmdWork, CmdRotCap, CmdDel} {
 		add("OK", OK{Command: c}.Append(nil))
 	}
 	d = OKNew{Capacity: 64, TTL: 168, RID: rid, SID: sid}.Append(nil)
@@ -157,6 +159,7 @@ func (w *goldenWorld) vectors() []string {
 	add("CERTIFICATE", cert.Append(nil))
 	add("ERR", Err{Command: CmdSend, Code: CodeQuota, Reference: id}.Append(nil))
 	add("ERR", Err{Command: CmdNew, Code: CodeWork, Argument: 20}.Append(nil))
+	add("ERR", Err{Command: CmdSend, Code: CodeWork, Argument: 23, Reference: id}.Append(nil))
 	flip("ERR", Err{Command: CmdNew, Code: CodeAuth}.Append(nil), 3)
 	flip("ERR", Err{Command: CmdNew, Code: CodeAuth}.Append(nil), 8)
 	add("LIST", List{RID: rid, After: 7}.Append(nil))

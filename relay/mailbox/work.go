@@ -7,7 +7,8 @@ import (
 )
 
 // Work shows that somebody computed hashes for a queue, 40 bytes: SID 24, bits
-// 1, zero 7, counter 8 (SPEC.md §3.17). No kind of queue asks for it yet.
+// 1, zero 7, counter 8 (SPEC.md §3.17). It pays for one request to the queue of an
+// address.
 type Work struct {
 	SID     SID
 	Bits    byte
@@ -40,9 +41,15 @@ func CheckWork(nonce [32]byte, id [IDSize]byte, counter uint64, want int) bool {
 // time; it looks at stop every 2^16 hashes (some 5 ms) and gives up when it is
 // closed. A nil stop never ends it.
 func FindWork(stop <-chan struct{}, nonce [32]byte, id [IDSize]byte, want int) (uint64, bool) {
+	return FindWorkFrom(stop, nonce, id, want, 0)
+}
+
+// FindWorkFrom is FindWork beginning at a counter: one WORK after another on the
+// same stream needs rising ones.
+func FindWorkFrom(stop <-chan struct{}, nonce [32]byte, id [IDSize]byte, want int, from uint64) (uint64, bool) {
 	var buf [len(labelWork) + 32 + IDSize + 8]byte
 	text := workText(buf[:0], nonce, id)
-	for c := uint64(0); ; c++ {
+	for c := from; ; c++ {
 		if workBits(text, c) >= want {
 			return c, true
 		}
