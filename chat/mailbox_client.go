@@ -36,10 +36,12 @@ type mailboxClient struct {
 
 	turn   chan struct{} // held while a command is numbered and sent
 	auth   mailbox.Auth  // guarded by turn
+	paying chan struct{} // held while a WORK is computed and sent
 	sends  chan struct{} // tokens of SENDs without a reply
 	others chan struct{} // tokens of other commands without a reply
 
 	mu      sync.Mutex
+	paid    map[mailbox.SID]mailboxPaid
 	waiting []*mailboxCall // commands without a complete reply, oldest first
 	subs    map[mailbox.RID]*mailboxSub
 	err     error // why the client ended
@@ -67,7 +69,7 @@ func openMailbox(ctx context.Context, s circuit.Stream, cfg mailboxConfig) (*mai
 	}
 	c := &mailboxClient{
 		cfg: cfg, stream: s, hello: hello,
-		done: make(chan struct{}), turn: make(chan struct{}, 1),
+		done: make(chan struct{}), turn: make(chan struct{}, 1), paying: make(chan struct{}, 1), paid: make(map[mailbox.SID]mailboxPaid),
 		auth:   mailbox.Auth{Network: cfg.Network, Relay: cfg.Relay, Nonce: hello.Nonce, Counter: 1},
 		sends:  make(chan struct{}, mailbox.SendWindow),
 		others: make(chan struct{}, mailbox.OtherWindow),

@@ -15,7 +15,7 @@ type mailboxQueue struct {
 	TTL  uint16             // of blocks, in protocol hours; 0: the kind's own
 	Key  ed25519.PrivateKey // owns the queue
 	Cap  [32]byte           // lets others write
-	LID  mailbox.LID        // of an invite; else zeros
+	LID  mailbox.LID        // of an invite or address; else zeros
 }
 
 // mailboxMessage is one block out of a queue. Seq rises by the order in which
@@ -24,6 +24,7 @@ type mailboxMessage struct {
 	RID     mailbox.RID
 	Seq     uint64
 	Backlog uint16 // blocks that the relay says to hold behind this one
+	Work    byte   // bits that the relay says were paid for the request; queues of addresses
 	Block   [mailbox.BlockSize]byte
 }
 
@@ -157,7 +158,7 @@ func (c *mailboxClient) Poll(ctx context.Context, key ed25519.PrivateKey, after 
 			return false, mailboxProtocolError("bad block in a poll")
 		}
 		last = m.Seq
-		got = append(got, mailboxMessage{RID: rid, Seq: m.Seq, Backlog: m.Backlog, Block: m.Block})
+		got = append(got, mailboxMessage{RID: rid, Seq: m.Seq, Backlog: m.Backlog, Work: m.Work, Block: m.Block})
 		return len(got) == limit || m.Backlog == 0, nil
 	})
 	if err != nil {
@@ -209,7 +210,7 @@ func (c *mailboxClient) pushLocked(r circuit.Message) error {
 	s.last = m.Seq
 	s.unacked = append(s.unacked, m.Seq)
 	select {
-	case s.messages <- mailboxMessage{RID: m.RID, Seq: m.Seq, Backlog: m.Backlog, Block: m.Block}:
+	case s.messages <- mailboxMessage{RID: m.RID, Seq: m.Seq, Backlog: m.Backlog, Work: m.Work, Block: m.Block}:
 	default: // acknowledged by seq before it was read: more than the window
 		return errors.New("mailbox: blocks acknowledged before they were taken")
 	}
