@@ -7,7 +7,16 @@ import (
 )
 
 // markRecord is what happened to a message after it was written.
-type markRecord struct{}
+type markRecord struct {
+	Earlier []earlierRecord `cbor:"1,keyasint,omitempty"` // texts before edits, oldest first
+	Gone    byte            `cbor:"2,keyasint,omitempty"` // one of the gone constants
+}
+
+// earlierRecord is a text before an edit.
+type earlierRecord struct {
+	Text string `cbor:"1,keyasint"`
+	Time int64  `cbor:"2,keyasint"` // Unix milliseconds
+}
 
 func (*turn) takeAmendment(*contact, session.Message) error { return nil }
 

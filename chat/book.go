@@ -34,13 +34,15 @@ const (
 // book is all durable state in memory, with what can be had again after a
 // crash beside it. The keeper owns it.
 type book struct {
-	contacts map[string]*contact
-	invites  map[string]*invite
-	groups   map[string]*group
-	files    map[string]*file
-	requests map[string]*request
-	order    uint64 // of the last contact
-	reserved uint64 // event numbers below or at it are reserved on disk
+	contacts  map[string]*contact
+	invites   map[string]*invite
+	groups    map[string]*group
+	files     map[string]*file
+	requests  map[string]*request
+	order     uint64 // of the last contact
+	reserved  uint64 // event numbers below or at it are reserved on disk
+	events    eventLog
+	keyEpochs []int64 // epochs that have rows of idempotency keys
 }
 
 // contact is one contact. All fields belong to the keeper but for wakes, whose
@@ -59,6 +61,8 @@ type contact struct {
 	own   map[uint64]*ownMessage // own messages that are neither delivered nor failed
 	slots [2]slot
 	wakes *wakes
+
+	ended map[logKey][]logRecord // ledgers of messages whose last frame left the outbox in this turn
 
 	safety   string    // the safety number, once asked for: it is slow to compute
 	ack      []byte    // inner block of a pure acknowledgement for the writer
@@ -235,7 +239,7 @@ func loadBook(s *store.Store) (*book, error) {
 		if err != nil {
 			return err
 		}
-		for _, load := range []func(*store.Tx) error{b.loadGroups, b.loadFiles, b.loadRequests} {
+		for _, load := range []func(*store.Tx) error{b.loadGroups, b.loadFiles, b.loadRequests, b.loadEvents} {
 			if err := load(tx); err != nil {
 				return err
 			}

@@ -79,6 +79,7 @@ func (t *turn) copies(o *outgoing) int {
 // settle compares what is proven about each message on its way with what was
 // last told, and tells the difference (SPEC.md §6).
 func (t *turn) settle(c *contact) error {
+	defer clear(c.ended)
 	if err := t.settleGroups(c); err != nil {
 		return err
 	}
@@ -113,6 +114,11 @@ func (t *turn) settle(c *contact) error {
 			continue
 		}
 		shown := own.state != state || copies.Have != own.copies.Have
+		if copies.Have < own.copies.Have {
+			if err := t.logLost(c, number); err != nil {
+				return err
+			}
+		}
 		own.state, own.copies = state, copies
 		if shown {
 			t.publishState(c, number, state, copies, "")
@@ -129,6 +135,7 @@ func (t *turn) finalize(c *contact, number uint64, final byte, reason string) er
 		return err
 	}
 	rec.Final, rec.Reason = final, reason
+	t.logEnd(c, number, &rec)
 	if err := t.tx.History(c.id).Put(number, time.UnixMilli(rec.Time), encode(rec)); err != nil {
 		return err
 	}
@@ -151,17 +158,10 @@ func (t *turn) message(c *contact, number uint64) (messageRecord, error) {
 }
 
 func (t *turn) publishState(c *contact, number uint64, state MessageState, copies Copies, detail string) {
-	if detail == "" {
-		switch state {
-		case Queued:
-			detail = "on this machine only"
-		case Stored:
-			detail = fmt.Sprintf("%d of %d relays signed for it", copies.Have, copies.Want)
-		case Delivered:
-			detail = "acknowledged by the contact"
-		}
-	}
 	m := &Message{ID: messageID(c.id, number), Contact: c.id, Direction: Out, Seq: number, State: state, Copies: &copies}
+	if detail == "" {
+		detail = stateDetail(state, m)
+	}
 	t.publish(Event{Type: MessageStateChanged, Message: m, Detail: detail})
 }
 

@@ -81,4 +81,12 @@ type Why struct {
 	History []HistoryEntry `json:"history"`
 	NextTry *time.Time     `json:"next_try,omitempty"`
 	Expires *time.Time     `json:"expires,omitempty"` // when the last relay that holds it may delete it
+	Next    string         `json:"next,omitempty"`    // what is waited for, in words
+	Earlier []Earlier      `json:"earlier,omitempty"` // texts before edits, oldest first
+}
+
+// Earlier is what a message said before an edit.
+type Earlier struct {
+	Time time.Time `json:"time"` // when it was written, or received
+	Text string    `json:"text"`
 }

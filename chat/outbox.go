@@ -190,7 +190,13 @@ func (t *turn) saveOutgoing(c *contact, o *outgoing) error {
 }
 
 func (t *turn) dropOutgoing(c *contact, seq uint64) error {
+	o := c.out[seq]
 	c.dropOut(seq)
+	if o != nil {
+		if err := t.leaveLog(c, o); err != nil {
+			return err
+		}
+	}
 	return t.tx.Sequence(bucketOutbox + c.id).Delete(seq)
 }
 
@@ -299,6 +305,7 @@ func (t *turn) record(c *contact, slotNumber int, results []sent) error {
 		}
 		o.rec.Receipts[slotNumber] = r.receipt.Append(nil)
 		o.got[slotNumber] = &custody{relay: r.receipt.Relay, sid: r.receipt.SID, until: r.receipt.Until}
+		t.logReceipt(c, o, slotNumber)
 		if err := t.saveOutgoing(c, o); err != nil {
 			return err
 		}
@@ -372,6 +379,7 @@ func (t *turn) maintain(c *contact) error {
 		t.touch(c)
 		o.rec.Inner, o.rec.Receipts, o.got = s.Inner, [2][]byte{}, [2]*custody{}
 		o.rec.Reseals++
+		o.rec.Log = appendLog(o.rec.Log, logRecord{At: t.now.Unix(), What: logResealed})
 		o.rec.Last = t.now.Unix()
 		if err := t.putOutgoing(c, o); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -73,8 +74,7 @@ type contactRecord struct {
 	State  ContactState   `cbor:"2,keyasint"`
 	Order  uint64         `cbor:"3,keyasint"` // contacts are listed by it
 	Own    [2]queueRecord `cbor:"4,keyasint"`
-	Old    [2]queueRecord `cbor:"5,keyasint"`           // of the invite, read until OldEnd
-	OldEnd int64          `cbor:"6,keyasint,omitempty"` // Unix seconds; 0: the guest may still write there
+	Old    []oldQueues    `cbor:"5,keyasint,omitempty"` // queues of before that are still read
 	Peer   [2]peerQueue   `cbor:"7,keyasint"`
 	Claim  *claimRecord   `cbor:"8,keyasint,omitempty"`  // the invite we accepted, until the first answer
 	Shown  uint64         `cbor:"9,keyasint,omitempty"`  // highest first seq of a message shown
@@ -135,6 +135,8 @@ type outRecord struct {
 	Reseals  int       `cbor:"7,keyasint,omitempty"`
 	Last     int64     `cbor:"8,keyasint,omitempty"` // Unix seconds of the last reseal
 	Group    string    `cbor:"9,keyasint,omitempty"` // as in waitRecord
+
+	Log []logRecord `cbor:"10,keyasint,omitempty"` // of the message's ledger
 }
 
 // requestSeq is the number under which the first of the four blocks of a
@@ -210,4 +212,18 @@ func newID(prefix string) string {
 // messageID names a message by its conversation and number.
 func messageID(contact string, number uint64) string {
 	return fmt.Sprintf("m_%s_%d", strings.TrimPrefix(contact, "c_"), number)
+}
+
+// parseMessageID undoes messageID.
+func parseMessageID(id string) (conversation string, number uint64, ok bool) {
+	at := strings.LastIndexByte(id, '_')
+	if at < 2 || !strings.HasPrefix(id, "m_") {
+		return "", 0, false
+	}
+	number, err := strconv.ParseUint(id[at+1:], 10, 64)
+	conversation = id[2:at]
+	if conversation != NotesID && !strings.HasPrefix(conversation, "g_") {
+		conversation = "c_" + conversation
+	}
+	return conversation, number, err == nil && messageID(conversation, number) == id
 }

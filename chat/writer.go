@@ -81,7 +81,10 @@ func (w *writer) report(ctx context.Context, addr session.QAddr, done []sent, fa
 			}
 			c.rest(w.slot, t.now.Add(wait), failure.Error(), full)
 		}
-		return t.record(c, w.slot, done)
+		if err := t.record(c, w.slot, done); err != nil || failure == nil {
+			return err
+		}
+		return t.logFailure(c, w.slot, failure, s.rests)
 	})
 }
 
