@@ -28,12 +28,16 @@ const (
 	Resync              EventType = "resync" // events were lost: list everything anew
 )
 
-// durable tells whether a slow reader must still get the event.
-func (t EventType) durable() bool {
-	switch t {
+// durable tells whether a slow reader must still get the event. What a transaction
+// reports of these is on the disk with it, but for locking and unlocking, which
+// concern only those who listen now.
+func (ev *Event) durable() bool {
+	switch ev.Type {
 	case MessageReceived, MessageStateChanged, MessageChanged, ContactAdded, ContactStateChanged, ContactWords, ContactRemoved,
 		ConversationChanged, RequestReceived, GroupChanged, InviteUsed, Resync, ProfileLocked, ProfileUnlocked:
 		return true
+	case FileProgress:
+		return ev.File != nil && (ev.File.State == FileComplete || ev.File.State == FileFailed)
 	}
 	return false
 }
@@ -55,4 +59,5 @@ type Event struct {
 	Group   *Group        // group.changed
 	Request *Request      // request.received
 	Words   string        // contact.sas
+	Oldest  uint64        // resync: durable events from this number on are kept
 }

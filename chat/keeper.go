@@ -11,9 +11,8 @@ import (
 
 // Implementation constants of the keeper.
 const (
-	opBacklog  = 64      // operations waiting; submitting blocks beyond it
-	batchLimit = 64      // operations in one transaction
-	eventBlock = 1 << 20 // event numbers reserved ahead on disk
+	opBacklog  = 64 // operations waiting; submitting blocks beyond it
+	batchLimit = 64 // operations in one transaction
 )
 
 var errClosed = errors.New("chat: the messenger is closed")
@@ -36,6 +35,7 @@ type turn struct {
 	hour   uint32 // protocol hour of now; 0: not computed yet
 	book   *book
 	dirty  map[*contact]struct{}
+	reads  bool // all operations only read
 	events []Event
 	roster bool // the set of queues changed: workers are to be started or ended
 	met    bool // a contact was added: circuits are wanted soon
@@ -159,15 +159,16 @@ func answer(ops []*op, err error) {
 func (m *Messenger) transact(ops []*op) error {
 	results := make([]error, len(ops))
 	t := &turn{m: m, now: time.Now(), book: m.book, dirty: make(map[*contact]struct{})}
-	run, reads := m.store.View, true
+	run := m.store.View
+	t.reads = true
 	for _, o := range ops {
 		if !o.read {
-			run, reads = m.store.Update, false
+			run, t.reads = m.store.Update, false
 		}
 	}
 	err := run(func(tx *store.Tx) error {
 		t.tx = tx
-		if m.unsettled && !reads { // what was told before the book was read again is not known
+		if m.unsettled && !t.reads { // what was told before the book was read again is not known
 			for _, c := range t.book.contacts {
 				t.touch(c)
 			}
@@ -183,12 +184,11 @@ func (m *Messenger) transact(ops []*op) error {
 		return t.finish()
 	})
 	if err != nil {
+		m.feed.release(nil, 0)
 		return err
 	}
-	m.unsettled = m.unsettled && reads
-	for _, ev := range t.events {
-		m.feed.Publish(ev)
-	}
+	m.unsettled = m.unsettled && t.reads
+	m.feed.release(t.events, t.book.reserved)
 	for c := range t.dirty {
 		c.wakeAll()
 	}
@@ -205,7 +205,7 @@ func (m *Messenger) transact(ops []*op) error {
 }
 
 // finish writes the changed contacts, re-evaluates what is proven about their
-// messages, and reserves event numbers.
+// messages, and writes the events.
 func (t *turn) finish() error {
 	for c := range t.dirty {
 		if err := t.settle(c); err != nil {
@@ -221,11 +221,10 @@ func (t *turn) finish() error {
 			return err
 		}
 	}
-	if len(t.events) > 0 && t.m.feed.Last()+uint64(len(t.events)) > t.book.reserved {
-		t.book.reserved = t.m.feed.Last() + uint64(len(t.events)) + eventBlock
-		return t.tx.Bucket(bucketMeta).Put(metaEvents, encode(t.book.reserved))
+	if t.reads {
+		return nil
 	}
-	return nil
+	return t.logEvents()
 }
 
 // reload replaces the book by what is on disk.

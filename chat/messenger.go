@@ -204,7 +204,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	if m.book, err = loadBook(st); err != nil {
 		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: "restore it from a copy"}
 	}
-	m.feed = NewFeed(m.book.reserved)
+	m.feed = m.newFeed()
 	go m.keep()
 	return m, nil
 }
@@ -241,6 +241,9 @@ func (m *Messenger) remember(link *directory.NetworkLink) error {
 		m.link = *link
 		m.link.Token = nil // a relay's token is no matter of a client
 		m.known.Link = m.link.String()
+		if err := reserveEvents(meta); err != nil {
+			return err
+		}
 		return meta.Put(metaNetwork, encode(m.known))
 	})
 }
@@ -368,7 +371,7 @@ func (m *Messenger) StartSend(ctx context.Context, contact, text string, o SendO
 	}
 	var sent Message
 	run := &op{done: make(chan error, 1), run: func(t *turn) (err error) {
-		sent, err = t.sendText(contact, text, o)
+		sent, err = t.sendOnce(contact, text, o)
 		return err
 	}}
 	if err := m.hand(ctx, run); err != nil {

@@ -39,7 +39,7 @@ func (t *turn) tick() error {
 			t.roster = true
 		}
 	}
-	for _, due := range []func() error{t.tickFiles, t.tickExpiry} {
+	for _, due := range []func() error{t.tickFiles, t.tickExpiry, t.forgetEvents, t.forgetKeys} {
 		if err := due(); err != nil {
 			return err
 		}
