@@ -15,6 +15,7 @@ const (
 	Send      Purpose = "send"
 	Subscribe Purpose = "subscribe"
 	Directory Purpose = "directory"
+	File      Purpose = "file"
 	Spare     Purpose = "spare"
 )
 
@@ -31,7 +32,7 @@ type Request struct {
 	// same isolation may be open (hedged sends).
 	Fresh bool
 	// Bulk circuits give way to all others and, while a burst runs on a shaped
-	// link, pass its ticks. The end of the burst is theirs too.
+	// link (see Client.Burst), pass its ticks. The end of the burst is theirs too.
 	Bulk bool
 	// Patient lets other requests go first while builds are scarce (polls).
 	Patient bool

@@ -224,7 +224,7 @@ func (secureSource) Uint64() uint64 {
 // Circuits are shared by equal requests; closing one closes it for all.
 func (p *Pool) Get(ctx context.Context, r Request) (*Circuit, error) {
 	switch r.Purpose {
-	case Send, Subscribe, Directory, Speed:
+	case Send, Subscribe, Directory, File, Speed:
 	default:
 		return nil, fmt.Errorf("circuit: nobody can ask for a circuit for %q", r.Purpose)
 	}

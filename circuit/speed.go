@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"hearsay/circuit/cell"
-	"hearsay/circuit/link"
 	"hearsay/directory"
 )
 
@@ -30,8 +29,6 @@ const (
 	speedEvery    = 10 * time.Minute // between two tests
 	speedAsk      = 15 * time.Second // for the guard's answer about a burst: it takes a question in 10 s
 	speedTakes    = 30 * time.Second // of the burst, and a random time between
-	speedHideMin  = 30 * time.Second
-	speedHideMax  = 120 * time.Second
 )
 
 // Speed is the purpose of the circuit of a speed test.
@@ -136,8 +133,8 @@ func (p *Pool) SpeedTest(ctx context.Context, r SpeedRequest) (SpeedReport, erro
 	if err := p.speed.begin(time.Now(), p.wait(speedEvery)); err != nil {
 		return report, err
 	}
-	if r.Burst && p.profile() != link.Off {
-		p.askBurst(ctx)
+	if r.Burst { // if none is granted the test goes on in ticks
+		_, _ = p.burst(ctx, speedTakes)
 	}
 	used := false
 	defer func() { p.speed.end(used) }()
@@ -160,20 +157,6 @@ func (p *Pool) SpeedTest(ctx context.Context, r SpeedRequest) (SpeedReport, erro
 	used = true
 	defer c.Close()
 	return c.measure(ctx, report, func(s SpeedReport) { report = s; progress() })
-}
-
-// askBurst has the guard in use let the test pass the ticks. The burst lasts
-// longer than the test by a random time, as all bursts do. If the guard grants
-// none, or is the destination, so that the circuit has another guard, the test
-// goes on in ticks.
-func (p *Pool) askBurst(ctx context.Context) {
-	g, ok := p.guardPeer()
-	if !ok || p.cfg.Burst == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, speedAsk+p.ticks(4))
-	defer cancel()
-	_ = p.cfg.Burst(ctx, g.ID, speedTakes+randomDuration(speedHideMin, speedHideMax))
 }
 
 func randomDuration(a, b time.Duration) time.Duration {

@@ -6,6 +6,7 @@ const (
 	labelLinkEncrypt = "hearsay/1 link enc\x00"
 	labelLinkID      = "hearsay/1 link id\x00"
 	labelLinkCheck   = "hearsay/1 check\x00"
+	labelAddress     = "hearsay/1 address\x00"
 	labelRequest     = "hearsay/1 request\x00"
 	labelExport      = "hearsay/1 export\x00"
 	labelTranscript  = "hearsay/1 th\x00"
