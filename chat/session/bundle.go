@@ -21,21 +21,29 @@ const (
 	encSize       = 1120 // X-Wing encapsulation
 )
 
-// Bundle is the public half of a one-time invite (SPEC.md §2.2). It comes from
-// ParseBundle, Link.OpenBlob or Invite.Bundle.
+// Bundle is the public half of a one-time invite (SPEC.md §2.2) or of a permanent
+// address (§2.3). It comes from ParseBundle, Link.OpenBlob, Link.OpenRecord,
+// Invite.Bundle or Address.Bundle.
 type Bundle struct {
 	Network directory.NetworkID
 	Queues  [2]QAddr // the second may be zero
 	Expires uint32   // last day, in days since 1970
 
-	ik, dh [keySize]byte
-	xwing  [xwingSize]byte
-	salt   [saltSize]byte
+	ik, dh  [keySize]byte
+	xwing   [xwingSize]byte
+	salt    [saltSize]byte
+	address addressPart // zero: of a one-time invite
 }
 
-// ParseBundle parses exactly BundleSize bytes; ErrFormat if anything is wrong.
+// ParseBundle parses exactly BundleSize bytes, or the AddressSize of an address;
+// ErrFormat if anything is wrong, ErrAuth if an address is not signed by its
+// root key.
 func ParseBundle(b []byte) (Bundle, error) {
-	u, err := parseBundle(b)
+	parse := parseBundle
+	if len(b) == AddressSize {
+		parse = parseAddress
+	}
+	u, err := parse(b)
 	if err != nil {
 		return Bundle{}, fmt.Errorf("parse bundle: %w", err)
 	}
@@ -69,8 +77,11 @@ func parseBundle(b []byte) (Bundle, error) {
 	return u, nil
 }
 
-// Append appends the BundleSize bytes of u.
+// Append appends the BundleSize or AddressSize bytes of u.
 func (u Bundle) Append(b []byte) []byte {
+	if u.IsAddress() {
+		return append(u.appendUnsigned(b), u.address.sig[:]...)
+	}
 	b = append(b, bundleVersion, bundleOneTime, 0, 0)
 	b = append(b, u.Network[:]...)
 	b = append(b, u.ik[:]...)

@@ -21,6 +21,7 @@ const (
 	linkPrefix    = "HEARSAY:"
 	linkVersion   = 1
 	linkOneTime   = 1
+	linkAddress   = 2
 	linkSize      = 73
 	linkCheckSize = 3
 	blobPlainSize = BlobSize - nonceSize - tagSize
@@ -28,8 +29,9 @@ const (
 
 var linkText = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// Link is the content of an invite link.
+// Link is the content of the link of an invite or address.
 type Link struct {
+	Address bool        // of a permanent address; Key is its root key
 	Network [4]byte     // first bytes of the network id
 	Relays  [2][16]byte // prefixes of the relays that hold the blob; the second may be zero
 	Key     LinkKey
@@ -38,7 +40,11 @@ type Link struct {
 // String returns the text of 125 characters. It is a secret: never log it.
 func (l Link) String() string {
 	b := make([]byte, 0, linkSize)
-	b = append(b, linkVersion, linkOneTime)
+	kind := byte(linkOneTime)
+	if l.Address {
+		kind = linkAddress
+	}
+	b = append(b, linkVersion, kind)
 	b = append(b, l.Network[:]...)
 	b = append(b, l.Relays[0][:]...)
 	b = append(b, l.Relays[1][:]...)
@@ -72,7 +78,8 @@ func ParseLink(text string, network directory.NetworkID) (Link, error) {
 	if subtle.ConstantTimeCompare(c[:linkCheckSize], sum) != 1 {
 		return l, ErrLinkCheck
 	}
-	if body[0] != linkVersion || body[1] != linkOneTime {
+	l.Address = body[1] == linkAddress
+	if body[0] != linkVersion || body[1] != linkOneTime && !l.Address {
 		return l, ErrLinkFormat
 	}
 	l.Network = [4]byte(body[2:])
@@ -84,6 +91,9 @@ func ParseLink(text string, network directory.NetworkID) (Link, error) {
 	}
 	if l.Network != [4]byte(network[:4]) {
 		return Link{}, ErrOtherNetwork
+	}
+	if l.Address && !validRoot(l.Key.b) {
+		return Link{}, ErrLinkFormat
 	}
 	return l, nil
 }
@@ -117,7 +127,8 @@ func (l Link) sealBlob(rand io.Reader, bundle []byte) ([]byte, error) {
 }
 
 // OpenBlob opens a blob fetched under LID and checks that it holds the very
-// bundle that the link names, of this network and not expired. The errors are
+// bundle that the link names, or one signed by the address that it names, of
+// this network and not expired. The errors are
 // ErrFormat, ErrAuth, ErrOtherNetwork and ErrExpired.
 func (l Link) OpenBlob(now time.Time, network directory.NetworkID, blob []byte) (Bundle, error) {
 	if len(blob) != BlobSize {
@@ -129,6 +140,9 @@ func (l Link) OpenBlob(now time.Time, network directory.NetworkID, blob []byte) 
 	plain, err := open(nil, key[:], blob[:nonceSize], blob[nonceSize:], lid[:])
 	if err != nil {
 		return Bundle{}, fmt.Errorf("open blob: %w", err)
+	}
+	if l.Address {
+		return l.openAddress(now, network, plain)
 	}
 	if !allZero(plain[BundleSize:]) {
 		return Bundle{}, fmt.Errorf("blob padding: %w", ErrFormat)
