@@ -22,7 +22,7 @@ const (
 	InnerDummy   InnerType = 0 // to be thrown away
 	InnerRatchet InnerType = 1 // State.Open
 	InnerRequest InnerType = 2 // RequestAssembler.Add
-	InnerReset   InnerType = 3 // a chunk of a reset
+	InnerReset   InnerType = 3 // RequestAssembler.AddReset
 )
 
 const innerVersion = 1
@@ -42,7 +42,7 @@ func ParseInner(inner []byte) (InnerType, error) {
 		if inner[2] != 0 || inner[3] != 0 {
 			return 0, fmt.Errorf("inner block: reserved byte: %w", ErrFormat)
 		}
-	case InnerRequest:
+	case InnerRequest, InnerReset:
 		if inner[2] >= chunkCount || inner[3] != chunkCount {
 			return 0, fmt.Errorf("inner block: chunk number: %w", ErrFormat)
 		}

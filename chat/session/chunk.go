@@ -21,11 +21,21 @@ const (
 // keep.
 const (
 	maxPartialContainers = 64
+	maxPartialResets     = 2 // of one contact, who repeats the same bytes
 	partialContainerAge  = 24 * time.Hour
 )
 
-// SplitContainer cuts a container into its four inner blocks.
+// SplitContainer cuts the container of a request into its four inner blocks.
 func SplitContainer(container []byte) ([][]byte, error) {
+	return splitContainer(container, InnerRequest)
+}
+
+// SplitReset cuts the container of a reset into its four inner blocks.
+func SplitReset(container []byte) ([][]byte, error) {
+	return splitContainer(container, InnerReset)
+}
+
+func splitContainer(container []byte, kind InnerType) ([][]byte, error) {
 	if len(container) != ContainerSize {
 		return nil, fmt.Errorf("container of %d bytes: %w", len(container), ErrFormat)
 	}
@@ -33,7 +43,7 @@ func SplitContainer(container []byte) ([][]byte, error) {
 	blocks := make([][]byte, chunkCount)
 	for i := range blocks {
 		b := make([]byte, 0, InnerSize)
-		b = append(b, innerVersion, byte(InnerRequest), byte(i), chunkCount)
+		b = append(b, innerVersion, byte(kind), byte(i), chunkCount)
 		b = append(b, id[:containerID]...)
 		blocks[i] = append(b, container[i*chunkSize:(i+1)*chunkSize]...)
 	}
@@ -60,18 +70,29 @@ type RequestAssembler struct {
 // their common id: they are dropped. When full, the oldest incomplete container
 // gives way.
 func (a *RequestAssembler) Add(now time.Time, inner []byte) (container []byte, err error) {
+	return a.add(now, inner, InnerRequest, maxPartialContainers)
+}
+
+// AddReset is Add for inner blocks of type InnerReset, which come from one
+// contact: at most two containers are incomplete. An assembler serves requests
+// or resets, never both.
+func (a *RequestAssembler) AddReset(now time.Time, inner []byte) (container []byte, err error) {
+	return a.add(now, inner, InnerReset, maxPartialResets)
+}
+
+func (a *RequestAssembler) add(now time.Time, inner []byte, kind InnerType, limit int) (container []byte, err error) {
 	t, err := ParseInner(inner)
 	if err != nil {
 		return nil, err
 	}
-	if t != InnerRequest {
-		return nil, fmt.Errorf("not a request block: %w", ErrFormat)
+	if t != kind {
+		return nil, fmt.Errorf("not a block of this kind of container: %w", ErrFormat)
 	}
 	a.expire(now)
 	id := [containerID]byte(inner[prefixSize:])
 	at := a.find(id)
 	if at < 0 {
-		if len(a.partial) >= maxPartialContainers {
+		if len(a.partial) >= limit {
 			a.partial = a.partial[1:]
 		}
 		a.partial = append(a.partial, partialContainer{id: id, since: unixSeconds(now)})

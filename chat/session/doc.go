@@ -15,6 +15,7 @@
 //	                                      ParseLink, OpenBlob → Bundle.Request
 //	RequestAssembler.Add, Invite.Accept   ← four request blocks
 //	State.Control, State.Seal             ⇄  State.Open
+//	State.Reset (the session is lost)     →  State.OpenReset, AcceptReset
 //
 // Invariants: State.Open changes nothing unless the block opened and its frame
 // is well formed; a State is to be written to disk before anything it sealed

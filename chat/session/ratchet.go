@@ -200,12 +200,8 @@ func (r *ratchet) openHeader(hk [keySize]byte, inner, aad []byte) (header, bool,
 func (r *ratchet) open(day uint32, inner []byte, m *mixture) (body []byte, mixed bool, err error) {
 	aad := r.headerAAD()
 	if r.receiving {
-		h, ok, err := r.openHeader(r.recv.hk, inner, aad)
-		if ok {
-			if err != nil {
-				return nil, false, err
-			}
-			body, err := r.openCurrent(day, h, inner)
+		body, known, err := r.openChain(day, inner, aad)
+		if known {
 			return body, false, err
 		}
 	}
@@ -216,17 +212,48 @@ func (r *ratchet) open(day uint32, inner []byte, m *mixture) (body []byte, mixed
 		}
 		return r.openNext(day, h, inner, m)
 	}
+	body, known, err := r.openPast(inner, aad)
+	if known {
+		return body, false, err
+	}
+	return nil, false, ErrUndecryptable
+}
+
+// openKnown opens a block of a chain that began before; known reports whether
+// there is one whose header key fits.
+func (r *ratchet) openKnown(day uint32, inner, aad []byte) (body []byte, known bool, err error) {
+	if body, known, err = r.openChain(day, inner, aad); known {
+		return body, true, err
+	}
+	return r.openPast(inner, aad)
+}
+
+// openChain tries the current receiving chain.
+func (r *ratchet) openChain(day uint32, inner, aad []byte) (body []byte, known bool, err error) {
+	h, ok, err := r.openHeader(r.recv.hk, inner, aad)
+	if !ok {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	body, err = r.openCurrent(day, h, inner)
+	return body, true, err
+}
+
+// openPast tries the archived chains.
+func (r *ratchet) openPast(inner, aad []byte) (body []byte, known bool, err error) {
 	for i := range r.archived {
 		h, ok, err := r.openHeader(r.archived[i].hk, inner, aad)
 		if ok {
 			if err != nil {
-				return nil, false, err
+				return nil, true, err
 			}
 			body, err := r.openArchived(i, h, inner)
-			return body, false, err
+			return body, true, err
 		}
 	}
-	return nil, false, ErrUndecryptable
+	return nil, false, nil
 }
 
 // fits checks what every header of one chain repeats.

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"crypto/mlkem"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,47 +41,33 @@ type State struct {
 	last    [16]byte // hash of our last frame with a seq
 	history history
 	partial partials
+
+	renewal  renewal
+	rotation rotation
 }
 
 // newInitiator is the guest's session: the request is its first header.
 func newInitiator(now time.Time, cfg Config, th [32]byte, k sessionKeys, ik, dh *ecdh.PrivateKey, offer *mlkem.DecapsulationKey768, u Bundle) (*State, error) {
 	s := newState(now, cfg, th, k, ik, u.ik)
-	s.initiator = true
-	shared, err := agree(dh, u.dh[:])
-	if err != nil {
+	if err := s.startInitiator(k, dh, u.dh, offer); err != nil {
 		return nil, err
 	}
-	r := &s.ratchet
-	r.dhs, r.dhr = dh, u.dh
-	r.hks, r.nhkr = k.headerA, k.nextB
-	r.cks, r.nhks = r.kdfRK(shared)
-	s.pq.phase = phaseOffered
-	copy(s.pq.seed[:], offer.Bytes())
 	return s, nil
 }
 
 // newResponder is the inviter's session. It owes a sending half.
 func newResponder(now time.Time, cfg Config, th [32]byte, k sessionKeys, ik, dh *ecdh.PrivateKey, q requestCore) (*State, error) {
 	s := newState(now, cfg, th, k, ik, q.ik)
-	shared, err := agree(dh, q.dh[:])
-	if err != nil {
+	if err := s.startResponder(k, dh, q.dh, q.kem); err != nil {
 		return nil, err
 	}
-	r := &s.ratchet
-	r.dhr = q.dh
-	r.nhks = k.nextB
-	r.receiving = true
-	r.recv = chain{hk: k.headerA, dh: q.dh}
-	r.recv.ck, r.nhkr = r.kdfRK(shared)
-	r.owes = true
-	s.pq.phase = phaseAsked
-	s.pq.ek = append([]byte(nil), q.kem...)
 	return s, nil
 }
 
 func newState(now time.Time, cfg Config, th [32]byte, k sessionKeys, ik *ecdh.PrivateKey, peer [keySize]byte) *State {
 	s := &State{lab: cfg.Lab, ik: ik, peerIK: peer, drop: k.drop, history: newHistory()}
 	s.ratchet.th, s.ratchet.rk = th, k.root
+	s.renewal.first = th
 	s.out.next = 1
 	s.pq.mixedAt = unixSeconds(now)
 	return s
@@ -142,6 +129,7 @@ func (s *State) sealMessage(rand io.Reader, now time.Time, m Message) ([]Sealed,
 		f.ID = m.ID
 		f.Seq = next.out.next
 		f.Prev = next.last
+		f.Restored = next.last == [16]byte{} && f.Seq > 1
 		if err := f.check(); err != nil {
 			return nil, err
 		}
@@ -159,6 +147,9 @@ func (s *State) sealMessage(rand io.Reader, now time.Time, m Message) ([]Sealed,
 // sealFrame adds the acknowledgements to f and seals it. On an error s is
 // undefined.
 func (s *State) sealFrame(rand io.Reader, now time.Time, f Frame) (Sealed, error) {
+	if s.renewal.dormant {
+		return Sealed{}, ErrWindowFull
+	}
 	f.AckValid, f.Ack, f.Sack = s.heard, 0, [16]byte{}
 	if s.heard {
 		f.Ack, f.Sack = s.in.cum, s.in.sack()
@@ -215,7 +206,7 @@ func (s *State) SealAck(rand io.Reader, now time.Time) (Sealed, error) {
 	if _, err := io.ReadFull(rand, f.ID[:]); err != nil {
 		return Sealed{}, fmt.Errorf("draw message id: %w", err)
 	}
-	if next.out.syncDue() {
+	if next.out.syncDue() || next.renewal.syncOwed {
 		next.out.synced = max(next.out.synced, next.out.lowest())
 		f.Type = FrameSync
 		f.Content = binary.BigEndian.AppendUint64(nil, next.out.lowest())
@@ -269,6 +260,9 @@ type Received struct {
 	// Dropped lists the First of incomplete messages that can never be
 	// completed: delete their fragments.
 	Dropped []uint64
+	// SetBack: the peer has received frames that this state never sealed: we
+	// were set back. Seal nothing more, call State.SetBack and reset.
+	SetBack bool
 	// Diverged: the peer's history contradicts what we received from it: it
 	// was cloned or rolled back. Delivery goes on.
 	Diverged bool
@@ -284,8 +278,19 @@ func (s *State) Open(now time.Time, inner []byte) (Received, error) {
 	if t != InnerRatchet {
 		return Received{}, fmt.Errorf("not a ratchet block: %w", ErrFormat)
 	}
+	if s.renewal.dormant {
+		return Received{}, ErrUndecryptable
+	}
 	next := *s
 	body, mixed, err := next.ratchet.open(unixDay(now), inner, next.pq.mayMix())
+	before := false
+	if errors.Is(err, ErrUndecryptable) && len(s.renewal.old) > 0 {
+		reason := err
+		next, before = *s, true
+		if body, err = next.openOld(now, inner); errors.Is(err, ErrUndecryptable) {
+			err = reason
+		}
+	}
 	if err != nil {
 		return Received{}, err
 	}
@@ -296,7 +301,7 @@ func (s *State) Open(now time.Time, inner []byte) (Received, error) {
 	if err != nil {
 		return Received{}, err
 	}
-	got, err := next.take(f)
+	got, err := next.take(f, before)
 	if err != nil {
 		return Received{}, err
 	}
@@ -304,18 +309,26 @@ func (s *State) Open(now time.Time, inner []byte) (Received, error) {
 	return got, nil
 }
 
-// take takes an opened frame. On an error s is undefined.
-func (s *State) take(f Frame) (Received, error) {
+// take takes an opened frame, of the session before the last reset or of this
+// one. On an error s is undefined.
+func (s *State) take(f Frame, before bool) (Received, error) {
 	got := Received{Frame: f}
 	s.heard, s.alive = true, true
+	if !before {
+		s.renewal.waiting = false
+		if f.AckValid && f.Ack+1 >= s.out.synced {
+			s.renewal.syncOwed = false
+		}
+	}
 	if f.AckValid {
+		got.SetBack = s.out.ahead(f.Ack, f.Sack)
 		got.Acked = s.out.ack(f.Ack, f.Sack)
 		s.noteAcked(len(got.Acked))
 	}
 	if f.Seq == 0 {
 		got.Handled = true
 		if f.Type == FrameSync {
-			err := s.takeSync(&got)
+			err := s.takeSync(&got, before)
 			return got, err
 		}
 		return got, nil
@@ -328,7 +341,7 @@ func (s *State) take(f Frame) (Received, error) {
 		return got, fmt.Errorf("seq above the window: %w", ErrLater)
 	}
 	got.Fresh = true
-	if err := s.takeFresh(&got); err != nil {
+	if err := s.takeFresh(&got, before); err != nil {
 		return got, err
 	}
 	s.in.take(f.Seq)
@@ -338,14 +351,16 @@ func (s *State) take(f Frame) (Received, error) {
 }
 
 // takeFresh hands a fresh frame to the exchange or to the incomplete messages.
-func (s *State) takeFresh(got *Received) error {
+func (s *State) takeFresh(got *Received, before bool) error {
 	f := got.Frame
 	if !f.Type.content() {
 		if s.partial.covers(f.Seq) {
 			return fmt.Errorf("messages overlap: %w", ErrFormat)
 		}
 		got.Handled = true
-		s.handle(f)
+		if !before { // the exchange of an earlier session is over
+			s.handle(f)
+		}
 		return nil
 	}
 	if f.First() <= s.in.cum && !s.partial.has(f.First()) && f.Index > 0 {
@@ -359,11 +374,21 @@ func (s *State) takeFresh(got *Received) error {
 	return err
 }
 
-// takeSync raises the cumulative seq over what the peer gave up.
-func (s *State) takeSync(got *Received) error {
-	lost, ok := s.in.raise(binary.BigEndian.Uint64(got.Frame.Content))
+// takeSync raises the cumulative seq over what the peer gave up. Beyond the
+// window it may go once after our reset, and onto seqs of a higher device
+// generation.
+func (s *State) takeSync(got *Received, before bool) error {
+	lowest := binary.BigEndian.Uint64(got.Frame.Content)
+	if lowest > maxSeq {
+		return fmt.Errorf("sync: %w", ErrFormat)
+	}
+	far := !before && (s.renewal.resync || lowest>>32 > s.in.cum>>32)
+	lost, ok := s.in.raise(lowest, far)
 	if !ok {
 		return fmt.Errorf("sync above the window: %w", ErrFormat)
+	}
+	if !before {
+		s.renewal.resync = false
 	}
 	got.Lost = lost
 	got.Dropped = s.partial.dropBelow(s.in.cum)
@@ -374,20 +399,28 @@ func (s *State) takeSync(got *Received) error {
 
 // AckOwed reports whether something is to be acknowledged, or a SYNC to be
 // sent to a peer that has shown itself alive.
-func (s *State) AckOwed() bool { return s.ackOwed || s.alive && s.out.syncDue() }
+func (s *State) AckOwed() bool {
+	return !s.renewal.dormant && (s.ackOwed || s.alive && s.SyncDue())
+}
 
 // OweAck asks for one more acknowledgement, although nothing new came: the peer
 // repeated what was received, so it does not know.
 func (s *State) OweAck() { s.ackOwed = true }
 
-// SyncDue reports whether frames were given up that hold the peer's ack: call
-// SealAck when the peer shows a sign of life.
-func (s *State) SyncDue() bool { return s.out.syncDue() }
+// SyncDue reports whether frames were given up that hold the peer's ack, or a
+// reset of the peer is to be answered: call SealAck when the peer shows a sign
+// of life.
+func (s *State) SyncDue() bool {
+	return !s.renewal.dormant && (s.out.syncDue() || s.renewal.syncOwed)
+}
 
 // Room returns how many frames Seal may take now; control true includes the
 // reserve for control messages. The guest has room for eight frames until the
 // inviter has answered.
 func (s *State) Room(control bool) int {
+	if s.renewal.dormant {
+		return 0
+	}
 	room := s.out.room(control)
 	if s.initiator && !s.heard {
 		room = max(0, min(room, maxBeforeAnswer-s.out.inFlight()))
@@ -416,7 +449,7 @@ func (s *State) Heard() bool { return s.heard }
 func (s *State) Epoch() uint32 { return s.ratchet.epoch }
 
 // SafetyNumber returns the 12 groups of 5 digits that both sides compare,
-// separated by spaces (SPEC.md §10).
+// separated by spaces (SPEC.md §10.1).
 func (s *State) SafetyNumber() string {
-	return safetyNumber([keySize]byte(s.ik.PublicKey().Bytes()), s.peerIK)
+	return s.Identities().SafetyNumber()
 }

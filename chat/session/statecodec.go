@@ -6,12 +6,13 @@ import (
 	"fmt"
 )
 
-// stateVersion is the version of the serialised state (SPEC.md §11).
-const stateVersion = 1
+// stateVersion is the version of the serialised state (SPEC.md §11). Version 1
+// knew no resets: it ends before them.
+const stateVersion = 2
 
 // MaxState is the most bytes of a serialised state, with all the skipped keys
 // that the limits allow; without skipped keys it is at most 8 KiB.
-const MaxState = 8<<10 + maxSkipped*(8+keySize)
+const MaxState = 8<<10 + (maxSkipped+maxOldSessions*(1+maxOldArchived)*maxOldSkipped)*(8+keySize)
 
 // Append appends the serialised state: secret.
 func (s *State) Append(b []byte) []byte {
@@ -28,14 +29,17 @@ func (s *State) Append(b []byte) []byte {
 	b = s.out.append(b)
 	b = append(b, s.last[:]...)
 	b = s.history.append(b)
-	return s.partial.append(b)
+	b = s.partial.append(b)
+	b = s.renewal.append(b)
+	return s.rotation.append(b)
 }
 
 // ParseState parses what Append wrote; ErrFormat if anything is wrong.
 func ParseState(b []byte) (*State, error) {
 	s := &State{}
 	r := &reader{b: b}
-	if r.byte() != stateVersion {
+	version := r.byte()
+	if version < 1 || version > stateVersion {
 		r.fail()
 	}
 	for _, v := range []*bool{&s.initiator, &s.lab, &s.heard, &s.ackOwed, &s.alive} {
@@ -51,6 +55,12 @@ func ParseState(b []byte) (*State, error) {
 	s.last = [16]byte(r.bytes(16))
 	s.history.parse(r)
 	s.partial.parse(r)
+	if version == 1 {
+		s.renewal.first = s.ratchet.th
+	} else {
+		s.renewal.parse(r)
+		s.rotation.parse(r)
+	}
 	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("parse session state: %w", err)
 	}
@@ -62,6 +72,12 @@ func ParseState(b []byte) (*State, error) {
 
 // consistent checks what spans several parts of a state.
 func (s *State) consistent() bool {
+	if s.renewal.dormant && (s.pq.phase != phaseIdle || len(s.partial) > 0 || s.renewal.waiting) {
+		return false
+	}
+	if s.rotation.seq >= s.out.next && s.rotation.seq != maxSeq || s.rotation.seq != 0 && s.rotation.before == nil {
+		return false
+	}
 	ours := s.ours(s.ratchet.epoch + 1)
 	switch s.pq.phase {
 	case phaseOffered, phaseMixing, phaseRejected:
@@ -396,6 +412,100 @@ func (ps *partials) parse(d *reader) {
 		}
 		*ps = append(*ps, p)
 	}
+}
+
+func (n *renewal) append(b []byte) []byte {
+	b = append(b, n.first[:]...)
+	for _, v := range []bool{n.dormant, n.waiting, n.syncOwed, n.resync} {
+		b = appendBool(b, v)
+	}
+	b = append(b, n.ep[:]...)
+	b = binary.BigEndian.AppendUint64(b, n.counter)
+	b = binary.BigEndian.AppendUint64(b, n.seen)
+	b = binary.BigEndian.AppendUint32(b, n.device)
+	b = binary.BigEndian.AppendUint32(b, n.peerDevice)
+	b = append(b, byte(len(n.drops)))
+	for _, d := range n.drops {
+		b = append(b, d.Secret[:]...)
+		b = appendBool(b, d.Guest)
+		b = binary.BigEndian.AppendUint64(b, d.Until)
+	}
+	b = append(b, byte(len(n.old)))
+	for _, o := range n.old {
+		b = append(b, o.th[:]...)
+		b = binary.BigEndian.AppendUint64(b, o.until)
+		b = append(b, o.recv.ck[:]...)
+		b = o.recv.append(b)
+		b = append(b, byte(len(o.archived)))
+		for i := range o.archived {
+			b = o.archived[i].append(b)
+		}
+	}
+	return b
+}
+
+func (n *renewal) parse(d *reader) {
+	n.first = d.key()
+	for _, v := range []*bool{&n.dormant, &n.waiting, &n.syncOwed, &n.resync} {
+		*v = d.bool()
+	}
+	n.ep = d.key()
+	n.counter, n.seen = d.uint64(), d.uint64()
+	n.device, n.peerDevice = d.uint32(), d.uint32()
+	if n.counter > maxSeq || n.seen > maxSeq || n.device > maxDevice || n.peerDevice > maxDevice {
+		d.fail()
+	}
+	count := int(d.byte())
+	if count > maxOldDrops {
+		d.fail()
+	}
+	for range count {
+		if d.bad {
+			return
+		}
+		n.drops = append(n.drops, Drop{Secret: d.key(), Guest: d.bool(), Until: d.uint64()})
+	}
+	if count = int(d.byte()); count > maxOldSessions {
+		d.fail()
+	}
+	for range count {
+		if d.bad {
+			return
+		}
+		o := oldSession{th: d.key(), until: d.uint64()}
+		o.recv.ck = d.key()
+		o.recv.parse(d)
+		archived := int(d.byte())
+		if archived > maxOldArchived {
+			d.fail()
+		}
+		for range archived {
+			if d.bad {
+				return
+			}
+			var c chain
+			c.parse(d)
+			o.archived = append(o.archived, c)
+		}
+		n.old = append(n.old, o)
+	}
+}
+
+func (n *rotation) append(b []byte) []byte {
+	b = appendBool(b, n.before != nil)
+	if n.before != nil {
+		b = append(b, n.before.Bytes()...)
+	}
+	b = binary.BigEndian.AppendUint64(b, n.seq)
+	return append(b, n.peerBefore[:]...)
+}
+
+func (n *rotation) parse(d *reader) {
+	if d.bool() {
+		n.before = d.private()
+	}
+	n.seq = d.uint64()
+	n.peerBefore = d.key()
 }
 
 func appendWords(b []byte, words []uint64) []byte {

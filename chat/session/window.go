@@ -71,16 +71,23 @@ func (w *inbound) sack() (s [sackBits / 8]byte) {
 }
 
 // raise gives up all missing seqs below lowest and returns how many there were.
-// It reports false if lowest is more than the window away.
-func (w *inbound) raise(lowest uint64) (lost uint64, ok bool) {
+// It reports false if lowest is more than the window away, unless far. Seqs that
+// a higher device generation leaves out do not count as lost.
+func (w *inbound) raise(lowest uint64, far bool) (lost uint64, ok bool) {
 	if lowest == 0 || lowest <= w.cum+1 {
 		return 0, true
 	}
 	n := lowest - 1 - w.cum
-	if n > inWindow {
+	if n > inWindow && !far {
 		return 0, false
 	}
-	for i := range n {
+	known := min(n, inWindow)
+	if lowest>>32 > w.cum>>32 {
+		known = min(known, w.top())
+	} else {
+		lost = n - known
+	}
+	for i := range known {
 		if !getBit(w.bits[:], i) {
 			lost++
 		}
@@ -89,6 +96,16 @@ func (w *inbound) raise(lowest uint64) (lost uint64, ok bool) {
 	w.cum += n
 	w.slide()
 	return lost, true
+}
+
+// top returns the number of bits up to the highest that is set.
+func (w *inbound) top() uint64 {
+	for i := uint64(inWindow); i > 0; i-- {
+		if getBit(w.bits[:], i-1) {
+			return i
+		}
+	}
+	return 0
 }
 
 // outbound remembers which of our seqs the peer has.
@@ -149,6 +166,21 @@ func (w *outbound) ack(cum uint64, sack [sackBits / 8]byte) (proven []uint64) {
 		}
 	}
 	return proven
+}
+
+// ahead reports whether an acknowledgement names seqs that were never sent.
+func (w *outbound) ahead(cum uint64, sack [sackBits / 8]byte) bool {
+	for i := range uint64(sackBits) {
+		if sack[i/8]&(0x80>>(i%8)) != 0 && cum+2+i >= w.next {
+			return true
+		}
+	}
+	return cum >= w.next
+}
+
+// settled reports whether the peer is known to have a seq.
+func (w *outbound) settled(seq uint64) bool {
+	return seq <= w.acked || seq < w.next && getBit(w.got[:], seq-w.acked-1)
 }
 
 // unacked returns the seqs in flight that were not given up, rising.

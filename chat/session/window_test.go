@@ -31,7 +31,7 @@ func TestInboundModel(t *testing.T) {
 						have[s] = true
 					}
 				}
-				if got, ok := w.raise(lowest); got != lost || !ok {
+				if got, ok := w.raise(lowest, false); got != lost || !ok {
 					rt.Fatalf("raise(%d) = %d, %v, want %d", lowest, got, ok, lost)
 				}
 			} else {
