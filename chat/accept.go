@@ -43,7 +43,7 @@ func (t *turn) accept(i *invite, container []byte) (*contact, error) {
 	}
 	c := newContact(newID("c_"))
 	c.session = accepted.State
-	c.rec = contactRecord{Name: t.book.freeName(i.rec.Name, i.id), State: ContactActive, Old: i.rec.Queues, Active: t.now.Unix()}
+	c.rec = contactRecord{Name: t.book.freeName(i.rec.Name, i.id), State: ContactActive, Old: []oldQueues{{ID: 1, Queues: i.rec.Queues}}, Active: t.now.Unix()}
 	for n, a := range accepted.Queues {
 		if !a.IsZero() {
 			c.rec.Peer[n].Addr = a.Append(nil)

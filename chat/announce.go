@@ -22,7 +22,7 @@ func (t *turn) announce(c *contact) error {
 		if err != nil {
 			return err
 		}
-		q.Gen = gen
+		q.Gen, c.moving().Gen = gen, gen
 	}
 	return nil
 }
@@ -32,6 +32,9 @@ func (t *turn) nextGeneration(c *contact) uint32 {
 	gen := uint32(t.m.snapshotTime(t.now).Unix())
 	for _, q := range c.rec.Own {
 		gen = max(gen, q.Gen+1)
+	}
+	if c.rec.Move != nil {
+		gen = max(gen, c.rec.Move.Gen+1)
 	}
 	return gen
 }

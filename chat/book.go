@@ -39,8 +39,9 @@ type book struct {
 	groups    map[string]*group
 	files     map[string]*file
 	requests  map[string]*request
-	order     uint64 // of the last contact
-	reserved  uint64 // event numbers below or at it are reserved on disk
+	trash     map[string]*trashRecord // queues to be deleted
+	order     uint64                  // of the last contact
+	reserved  uint64                  // event numbers below or at it are reserved on disk
 	events    eventLog
 	keyEpochs []int64 // epochs that have rows of idempotency keys
 }
@@ -209,6 +210,7 @@ func loadBook(s *store.Store) (*book, error) {
 	b := &book{
 		contacts: make(map[string]*contact), invites: make(map[string]*invite),
 		groups: make(map[string]*group), files: make(map[string]*file), requests: make(map[string]*request),
+		trash: make(map[string]*trashRecord),
 	}
 	return b, s.View(func(tx *store.Tx) error {
 		meta := tx.Bucket(bucketMeta)
@@ -235,6 +237,13 @@ func loadBook(s *store.Store) (*book, error) {
 			i, err := loadInvite(id, raw)
 			b.invites[id] = i
 			return err
+		})
+		if err != nil {
+			return err
+		}
+		err = tx.Bucket(bucketTrash).Each(func(tag string, raw []byte) error {
+			b.trash[tag] = &trashRecord{}
+			return decode(raw, b.trash[tag])
 		})
 		if err != nil {
 			return err

@@ -176,6 +176,8 @@ func (s *setup) failClaim(ctx context.Context, reason *Error) error {
 			return nil
 		}
 		c.rec.Claim.Failed = reason.Kind
+		t.discard(c.rec.Own[:]...) // nobody was told of them
+		c.rec.Own = [2]queueRecord{}
 		t.publish(Event{Type: ErrorEvent, Kind: reason.Kind, Detail: c.rec.Name + ": " + reason.Text})
 		for len(c.waiting) > 0 {
 			w := c.waiting[0]

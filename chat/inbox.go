@@ -15,26 +15,29 @@ var errGone = &Error{Kind: KindNotFound, Text: "the queue is no longer read"}
 
 // receive takes blocks that came out of one of our queues, and notes the
 // highest relay seq, which the reader acknowledges once this is on disk.
-func (t *turn) receive(key inboxKey, number int, blocks []mailboxMessage) error {
+func (t *turn) receive(key inboxKey, number int, seed [32]byte, blocks []mailboxMessage) error {
 	c, i, q := t.book.inbox(key, number)
-	if q == nil {
+	if q == nil || q.Seed != seed {
 		return errGone
 	}
+	fresh := 0
 	for n := range blocks {
 		inner, err := session.OpenBlock(session.QueueKeyFrom(q.Key), q.SID, blocks[n].Block[:])
 		switch {
 		case err != nil: // only who holds the capability could write it
 			t.m.log.Debug("a block does not open on the outside")
 		case c != nil:
+			known := c.seen.added
 			if err := t.takeInner(c, inner); err != nil {
 				return err
 			}
+			fresh += c.seen.added - known
 		default:
 			if c, err = t.takeEarly(i, inner); err != nil && !isBadInput(err) {
 				return err
 			}
 			if c != nil { // what follows in this batch is the contact's
-				q = &c.rec.Old[number]
+				q = &c.rec.Old[0].Queues[number]
 			}
 		}
 		q.Acked = max(q.Acked, blocks[n].Seq)
@@ -43,6 +46,7 @@ func (t *turn) receive(key inboxKey, number int, blocks []mailboxMessage) error 
 		return t.saveInvite(i)
 	}
 	t.touch(c)
+	t.noteRead(c, key, number, fresh)
 	if err := t.retryParked(c); err != nil {
 		return err
 	}
@@ -55,9 +59,9 @@ func (t *turn) receive(key inboxKey, number int, blocks []mailboxMessage) error 
 
 // acknowledged notes that blocks up to a relay seq are known and need not be
 // read again.
-func (t *turn) acknowledged(key inboxKey, number int, seq uint64) error {
+func (t *turn) acknowledged(key inboxKey, number int, seed [32]byte, seq uint64) error {
 	c, i, q := t.book.inbox(key, number)
-	if q == nil {
+	if q == nil || q.Seed != seed {
 		return errGone
 	}
 	q.Acked = max(q.Acked, seq)
@@ -69,27 +73,15 @@ func (t *turn) acknowledged(key inboxKey, number int, seq uint64) error {
 }
 
 // renumbered notes that the relay began the queue anew.
-func (t *turn) renumbered(key inboxKey, number int) error {
+func (t *turn) renumbered(key inboxKey, number int, seed [32]byte) error {
 	c, i, q := t.book.inbox(key, number)
-	if q == nil {
+	if q == nil || q.Seed != seed {
 		return errGone
 	}
 	q.Acked = 0
 	if c == nil {
 		return t.saveInvite(i)
 	}
-	t.touch(c)
-	return nil
-}
-
-// vanished notes that the relay does not know the queue: it is made again, under
-// the same keys.
-func (t *turn) vanished(key inboxKey, number int) error {
-	c, _, q := t.book.inbox(key, number)
-	if q == nil || c == nil || key.old {
-		return nil
-	}
-	q.Made = false
 	t.touch(c)
 	return nil
 }
@@ -150,12 +142,8 @@ func (t *turn) repeated(c *contact, inner []byte) {
 // ids under which our queues hold them.
 func (t *turn) remember(c *contact, hash [32]byte, inner []byte) error {
 	row := seenRow{hash: hash}
-	for _, pair := range [...]*[2]queueRecord{&c.rec.Own, &c.rec.Old} {
-		for i := range pair {
-			if pair[i].exists() {
-				row.ids = append(row.ids, session.QAddr{Key: session.QueueKeyFrom(pair[i].Key)}.MessageID(inner))
-			}
-		}
+	for q := range c.read() {
+		row.ids = append(row.ids, session.QAddr{Key: session.QueueKeyFrom(q.Key)}.MessageID(inner))
 	}
 	rows := t.tx.Sequence(bucketSeen + c.id)
 	n, err := rows.Add(row.append(nil))
@@ -294,18 +282,9 @@ func (t *turn) followQueue(c *contact, slotNumber int) error {
 	if len(p.Next) == 0 {
 		return nil
 	}
-	every := int64(t.m.timing().queueFollow.Seconds())
-	if back := (t.now.Unix() - p.Since) / every; p.Used > 0 && back > 0 {
-		p.Used = int(max(0, int64(p.Used)-back))
-		p.Since += back * every
-	}
-	if p.Used >= queueBurst {
+	if !t.spend(&p.Used, &p.Since) {
 		return nil
 	}
-	if p.Used == 0 {
-		p.Since = t.now.Unix()
-	}
-	p.Used++
 	p.Addr, p.Gen, p.Next, p.NextGen = p.Next, p.NextGen, nil, 0
 	t.touch(c)
 	if err := c.address(); err != nil {
@@ -328,31 +307,10 @@ func (t *turn) takeUse(c *contact, content []byte) error {
 		return nil //nolint:nilerr // as above
 	}
 	q := &c.rec.Own[use.Slot]
-	if q.exists() && q.Gen == use.Generation {
+	if q.exists() && q.Gen != 0 && q.Gen == use.Generation && !q.InUse {
 		q.InUse = true
-	}
-	if c.rec.OldEnd == 0 && c.ownInUse() {
-		c.rec.OldEnd = t.now.Add(t.m.timing().oldKeep).Unix()
-	}
-	return nil
-}
-
-// ownInUse tells whether the contact writes to all our queues.
-func (c *contact) ownInUse() bool {
-	for i := range c.rec.Own {
-		if q := &c.rec.Own[i]; q.exists() && !q.InUse {
-			return false
-		}
-	}
-	return c.rec.Own[0].exists()
-}
-
-// retire forgets the queues of an invite some time after the guest left them.
-func (t *turn) retire(c *contact) error {
-	if c.rec.OldEnd != 0 && t.now.Unix() >= c.rec.OldEnd && (c.rec.Old[0].exists() || c.rec.Old[1].exists()) {
-		c.rec.Old = [2]queueRecord{}
 		t.touch(c)
-		t.roster = true
+		t.settleMove(c, int(use.Slot))
 	}
 	return nil
 }
@@ -360,20 +318,24 @@ func (t *turn) retire(c *contact) error {
 // inboxKey names a pair of queues that are read together.
 type inboxKey struct {
 	owner string // contact or invite
-	old   bool   // the queues of the invite that the contact came by
+	old   uint32 // of an oldQueues; 0: the queues that the owner has now
 }
 
 // inbox finds a queue of ours: of a contact, or of an invite.
 func (b *book) inbox(key inboxKey, number int) (*contact, *invite, *queueRecord) {
 	if c := b.contacts[key.owner]; c != nil {
-		q := &c.rec.Own[number]
-		if key.old {
-			q = &c.rec.Old[number]
+		pair := &c.rec.Own
+		if key.old != 0 {
+			old := c.oldQueues(key.old)
+			if old == nil {
+				return nil, nil, nil
+			}
+			pair = &old.Queues
 		}
-		if !q.exists() {
-			return nil, nil, nil
+		if q := &pair[number]; q.exists() {
+			return c, nil, q
 		}
-		return c, nil, q
+		return nil, nil, nil
 	}
 	if i := b.invites[key.owner]; i != nil && i.rec.Queues[number].exists() {
 		return nil, i, &i.rec.Queues[number]

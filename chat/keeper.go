@@ -39,6 +39,8 @@ type turn struct {
 	events []Event
 	roster bool // the set of queues changed: workers are to be started or ended
 	met    bool // a contact was added: circuits are wanted soon
+
+	trashed bool // queues are to be deleted that are not on disk as such
 }
 
 // touch marks a contact as changed.
@@ -207,6 +209,9 @@ func (m *Messenger) transact(ops []*op) error {
 // finish writes the changed contacts, re-evaluates what is proven about their
 // messages, and writes the events.
 func (t *turn) finish() error {
+	if err := t.saveTrash(); err != nil {
+		return err
+	}
 	for c := range t.dirty {
 		if err := t.settle(c); err != nil {
 			return err

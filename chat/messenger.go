@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -92,6 +93,8 @@ type Messenger struct {
 	circuits chan struct{} // capacity 1: a circuit was built or closed
 	senders  *gate
 	left     handover
+	reach    reach
+	polled   atomic.Int32 // queues that are polled
 
 	mu       sync.Mutex
 	net      network // nil before the network file is there

@@ -80,6 +80,7 @@ func (m *Messenger) openPost(ctx context.Context, r circuit.Request) (*post, err
 		route.Close()
 		return nil, err
 	}
+	m.reach.note(r.Destination)
 	return &post{client, route}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,10 +29,17 @@ type inbox struct {
 
 	again [2]chan struct{} // capacity 1: try now, whatever failed
 	taken atomic.Int32     // blocks out of the first queue since the second was polled
+	soon  atomic.Bool      // the second queue is to be polled at once
 
-	mu   sync.Mutex
-	up   [2]bool // a push subscription stands on the queue
-	down bool    // the last try to subscribe to the first queue failed, or the subscription broke
+	// before reads the first queue that the contact still writes to, until it
+	// knows the new one; nil: it does.
+	before atomic.Pointer[inbox]
+
+	mu    sync.Mutex
+	up    [2]bool // a push subscription stands on the queue
+	since [2]time.Time
+	relay [2]directory.RelayID
+	down  bool // the last try to subscribe to the first queue failed, or the subscription broke
 }
 
 func newInbox(m *Messenger, key inboxKey, commits chan struct{}) *inbox {
@@ -45,18 +53,56 @@ func (b *inbox) subscribed() bool {
 	return b.up[0] || b.up[1]
 }
 
+// subscribedElsewhere tells whether a queue at another relay pushes.
+func (b *inbox) subscribedElsewhere(relay directory.RelayID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.up[0] && b.relay[0] != relay || b.up[1] && b.relay[1] != relay
+}
+
+// pushedFor tells for how long the first queue has pushed.
+func (b *inbox) pushedFor() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.up[0] {
+		return 0
+	}
+	return time.Since(b.since[0])
+}
+
+// pushedFor tells for how long the first queue of a pair has pushed.
+func (m *Messenger) pushedFor(key inboxKey) time.Duration {
+	m.mu.Lock()
+	b := m.inboxes[key]
+	m.mu.Unlock()
+	if b == nil {
+		return 0
+	}
+	return b.pushedFor()
+}
+
 // firstDown tells whether the second queue has to push in place of the first.
 func (b *inbox) firstDown() bool {
+	if before := b.before.Load(); before != nil && before.isDown() {
+		return true
+	}
+	return b.isDown()
+}
+
+func (b *inbox) isDown() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.down
 }
 
 // note records whether a queue pushes, and that the first one failed.
-func (b *inbox) note(number int, up, failed bool) {
+func (b *inbox) note(number int, relay directory.RelayID, up, failed bool) {
 	b.mu.Lock()
 	before, beforeDown := b.up[number], b.down
-	b.up[number] = up
+	b.up[number], b.relay[number] = up, relay
+	if up && !before {
+		b.since[number] = time.Now()
+	}
 	if number == 0 {
 		b.down = failed || b.down && !up
 	}
@@ -64,6 +110,9 @@ func (b *inbox) note(number int, up, failed bool) {
 	b.mu.Unlock()
 	if before != after || beforeDown != afterDown {
 		wake(b.changed[1-number])
+	}
+	if beforeDown != afterDown && b.key.old != 0 {
+		b.m.wakeInboxes() // the second queue of now may have to stand in
 	}
 }
 
@@ -83,18 +132,22 @@ type queueState struct {
 	queue    queueRecord
 	gapSince time.Time // zero: nothing is missing
 	early    bool      // an invite whose blob is being stored: its reader takes over the circuit
+	left     bool      // the contact does not write there any more
 }
 
-// state returns the queue, or false if it is not to be read any more.
-func (b *inbox) state(ctx context.Context, number int) (queueState, bool) {
+// state returns the queue of a seed, or false if it is not to be read any more.
+func (b *inbox) state(ctx context.Context, number int, seed [32]byte) (queueState, bool) {
 	var s queueState
 	ok := false
 	err := b.m.look(ctx, func(t *turn) error {
 		c, i, q := t.book.inbox(b.key, number)
-		if q == nil {
+		if q == nil || q.Seed != seed {
 			return nil
 		}
 		s.queue, ok = *q, true
+		if c != nil && b.key.old != 0 {
+			s.left = c.oldQueues(b.key.old).Left != 0
+		}
 		s.early = i != nil && !q.Link && !i.tried[number]
 		if c != nil {
 			s.gapSince = c.gapSince
@@ -104,25 +157,38 @@ func (b *inbox) state(ctx context.Context, number int) (queueState, bool) {
 	return s, ok && err == nil
 }
 
-// Run reads one of the queues until ctx ends or the queue is not ours any more.
-func (b *inbox) Run(ctx context.Context, number int) {
+// Run reads one of the queues, that of a seed, until ctx ends or the queue is
+// not read any more.
+func (b *inbox) Run(ctx context.Context, number int, seed [32]byte) {
 	fails := 0
+	var row failures               // of reading the queue
 	var polled, nextPoll time.Time // when the queue was last read empty, and is next
+	var ended time.Time            // until when a subscription that was taken over is left alone
+	left := false
 	for ctx.Err() == nil {
-		s, ok := b.state(ctx, number)
+		s, ok := b.state(ctx, number, seed)
 		if !ok {
 			return
 		}
 		tm := b.m.timing()
+		if s.left && !left {
+			left, nextPoll = true, time.Time{}
+		}
 		wait := time.Hour // for a change
 		var err error
 		switch {
 		case s.early || !s.queue.Made || !b.m.listed(s.queue.Relay):
-		case b.standing.Load() && (number == 0 || b.firstDown()):
+		case time.Now().Before(ended):
+			wait = time.Until(ended)
+		case b.standing.Load() && !s.left && (number == 0 || b.firstDown()):
 			var stood bool
 			began := time.Now()
 			stood, err = b.push(ctx, number, s.queue)
-			b.note(number, false, err != nil)
+			elsewhere := takenOver(err)
+			b.note(number, s.queue.Relay, false, err != nil && !elsewhere && ctx.Err() == nil)
+			if stood {
+				row.clear()
+			}
 			if stood && time.Since(began) >= tm.steady {
 				fails = 0
 			}
@@ -130,14 +196,18 @@ func (b *inbox) Run(ctx context.Context, number int) {
 				nextPoll = time.Time{}
 				continue
 			}
+			if elsewhere {
+				ended = b.leaveAlone(s.queue.Relay)
+				continue
+			}
 			if stood && fails == 0 && ctx.Err() == nil {
 				fails++
-				b.failed(ctx, number, err)
+				b.failed(ctx, number, &s.queue, &row, err)
 				continue // replaced at once, unless that becomes a habit
 			}
 		default:
 			next := nextPoll
-			if number == 1 && b.taken.Load() >= pollBlocks {
+			if number == 1 && (b.taken.Load() >= pollBlocks || b.soon.Swap(false)) {
 				next = time.Time{}
 			}
 			if at := s.gapSince.Add(tm.listGap); !s.gapSince.IsZero() && at.After(polled) && at.Before(next) {
@@ -147,8 +217,9 @@ func (b *inbox) Run(ctx context.Context, number int) {
 				break
 			}
 			if err = b.poll(ctx, number, s.queue); err == nil {
+				row.clear()
 				fails, polled = 0, time.Now()
-				nextPoll = polled.Add(between(tm.pollMin, tm.pollMax))
+				nextPoll = polled.Add(b.m.pollWait(left))
 				if number == 1 {
 					b.taken.Store(0)
 				}
@@ -159,8 +230,11 @@ func (b *inbox) Run(ctx context.Context, number int) {
 			if fails++; ctx.Err() == nil {
 				b.m.log.Debug("a queue cannot be read", errorKey, err)
 			}
-			b.failed(ctx, number, err)
+			b.failed(ctx, number, &s.queue, &row, err)
 			wait = backoff(fails, tm.retryMin, tm.retryMax)
+			if left { // nothing is expected there
+				wait = backoff(fails, tm.quotaMin, tm.quotaMax)
+			}
 		}
 		b.pause(ctx, number, wait, err != nil)
 	}
@@ -186,27 +260,73 @@ func (b *inbox) pause(ctx context.Context, number int, wait time.Duration, faile
 	}
 }
 
-// failed notes what a refusal says about the queue.
-func (b *inbox) failed(ctx context.Context, number int, err error) {
+// failed notes what a failure says about the queue: the relay does not know it,
+// or cannot be reached while others can.
+func (b *inbox) failed(ctx context.Context, number int, q *queueRecord, row *failures, err error) {
 	if mailboxRefusedWith(err, mailbox.CodeAuth) {
-		_ = b.m.do(ctx, func(t *turn) error { return t.vanished(b.key, number) })
+		_ = b.m.do(ctx, func(t *turn) error { return t.vanished(b.key, number, q.Seed) })
+		return
+	}
+	tm := b.m.timing()
+	now := time.Now()
+	row.add(now, tm.moveFail)
+	if first, enough := row.since(now, tm.moveSpan); enough && b.key.old == 0 && ctx.Err() == nil && b.m.othersWork(q.Relay, first) {
+		row.clear()
+		_ = b.m.do(ctx, func(t *turn) error { return t.fails(b.key, number, q.Seed, moveUnread) })
 	}
 }
 
-// open reaches one of the queues; polls let others go first.
-func (b *inbox) open(ctx context.Context, number int, relay directory.RelayID, poll bool) (*post, error) {
-	name := "in/" + b.key.owner + "/" + strconv.Itoa(number)
-	if b.key.old {
-		name += "/old"
+// takenOver tells whether a relay said that a subscription was opened elsewhere.
+func takenOver(err error) bool {
+	var ended *mailboxEnded
+	return errors.As(err, &ended) && ended.Reason == mailbox.EndTakenOver
+}
+
+// leaveAlone says that somebody else subscribed, and returns until when this
+// program does not do it again: two that have one profile open would take each
+// other's place without end. The second queue is polled meanwhile. A relay can
+// lie about it, and is named.
+func (b *inbox) leaveAlone(relay directory.RelayID) time.Time {
+	if b.key.old == 0 {
+		name := directory.RelayNames([]directory.RelayID{relay})[relay]
+		b.m.feed.Publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: "this profile is open elsewhere, says the relay " + Sanitize(name)})
+		b.soon.Store(true)
+		wake(b.changed[1])
 	}
-	return b.m.openPost(ctx, circuit.Request{Isolation: name, Purpose: circuit.Subscribe, Destination: relay, Patient: poll})
+	return time.Now().Add(b.m.timing().takenOver)
+}
+
+// pollWait draws when a queue is polled next. All polls together take at most a
+// quarter of the ticks of a shaped link. Queues that a contact has left are
+// looked at seldom.
+func (m *Messenger) pollWait(left bool) time.Duration {
+	tm := m.timing()
+	if left {
+		return between(tm.oldKeep/5, tm.oldKeep/4)
+	}
+	share := time.Duration(m.polled.Load()) * pollCells * pollShare * m.tick()
+	return max(between(tm.pollMin, tm.pollMax), between(share, share*3/2))
+}
+
+// open reaches one of the queues; polls let others go first.
+func (b *inbox) open(ctx context.Context, number int, q *queueRecord, poll bool) (*post, error) {
+	name := inIsolation(b.key.owner, q)
+	if strings.HasPrefix(b.key.owner, "i_") {
+		name = "in/" + b.key.owner + "/" + strconv.Itoa(number) // as who made it
+	}
+	p, err := b.m.openPost(ctx, circuit.Request{Isolation: name, Purpose: circuit.Subscribe, Destination: q.Relay, Patient: poll})
+	if err == nil && p.Draining() {
+		seed := q.Seed
+		_ = b.m.do(ctx, func(t *turn) error { return t.fails(b.key, number, seed, moveDraining) })
+	}
+	return p, err
 }
 
 // push keeps a subscription until it fails, until it is not wanted any more (no
 // error), or ctx ends, and tells whether it ever stood. Before a circuit grows
 // old it opens the next and moves the subscription there.
 func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool, err error) {
-	p, err := b.open(ctx, number, q.Relay, false)
+	p, err := b.open(ctx, number, &q, false)
 	if err != nil {
 		return false, err
 	}
@@ -215,7 +335,7 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 	if err != nil {
 		return false, err
 	}
-	b.note(number, true, false)
+	b.note(number, q.Relay, true, false)
 	retire := p.route.Retire()
 	// The next circuit is opened while the old one serves on.
 	ctx, cancel := context.WithCancel(ctx)
@@ -237,13 +357,13 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 			if !ok {
 				return true, fmt.Errorf("subscription: %w", sub.Err())
 			}
-			if err := b.take(ctx, p, number, sub, first); err != nil {
+			if err := b.take(ctx, p, number, &q, sub, first); err != nil {
 				return true, err
 			}
 		case <-retire:
 			retire, opening = nil, true
 			go func() {
-				p, err := b.open(ctx, number, q.Relay, false)
+				p, err := b.open(ctx, number, &q, false)
 				next <- opened{p, err}
 			}()
 		case o := <-next:
@@ -251,7 +371,7 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 			if o.err != nil {
 				continue // the old one serves until it ends
 			}
-			s, ok := b.state(ctx, number)
+			s, ok := b.state(ctx, number, q.Seed)
 			if !ok {
 				o.post.Close()
 				return true, nil
@@ -266,7 +386,7 @@ func (b *inbox) push(ctx context.Context, number int, q queueRecord) (stood bool
 			if !b.standing.Load() || number == 1 && !b.firstDown() {
 				return true, nil
 			}
-			if _, ok := b.state(ctx, number); !ok {
+			if s, ok := b.state(ctx, number, q.Seed); !ok || s.left {
 				return true, nil
 			}
 		}
@@ -282,7 +402,7 @@ func (b *inbox) subscribe(ctx context.Context, p *post, number int, q *queueReco
 		return nil, err
 	}
 	if sub.Next <= q.Acked {
-		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number) }); err != nil {
+		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
 			return nil, err
 		}
 		return nil, errors.New("the relay began the queue anew")
@@ -292,7 +412,7 @@ func (b *inbox) subscribe(ctx context.Context, p *post, number int, q *queueReco
 
 // take commits the blocks that are there, and only then lets the relay delete
 // them.
-func (b *inbox) take(ctx context.Context, p *post, number int, sub *mailboxSub, first mailboxMessage) error {
+func (b *inbox) take(ctx context.Context, p *post, number int, q *queueRecord, sub *mailboxSub, first mailboxMessage) error {
 	blocks := []mailboxMessage{first}
 	for len(blocks) < mailbox.PushWindow {
 		select {
@@ -305,7 +425,7 @@ func (b *inbox) take(ctx context.Context, p *post, number int, sub *mailboxSub, 
 		}
 		break
 	}
-	if err := b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, blocks) }); err != nil {
+	if err := b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) }); err != nil {
 		return err
 	}
 	if number == 0 && b.taken.Add(int32(len(blocks))) >= pollBlocks {
@@ -322,7 +442,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 		return err
 	}
 	defer b.m.senders.leave()
-	p, err := b.open(ctx, number, q.Relay, true)
+	p, err := b.open(ctx, number, &q, true)
 	if err != nil {
 		return err
 	}
@@ -335,7 +455,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 	}
 	after := q.Acked
 	if view.Next <= after {
-		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number) }); err != nil {
+		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
 			return err
 		}
 		after = 0
@@ -374,7 +494,7 @@ func (b *inbox) fetch(ctx context.Context, p *post, number int, q queueRecord, f
 		}
 		last := first + uint64(run) - 1
 		if known[at] {
-			err = b.m.do(ctx, func(t *turn) error { return t.acknowledged(b.key, number, last) })
+			err = b.m.do(ctx, func(t *turn) error { return t.acknowledged(b.key, number, q.Seed, last) })
 		} else {
 			err = b.download(ctx, p, number, q, first+uint64(at)-1, run-at)
 		}
@@ -391,5 +511,5 @@ func (b *inbox) download(ctx context.Context, p *post, number int, q queueRecord
 	if err != nil || len(blocks) == 0 {
 		return err
 	}
-	return b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, blocks) })
+	return b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) })
 }

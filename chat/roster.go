@@ -34,6 +34,8 @@ type wanted struct {
 	setups   map[string]bool
 	inboxes  []wantedInbox // most recently active first
 	links    []string      // invites whose blob a relay still lacks
+	moves    []string      // contacts with a queue that is to take the place of another
+	sweeps   bool          // queues are to be deleted
 
 	// others are workers of other kinds, such as transfers of files, by a name
 	// that says what they work on.
@@ -42,7 +44,9 @@ type wanted struct {
 
 type wantedInbox struct {
 	key     inboxKey
-	queues  [2]bool
+	queues  [2]*[32]byte // seeds; nil: none is read
+	pushes  bool         // a subscription is wanted
+	before  uint32       // see inbox.before; 0: none
 	active  int64
 	commits chan struct{} // nil for invites
 }
@@ -71,25 +75,22 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 		for _, c := range t.book.contacts {
 			w.contacts[c.id] = c.wakes
 			w.setups[c.id] = c.rec.Claim != nil || !c.rec.Own[0].Made || !c.rec.Own[1].Made
-			for _, old := range [...]bool{false, true} {
-				q := &c.rec.Own
-				if old {
-					q = &c.rec.Old
-				}
-				if c.session == nil {
-					continue // nobody knows the queues yet
-				}
-				in := wantedInbox{key: inboxKey{c.id, old}, queues: [2]bool{q[0].exists() && q[0].Made, q[1].exists() && q[1].Made}, active: c.rec.Active, commits: c.wakes.read}
-				if in.queues[0] || in.queues[1] {
-					w.inboxes = append(w.inboxes, in)
-				}
+			if c.session != nil { // else nobody knows the queues yet
+				w.addInboxes(c)
+			}
+			if c.rec.Move != nil && (c.rec.Move.Slots[0].Next != nil || c.rec.Move.Slots[1].Next != nil) {
+				w.moves = append(w.moves, c.id)
 			}
 		}
+		w.sweeps = len(t.book.trash) > 0
 		for _, i := range t.book.invites {
-			in := wantedInbox{key: inboxKey{owner: i.id}, active: i.rec.Expires - int64(inviteLife/time.Second)}
+			in := wantedInbox{key: inboxKey{owner: i.id}, pushes: true, active: i.rec.Expires - int64(inviteLife/time.Second)}
 			for n := range i.rec.Queues {
 				q := &i.rec.Queues[n]
-				in.queues[n] = q.exists()
+				if q.exists() {
+					seed := q.Seed
+					in.queues[n] = &seed
+				}
 				if q.exists() && !q.Link {
 					w.links = append(w.links, fmt.Sprintf("%s/%d", i.id, n))
 				}
@@ -101,9 +102,39 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 		return nil
 	})
 	slices.SortFunc(w.inboxes, func(a, b wantedInbox) int {
-		return cmp.Or(cmp.Compare(b.active, a.active), cmp.Compare(a.key.owner, b.key.owner))
+		return cmp.Or(cmp.Compare(b.active, a.active), cmp.Compare(a.key.owner, b.key.owner), cmp.Compare(a.key.old, b.key.old))
 	})
 	return w, err
+}
+
+// addInboxes adds the pairs of queues of a contact.
+func (w *wanted) addInboxes(c *contact) {
+	add := func(id uint32, pair *[2]queueRecord, pushes bool) *wantedInbox {
+		in := wantedInbox{key: inboxKey{c.id, id}, pushes: pushes, active: c.rec.Active, commits: c.wakes.read}
+		for n := range pair {
+			if pair[n].exists() && pair[n].Made {
+				seed := pair[n].Seed
+				in.queues[n] = &seed
+			}
+		}
+		if in.queues[0] == nil && in.queues[1] == nil {
+			return nil
+		}
+		w.inboxes = append(w.inboxes, in)
+		return &w.inboxes[len(w.inboxes)-1]
+	}
+	var before uint32
+	for i := range c.rec.Old {
+		old := &c.rec.Old[i]
+		pushes := old.Left == 0 && old.Queues[0].exists()
+		if pushes && old.Queues[0].InUse {
+			before = old.ID
+		}
+		add(old.ID, &old.Queues, pushes)
+	}
+	if in := add(0, &c.rec.Own, true); in != nil && !c.rec.Own[0].InUse {
+		in.before = before
+	}
 }
 
 // apply starts what is missing and ends what is not wanted.
@@ -120,16 +151,42 @@ func (r *roster) apply(ctx context.Context, w wanted) {
 	for _, id := range w.links {
 		want["link/"+id] = (&linker{m: r.m, invite: id[:len(id)-2], number: int(id[len(id)-1] - '0')}).Run
 	}
-	for place, in := range w.inboxes {
+	place, polled := 0, 0
+	for _, in := range w.inboxes {
 		b := r.m.inbox(in)
-		if standing := place < standingLimit; b.standing.Swap(standing) != standing {
+		standing := in.pushes && place < standingLimit
+		if in.pushes {
+			place++
+		}
+		if b.standing.Swap(standing) != standing {
 			b.wake()
 		}
-		for n, exists := range in.queues {
-			if exists {
-				want[fmt.Sprintf("read/%s/%t/%d", in.key.owner, in.key.old, n)] = func(ctx context.Context) { b.Run(ctx, n) }
+		for n, seed := range in.queues {
+			if seed == nil {
+				continue
 			}
+			if n == 1 || !standing {
+				polled++
+			}
+			name := fmt.Sprintf("read/%s/%d/%d/%s", in.key.owner, in.key.old, n, (&queueRecord{Seed: *seed}).tag())
+			want[name] = func(ctx context.Context) { b.Run(ctx, n, *seed) }
 		}
+	}
+	for _, in := range w.inboxes {
+		var before *inbox
+		if in.before != 0 {
+			before = r.m.inbox(wantedInbox{key: inboxKey{in.key.owner, in.before}, commits: in.commits})
+		}
+		if b := r.m.inbox(in); b.before.Swap(before) != before {
+			b.wake()
+		}
+	}
+	r.m.polled.Store(int32(polled))
+	for _, id := range w.moves {
+		want["move/"+id] = (&mover{m: r.m, contact: id}).Run
+	}
+	if w.sweeps {
+		want["sweep"] = (&sweeper{m: r.m}).Run
 	}
 	maps.Copy(want, w.others)
 	r.m.keepInboxes(w.inboxes)
@@ -191,7 +248,7 @@ func (m *Messenger) subscribedOwners() map[string]bool {
 	defer m.mu.Unlock()
 	up := make(map[string]bool)
 	for key, b := range m.inboxes {
-		if !b.standing.Load() || b.subscribed() {
+		if key.old == 0 && !b.standing.Load() || b.subscribed() {
 			up[key.owner] = true // without a place none is due
 		}
 	}

@@ -40,6 +40,7 @@ type seen struct {
 	rows   []numberedSeen
 	hashes map[[32]byte]struct{}
 	ids    map[mailbox.MessageID]struct{}
+	added  int // in this run
 }
 
 type numberedSeen struct {
@@ -56,6 +57,7 @@ func (s *seen) hash(h [32]byte) bool { _, ok := s.hashes[h]; return ok }
 func (s *seen) id(id mailbox.MessageID) bool { _, ok := s.ids[id]; return ok }
 
 func (s *seen) add(n uint64, r seenRow) {
+	s.added++
 	s.rows = append(s.rows, numberedSeen{n, r})
 	s.hashes[r.hash] = struct{}{}
 	for _, id := range r.ids {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math/big"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -255,7 +254,11 @@ func (s *setup) drawQueue(ctx context.Context, view *directory.View, plan *setup
 		q = newQueue(id)
 		s.queues[n] = 0
 		plan.queues[n] = q
-		err := s.change(ctx, func(_ *turn, c *contact) error { c.rec.Own[n] = q; return nil })
+		err := s.change(ctx, func(t *turn, c *contact) error {
+			t.discard(c.rec.Own[n]) // its relay may have made it
+			c.rec.Own[n] = q
+			return nil
+		})
 		if err != nil {
 			return err
 		}
@@ -265,7 +268,7 @@ func (s *setup) drawQueue(ctx context.Context, view *directory.View, plan *setup
 
 // makeQueue makes a queue at its relay.
 func (s *setup) makeQueue(ctx context.Context, q queueRecord, n int) error {
-	ok, err := s.m.makeQueue(ctx, q, mailbox.KindChat, mailbox.LID{}, "in/"+s.contact+"/"+strconv.Itoa(n))
+	ok, err := s.m.makeQueue(ctx, q, mailbox.KindChat, mailbox.LID{}, inIsolation(s.contact, &q))
 	if err != nil {
 		s.queues[n]++
 		return err

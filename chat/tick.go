@@ -32,6 +32,7 @@ func (b *book) deadline(m *Messenger) time.Time {
 func (t *turn) tick() error {
 	for id, i := range t.book.invites {
 		if t.m.snapshotTime(t.now).Unix() > i.rec.Expires {
+			t.discard(i.rec.Queues[:]...)
 			delete(t.book.invites, id)
 			if err := t.tx.Bucket(bucketInvite).Delete(id); err != nil {
 				return err

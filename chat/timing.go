@@ -37,6 +37,15 @@ type timing struct {
 	maintain    time.Duration // between two looks at what is due without an event
 	openMail    time.Duration // one try to reach a mailbox relay; not scaled
 	makeInvite  time.Duration // to make an invite; not scaled
+	lifeMin     time.Duration // a queue moves after, uniform
+	lifeMax     time.Duration
+	moveApart   time.Duration // between planned moves of two queues of a contact
+	moveFail    time.Duration // a queue that cannot be read three times within this moves,
+	moveSpan    time.Duration // if that goes on for this
+	day         time.Duration // a day of the lifetimes of queues
+	avoidFor    time.Duration // a relay that lost blocks gets no queue
+	delWait     time.Duration // a queue without use is deleted within
+	takenOver   time.Duration // a queue that the relay says was opened elsewhere is left alone
 }
 
 // Specification constants (SPEC.md §7).
@@ -51,6 +60,9 @@ const (
 	resealLimit   = 6           // automatic repeats of one frame
 	standingLimit = 14          // push subscriptions
 	otherLimit    = 10          // senders and polls at once
+	moveFailures  = 3           // of reading a queue, after which it moves
+	pollCells     = 11          // cells of a poll with its circuit
+	pollShare     = 4           // polls take at most this part of the ticks
 	inviteLife    = 7 * 24 * time.Hour
 )
 
@@ -85,6 +97,15 @@ func timingOf(lab bool) timing {
 		maintain:    time.Minute,
 		openMail:    20 * time.Second,
 		makeInvite:  30 * time.Second,
+		lifeMin:     24 * time.Hour,
+		lifeMax:     72 * time.Hour,
+		moveApart:   time.Hour,
+		moveFail:    10 * time.Minute,
+		moveSpan:    time.Minute,
+		day:         24 * time.Hour,
+		avoidFor:    30 * 24 * time.Hour,
+		delWait:     10 * time.Minute,
+		takenOver:   10 * time.Minute,
 	}
 	if !lab {
 		return t
@@ -92,16 +113,19 @@ func timingOf(lab bool) timing {
 	for _, d := range []*time.Duration{
 		&t.secondCopy, &t.listGap, &t.pollMin, &t.pollMax, &t.ackMin, &t.ackMax, &t.ackGap,
 		&t.hedgeMore, &t.retryMin, &t.retryMax, &t.steady, &t.quotaMin, &t.quotaMax, &t.claimWait,
-		&t.repeats[0], &t.repeats[1], &t.repeats[2], &t.reseal, &t.resealGap, &t.oldKeep, &t.parkKeep,
+		&t.repeats[0], &t.repeats[1], &t.repeats[2], &t.reseal, &t.resealGap, &t.parkKeep,
 		&t.maintain, &t.queueFollow, &t.idleSend, &t.renewMin, &t.renewMax,
+		&t.moveFail, &t.moveSpan, &t.delWait, &t.takenOver,
 	} {
 		*d /= 10
+	}
+	for _, d := range []*time.Duration{&t.expire, &t.oldKeep, &t.lifeMin, &t.lifeMax, &t.moveApart, &t.day, &t.avoidFor} {
+		*d /= 60
 	}
 	// Floors: building a circuit does not run faster in a lab.
 	t.gapHold = 3 * time.Second
 	t.hedge = time.Second
 	t.hedgeMore = 3 * time.Second
-	t.expire /= 60
 	return t
 }
 
