@@ -43,7 +43,9 @@ type book struct {
 	order     uint64                  // of the last contact
 	reserved  uint64                  // event numbers below or at it are reserved on disk
 	events    eventLog
-	keyEpochs []int64 // epochs that have rows of idempotency keys
+	keyEpochs []int64               // epochs that have rows of idempotency keys
+	tails     map[string]*indexTail // by conversation; made when first needed
+	expiry    time.Time             // when a message disappears next; zero: look
 }
 
 // contact is one contact. All fields belong to the keeper but for wakes, whose

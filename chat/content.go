@@ -2,15 +2,15 @@ package chat
 
 import "hearsay/chat/session"
 
-// deliver takes a whole message of the contact, once; late says that one with a
-// higher seq was taken before. Content that does not parse changes nothing: the
+// deliver takes a whole message of the contact, once; seq is that of its first
+// frame, and late says that one with a higher seq was taken before. Content that does not parse changes nothing: the
 // contact alone could write it, and nobody has to be told.
-func (t *turn) deliver(c *contact, m session.Message, late bool) error {
+func (t *turn) deliver(c *contact, m session.Message, seq uint64, late bool) error {
 	switch m.Type {
 	case session.FrameText:
 		return t.takeText(c, m, late)
 	case session.FrameEdit, session.FrameRetract, session.FrameReact:
-		return t.takeAmendment(c, m)
+		return t.takeAmendment(c, m, seq)
 	case session.FrameTimer:
 		return t.takeTimer(c, m)
 	case session.FrameFile:
@@ -46,20 +46,61 @@ func (t *turn) takeText(c *contact, m session.Message, late bool) error {
 	if err != nil {
 		return nil //nolint:nilerr // malformed: nothing to show
 	}
-	return t.addMessage(c, messageRecord{ID: m.ID, Late: late, Text: text.Text, Reply: text.Reply, Timer: text.Timer})
+	rec := messageRecord{ID: m.ID, Late: late, Text: text.Text, Reply: text.Reply, Timer: text.Timer}
+	if rec.Reply != nil {
+		rec.ReplyTo, _, err = t.byID(c.id, *rec.Reply, (*messageRecord).written)
+		if err != nil {
+			return err
+		}
+	}
+	return t.addMessage(c, rec)
 }
 
-// addMessage puts a received message into the history of the contact and
-// announces it.
+// replies enters in a message of ours which message it replies to; an empty id
+// is none.
+func (t *turn) replies(conversation string, rec *messageRecord, message string) error {
+	if message == "" {
+		return nil
+	}
+	in, number, to, err := t.find(message)
+	switch {
+	case err != nil:
+		return err
+	case in != conversation:
+		return &Error{Kind: KindRefused, Text: "the message that is replied to is of another conversation"}
+	case !to.written():
+		return errNotWritten
+	}
+	rec.ReplyTo = number
+	if to.ID != [16]byte{} {
+		id := to.ID
+		rec.Reply = &id
+	}
+	return nil
+}
+
+// addMessage puts a received message, or what the program says, into the
+// history of the contact and announces it.
 func (t *turn) addMessage(c *contact, rec messageRecord) error {
 	t.touch(c)
 	rec.Time = t.now.UnixMilli()
-	number, err := t.tx.History(c.id).Add(t.now, encode(rec))
+	if rec.Kind == kindFile && rec.Timer == 0 {
+		rec.Timer = c.timer() // offers carry none: what holds here decides
+	}
+	number, err := t.addRow(c.id, &rec)
 	if err != nil {
 		return err
 	}
 	c.rec.Active = t.now.Unix()
+	if rec.Reply != nil && rec.ReplyTo == 0 && rec.Kind == kindText {
+		if err := t.keepEarly(c, earlyRecord{Type: byte(session.FrameText), Target: *rec.Reply, Number: number}); err != nil {
+			return err
+		}
+	}
 	shape := shapeMessage(c, number, rec)
 	t.publish(Event{Type: MessageReceived, Message: &shape})
+	if rec.Late {
+		return t.takeEarlyWishes(c, number)
+	}
 	return nil
 }

@@ -15,6 +15,8 @@ type Group struct {
 	State   string   `json:"state"`   // active, left, removed
 	Admin   bool     `json:"admin,omitempty"`
 	Warning string   `json:"warning,omitempty"` // rosters that contradict each other, in words
+
+	Settings *Conversation `json:"settings,omitempty"`
 }
 
 // group is a group conversation, owned by the keeper.

@@ -1,8 +1,46 @@
 package chat
 
 import (
+	"encoding/binary"
 	"time"
+
+	"hearsay/chat/store"
 )
+
+// The index of a history finds a message by the id that its frames carry, which
+// the other side names it by. Each row of it has the first 8 bytes of the ids of
+// 256 messages that follow each other: adding a message rewrites one row that
+// was written just before, and a search through a long history reads few rows.
+const (
+	bucketIndex = "index/" // followed by a conversation's id
+
+	indexSpan  = 256 // messages in one row
+	indexEntry = 8   // bytes of an id
+	maxMatches = 8   // messages looked at for one id: a contact may give many the same
+)
+
+// indexTail is the last row of an index, so that adding reads nothing.
+type indexTail struct {
+	row   uint64
+	value []byte
+}
+
+// addRow puts a message behind the others of a conversation.
+func (t *turn) addRow(conversation string, rec *messageRecord) (number uint64, err error) {
+	if number, err = t.tx.History(conversation).Add(t.now, encode(rec)); err != nil {
+		return 0, err
+	}
+	if err := t.indexRow(conversation, number, rec.ID); err != nil {
+		return 0, err
+	}
+	if rec.Timer == 0 {
+		return number, nil
+	}
+	if err := t.limit(conversation, number, rec); err != nil {
+		return 0, err
+	}
+	return number, t.putRow(conversation, number, rec)
+}
 
 // row reads a message of a conversation; nil if it is not there.
 func (t *turn) row(conversation string, number uint64) (*messageRecord, error) {
@@ -36,4 +74,129 @@ var errNoMessage = &Error{Kind: KindNotFound, Text: "there is no such message"}
 // isConversation tells whether there is a history of that id.
 func (t *turn) isConversation(id string) bool {
 	return id == NotesID || t.book.contacts[id] != nil || t.book.groups[id] != nil
+}
+
+// indexRow enters a message into the index of its conversation.
+func (t *turn) indexRow(conversation string, number uint64, id [16]byte) error {
+	rows := t.tx.Sequence(bucketIndex + conversation)
+	tail := t.book.tails[conversation]
+	if row := number / indexSpan; tail == nil || tail.row != row {
+		value, err := rows.Get(row)
+		if err != nil {
+			return err
+		}
+		tail = &indexTail{row: row, value: value}
+		if t.book.tails == nil {
+			t.book.tails = make(map[string]*indexTail)
+		}
+		t.book.tails[conversation] = tail
+	}
+	at := int(number%indexSpan) * indexEntry
+	if len(tail.value) < at+indexEntry {
+		tail.value = append(tail.value, make([]byte, at+indexEntry-len(tail.value))...)
+	}
+	copy(tail.value[at:], id[:indexEntry])
+	return rows.Put(tail.row, tail.value)
+}
+
+// byID finds the newest message of a conversation that carries an id and is fit
+// for what is asked; number is 0 if there is none.
+func (t *turn) byID(conversation string, id [16]byte, fit func(*messageRecord) bool) (number uint64, rec *messageRecord, err error) {
+	prefix := binary.BigEndian.Uint64(id[:])
+	if prefix == 0 {
+		return 0, nil, nil // of messages without an id
+	}
+	matches := 0
+	err = t.tx.Sequence(bucketIndex+conversation).Down(^uint64(0), func(row uint64, value []byte) (bool, error) {
+		if len(value)%indexEntry != 0 || len(value) > indexSpan*indexEntry {
+			return false, store.ErrDamaged
+		}
+		for at := len(value) - indexEntry; at >= 0; at -= indexEntry {
+			if binary.BigEndian.Uint64(value[at:]) != prefix {
+				continue
+			}
+			n := row*indexSpan + uint64(at/indexEntry)
+			found, err := t.row(conversation, n)
+			if err != nil {
+				return false, err
+			}
+			if found != nil && found.ID == id && fit(found) {
+				number, rec = n, found
+				return false, nil
+			}
+			if matches++; matches >= maxMatches {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	return number, rec, err
+}
+
+// forgetMessage removes a message from this disk, with all that is still to be
+// sent of it.
+func (t *turn) forgetMessage(conversation string, number uint64, rec *messageRecord) error {
+	if c := t.book.contacts[conversation]; c != nil {
+		if err := t.cancel(c, number); err != nil {
+			return err
+		}
+	}
+	if err := t.unlimit(rec); err != nil {
+		return err
+	}
+	if err := t.dropFile(rec); err != nil {
+		return err
+	}
+	return t.tx.History(conversation).Delete(number)
+}
+
+// cancel takes what was not acknowledged of a message out of the way to the
+// contact. The session tells the contact to wait for it no longer.
+func (t *turn) cancel(c *contact, number uint64) error {
+	for i := 0; i < len(c.waiting); i++ {
+		w := c.waiting[i]
+		if w.number != number || w.group != "" {
+			continue
+		}
+		if err := t.tx.Sequence(bucketWaiting + c.id).Delete(w.row); err != nil {
+			return err
+		}
+		c.waiting = append(c.waiting[:i:i], c.waiting[i+1:]...)
+		i--
+	}
+	for _, seq := range sortedKeys(c.out) {
+		if o := c.out[seq]; o.rec.Number != number || o.rec.Group != "" {
+			continue
+		}
+		c.session.GiveUp(seq)
+		if err := t.dropOutgoing(c, seq); err != nil {
+			return err
+		}
+	}
+	delete(c.own, number)
+	c.endLog("", number)
+	t.touch(c)
+	return nil
+}
+
+// dropConversation removes what this file and its neighbours keep beside the
+// rows of a history: who removes a contact or a group calls it.
+func (t *turn) dropConversation(id string) error {
+	delete(t.book.tails, id)
+	for _, bucket := range []string{bucketIndex, bucketEarly} {
+		if err := t.tx.Sequence(bucket + id).Drop(); err != nil {
+			return err
+		}
+	}
+	for _, bucket := range []string{bucketDraft, bucketSettings} {
+		if err := t.tx.Bucket(bucket).Delete(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropFile removes the transfer that a message offers from this disk.
+func (t *turn) dropFile(rec *messageRecord) error {
+	return nil
 }

@@ -136,6 +136,11 @@ func (t *turn) finalize(c *contact, number uint64, final byte, reason string) er
 	}
 	rec.Final, rec.Reason = final, reason
 	t.logEnd(c, number, &rec)
+	if final == finalDelivered {
+		if err := t.startClock(c.id, number, &rec); err != nil {
+			return err
+		}
+	}
 	if err := t.tx.History(c.id).Put(number, time.UnixMilli(rec.Time), encode(rec)); err != nil {
 		return err
 	}
@@ -171,6 +176,7 @@ func shapeMessage(c *contact, number uint64, rec messageRecord) Message {
 		ID: messageID(c.id, number), Contact: c.id, Direction: In, Text: rec.Text, Seq: number,
 		Time: time.UnixMilli(rec.Time).UTC(), State: Received, Late: rec.Late,
 	}
+	m.dress(c.id, &rec)
 	if !rec.Out {
 		return m
 	}

@@ -44,6 +44,9 @@ const (
 	DeletedHere  = "here"      // from this disk alone
 	DeletedAsked = "asked"     // from this disk, and the contact's copy was asked to delete it
 	DeletedPeer  = "withdrawn" // by its author, who is the contact
+
+	// DeletedExpired is told in message.changed alone: nothing is left of it.
+	DeletedExpired = "disappeared"
 )
 
 // Message is one message of a conversation.
@@ -89,4 +92,24 @@ type Why struct {
 type Earlier struct {
 	Time time.Time `json:"time"` // when it was written, or received
 	Text string    `json:"text"`
+}
+
+var kindNames = map[byte]string{kindFile: KindMessageFile, kindNotice: KindMessageNotice, kindUnsupported: KindMessageUnsupported}
+
+// dress adds what became of a message after it was written, and what it is.
+func (m *Message) dress(conversation string, rec *messageRecord) {
+	m.Kind = kindNames[rec.Kind]
+	if rec.ReplyTo != 0 {
+		m.Reply = messageID(conversation, rec.ReplyTo)
+	}
+	if rec.Mark == nil {
+		return
+	}
+	m.Edited, m.Deleted, m.Expires = rec.Mark.Edited != 0, goneNames[rec.Mark.Gone], rec.expires()
+	if rec.Mark.Mine != "" {
+		m.Reactions = append(m.Reactions, Reaction{From: "me", Emoji: rec.Mark.Mine})
+	}
+	if rec.Mark.Theirs != "" {
+		m.Reactions = append(m.Reactions, Reaction{From: conversation, Emoji: rec.Mark.Theirs})
+	}
 }

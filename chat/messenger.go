@@ -324,9 +324,17 @@ func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) {
 	contacts := []Contact{}
 	err := m.look(ctx, func(t *turn) error {
 		for _, c := range t.book.sorted() {
-			contacts = append(contacts, shapeContact(c))
+			shape, err := shapeContact(c), error(nil)
+			if shape.Settings, err = t.conversation(c.id); err != nil {
+				return err
+			}
+			contacts = append(contacts, shape)
 		}
-		return nil
+		notes, err := t.notes()
+		if notes != nil {
+			contacts = append(contacts, *notes)
+		}
+		return err
 	})
 	return contacts, err
 }
@@ -385,6 +393,9 @@ func (m *Messenger) StartSend(ctx context.Context, contact, text string, o SendO
 
 // sendText queues a text for a contact.
 func (t *turn) sendText(contact, text string, o SendOptions) (Message, error) {
+	if contact == NotesID {
+		return t.addNote(text, o)
+	}
 	c := t.book.contacts[contact]
 	if c == nil {
 		return Message{}, errNoContact
@@ -395,8 +406,11 @@ func (t *turn) sendText(contact, text string, o SendOptions) (Message, error) {
 	if err := c.mayWrite(); err != nil {
 		return Message{}, err
 	}
-	rec := messageRecord{Text: text}
-	content, err := session.Text{Text: text}.Append(nil)
+	rec := messageRecord{Text: text, Timer: c.timer()}
+	if err := t.replies(c.id, &rec, o.Reply); err != nil {
+		return Message{}, err
+	}
+	content, err := session.Text{Text: text, Reply: rec.Reply, Timer: rec.Timer}.Append(nil)
 	if err != nil {
 		return Message{}, err
 	}
@@ -430,20 +444,20 @@ func (m *Messenger) Messages(ctx context.Context, contact string, after uint64, 
 			list, err = t.groupMessages(contact, after, limit)
 			return err
 		}
-		c := t.book.contacts[contact]
-		if c == nil {
+		if contact != NotesID && t.book.contacts[contact] == nil {
 			return errNoContact
 		}
 		if after+1 == 0 {
 			return nil
 		}
-		return t.tx.History(c.id).Up(after+1, func(number uint64, raw []byte) (bool, error) {
+		return t.tx.History(contact).Up(after+1, func(number uint64, raw []byte) (bool, error) {
 			var rec messageRecord
 			if err := decode(raw, &rec); err != nil {
 				return false, err
 			}
-			list = append(list, shapeMessage(c, number, rec))
-			return len(list) < limit, nil
+			m, err := t.shapeRow(contact, number, &rec)
+			list = append(list, m)
+			return len(list) < limit, err
 		})
 	})
 	return list, err

@@ -97,7 +97,7 @@ func (t *turn) show(c *contact, m *heldMessage) error {
 	if !whole.Type.Control() {
 		c.rec.Shown = max(c.rec.Shown, m.first)
 	}
-	return t.deliver(c, whole, late)
+	return t.deliver(c, whole, m.first, late)
 }
 
 // storeHeld writes those frames that still wait.

@@ -19,7 +19,7 @@ func (t *turn) enqueue(c *contact, rec messageRecord, kind session.FrameType, co
 	if rec.ID == [16]byte{} {
 		_, _ = rand.Read(rec.ID[:])
 	}
-	number, err := t.tx.History(c.id).Add(t.now, encode(rec))
+	number, err := t.addRow(c.id, &rec)
 	if err != nil {
 		return Message{}, err
 	}
@@ -127,7 +127,7 @@ func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, w waitRecord) er
 			continue
 		}
 		o := &outgoing{seq: s.Seq, rec: outRecord{
-			Type: byte(s.Type), Number: w.Number, Group: w.Group, Inner: s.Inner, Body: s.Body, Sealed: t.now.Unix(),
+			Type: byte(s.Type), Number: w.Number, Group: w.Group, Inner: s.Inner, Body: s.Body, Sealed: t.now.Unix(), About: w.About,
 		}}
 		if err := t.putOutgoing(c, o); err != nil {
 			return err
@@ -322,8 +322,12 @@ func (c *contact) rest(slotNumber int, until time.Time, reason string, full bool
 // acked takes the peer's proof that frames arrived.
 func (t *turn) acked(c *contact, seqs []uint64) error {
 	for _, seq := range seqs {
-		if c.out[seq] == nil {
+		o := c.out[seq]
+		if o == nil {
 			continue
+		}
+		if err := t.told(c, o); err != nil {
+			return err
 		}
 		if err := t.dropOutgoing(c, seq); err != nil {
 			return err

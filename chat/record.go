@@ -122,6 +122,7 @@ type waitRecord struct {
 	ID      [16]byte `cbor:"3,keyasint"`           // in the frames
 	Content []byte   `cbor:"4,keyasint,omitempty"`
 	Group   string   `cbor:"5,keyasint,omitempty"` // Number is in the history of this group; empty: of the contact
+	About   uint64   `cbor:"6,keyasint,omitempty"` // number of the message that is amended
 }
 
 // outRecord is one sealed frame that the contact has not acknowledged.
@@ -136,7 +137,8 @@ type outRecord struct {
 	Last     int64     `cbor:"8,keyasint,omitempty"` // Unix seconds of the last reseal
 	Group    string    `cbor:"9,keyasint,omitempty"` // as in waitRecord
 
-	Log []logRecord `cbor:"10,keyasint,omitempty"` // of the message's ledger
+	Log   []logRecord `cbor:"10,keyasint,omitempty"` // of the message's ledger
+	About uint64      `cbor:"11,keyasint,omitempty"` // as in waitRecord
 }
 
 // requestSeq is the number under which the first of the four blocks of a
@@ -168,7 +170,9 @@ type messageRecord struct {
 	Mark  *markRecord  `cbor:"11,keyasint,omitempty"` // edits, reactions, deletion, expiry
 	File  string       `cbor:"12,keyasint,omitempty"` // id of the file that is offered
 	Group *groupOrigin `cbor:"13,keyasint,omitempty"` // in the history of a group
-	Log   []logRecord  `cbor:"14,keyasint,omitempty"` // its ledger, from when it was final
+	Log   []logRecord  `cbor:"14,keyasint,omitempty"` // its ledger, but for what is in the outbox
+
+	ReplyTo uint64 `cbor:"15,keyasint,omitempty"` // number of the message with the id Reply; 0: not known
 }
 
 // The values of messageRecord.Kind.

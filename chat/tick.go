@@ -14,7 +14,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 
 // deadline returns when the keeper has something to do by itself.
 func (b *book) deadline(m *Messenger) time.Time {
-	next := time.Now().Add(time.Hour)
+	next := minTime(time.Now().Add(time.Hour), b.expiry)
 	for _, c := range b.contacts {
 		if c.controls.IsZero() {
 			return time.Now()
