@@ -178,7 +178,7 @@ func (c *mailboxClient) dispatch(m circuit.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch cmd := mailbox.Command(m.Command); cmd {
-	case mailbox.CmdOK, mailbox.CmdErr, mailbox.CmdIDs, mailbox.CmdLink:
+	case mailbox.CmdOK, mailbox.CmdErr, mailbox.CmdIDs, mailbox.CmdLink, mailbox.CmdRecord:
 		return c.replyLocked(m)
 	case mailbox.CmdMsg:
 		return c.pushLocked(m)

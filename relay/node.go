@@ -53,6 +53,10 @@ type NodeConfig struct {
 	Bandwidth int64
 	MaxMemory int64
 
+	// Leaving says that the relay goes for good: its mailbox takes no new queues
+	// and tells owners to move theirs (relay/mailbox/SPEC.md §3.4).
+	Leaving bool
+
 	Software string // at most 24 bytes, shown in the directory
 
 	// ServeStatus answers AskStatus on a socket in Home while the node runs.
@@ -261,9 +265,18 @@ func (n *Node) prepare() error {
 	n.mailbox, err = mailbox.NewServer(mailbox.Config{
 		Dir: filepath.Join(n.cfg.Home, "mailbox"), Network: n.chain.ID(), Identity: n.keys.identity,
 		Lab: file.Lab, TestOnlyNoRates: n.cfg.InsecureNoRateLimits, Log: n.log,
+		SnapshotTime: func() (time.Time, bool) {
+			if v := n.views.Current(); v != nil {
+				return v.ValidAfter(), true
+			}
+			return time.Time{}, false
+		},
 	})
 	if err != nil {
 		return err
+	}
+	if n.cfg.Leaving {
+		n.mailbox.Drain()
 	}
 	serveRequest := n.gossip.ServeRequest
 	if n.cfg.InsecureServeRequest != nil {

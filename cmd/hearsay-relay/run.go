@@ -14,7 +14,7 @@ type runFlags struct {
 	home, network, listen, advertise, token string
 	vouches                                 []string
 	bandwidth, memory                       string
-	json                                    bool
+	leaving, json                           bool
 }
 
 func runCommand(logs *program.LogFlags) *cobra.Command {
@@ -36,7 +36,12 @@ relay goes on trying.
 What it may use is limited by --bandwidth and --memory. With --bandwidth, cells
 of circuits take no more than that in each direction, and measurements by others
 a quarter of it. With --memory, it refuses and closes circuits, and then links,
-before its heap is larger than that; the process takes about a quarter more.`,
+before its heap is larger than that; the process takes about a quarter more.
+
+Before you take a relay away for good, run it with --leaving for a week. It takes
+no new mailboxes then and asks the owners of those it has to move elsewhere, which
+they do as soon as they hear it; whoever is offline for longer has a second copy
+of everything at another relay.`,
 		Example: `  hearsay-relay run --home /var/lib/hearsay-relay --network HEARSAY-NET:… --listen 192.0.2.7:4443
   hearsay-relay run --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --vouch @vouch.txt
   hearsay-relay run --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --bandwidth 10MiB --memory 1GiB`,
@@ -54,6 +59,7 @@ before its heap is larger than that; the process takes about a quarter more.`,
 	fl.StringArrayVar(&f.vouches, "vouch", nil, "vouch for this relay, or @FILE that holds it (at most two)")
 	fl.StringVar(&f.bandwidth, "bandwidth", "", "bytes per second for circuits, each way, such as 10MiB; at least 512KiB (default: no limit)")
 	fl.StringVar(&f.memory, "memory", "", "heap that is not exceeded, such as 1GiB; at least 64MiB (default: a quarter of the machine's memory, at most 2GiB)")
+	fl.BoolVar(&f.leaving, "leaving", false, "this relay goes for good: take no new mailboxes, ask owners to move")
 	fl.BoolVar(&f.json, "json", false, "print the ready line as JSON")
 	cmd.MarkFlagRequired("home")
 	cmd.MarkFlagRequired("listen")
@@ -109,7 +115,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 
 // config is what the flags say. MaxMemory is never zero.
 func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
-	cfg = relay.NodeConfig{Home: f.home, Software: software(), MaxMemory: relay.MemoryLimit(), ServeStatus: true}
+	cfg = relay.NodeConfig{Home: f.home, Software: software(), MaxMemory: relay.MemoryLimit(), ServeStatus: true, Leaving: f.leaving}
 	if cfg.Link, err = program.ReadLink(f.network); err != nil {
 		return cfg, err
 	}

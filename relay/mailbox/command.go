@@ -27,6 +27,7 @@ const (
 	QueuesMax   = 8   // queues that one stream may read
 	NewMax      = 8   // NEWs of one circuit
 	FailuresMax = 8   // failures after which a stream is refused
+	PutMax      = 8   // address records that one stream may store
 
 	// RememberHours is how long a relay knows the message id of a block.
 	RememberHours = 22 * 24
@@ -87,13 +88,16 @@ const (
 	CmdRotCap  Command = 0x4F
 	CmdDel     Command = 0x50
 	CmdEnd     Command = 0x51
+	CmdPut     Command = 0x52
+	CmdGet     Command = 0x53
+	CmdRecord  Command = 0x54
 )
 
-var commandNames = [...]string{"OPEN", "HELLO", "NEW", "SUB", "MSG", "ACK", "SEND", "OK", "ERR", "LIST", "IDS", "SETLINK", "GETLINK", "LINK", "WORK", "ROTCAP", "DEL", "END"}
+var commandNames = [...]string{"OPEN", "HELLO", "NEW", "SUB", "MSG", "ACK", "SEND", "OK", "ERR", "LIST", "IDS", "SETLINK", "GETLINK", "LINK", "WORK", "ROTCAP", "DEL", "END", "PUT", "GET", "RECORD"}
 
 // String returns the name of the command.
 func (c Command) String() string {
-	if c < CmdOpen || c > CmdEnd {
+	if c < CmdOpen || c > CmdRecord {
 		return fmt.Sprintf("mailbox command %#02x", byte(c))
 	}
 	return commandNames[c-CmdOpen]

@@ -1,5 +1,5 @@
 // Package mailbox is the queue service of a relay and its wire protocol: the
-// relay messages 0x40 to 0x51 that travel inside the last layer of a circuit
+// relay messages 0x40 to 0x54 that travel inside the last layer of a circuit
 // whose destination is a mailbox relay (SPEC.md).
 //
 // A queue belongs to whoever holds its Ed25519 key and takes blocks of 1024

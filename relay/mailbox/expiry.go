@@ -63,6 +63,8 @@ func (t *tx) expireSome() (more bool, err error) {
 			err = t.expireID(rid, k[5+IDSize:])
 		case expireQueue:
 			err = t.expireQueue(rid)
+		case expireRecord:
+			err = t.Bucket(bucketRecords).Delete(k[5:])
 		}
 		if err != nil {
 			return false, err

@@ -55,6 +55,9 @@ func FuzzParseWork(f *testing.F)        { fuzzParser(f, "WORK") }
 func FuzzParseRotCap(f *testing.F)      { fuzzParser(f, "ROTCAP") }
 func FuzzParseDel(f *testing.F)         { fuzzParser(f, "DEL") }
 func FuzzParseEnd(f *testing.F)         { fuzzParser(f, "END") }
+func FuzzParsePut(f *testing.F)         { fuzzParser(f, "PUT") }
+func FuzzParseGet(f *testing.F)         { fuzzParser(f, "GET") }
+func FuzzParseRecord(f *testing.F)      { fuzzParser(f, "RECORD") }
 func FuzzParseCertificate(f *testing.F) { fuzzParser(f, "CERTIFICATE") }
 func FuzzParseReceipt(f *testing.F)     { fuzzParser(f, "RECEIPT") }
 

@@ -14,6 +14,7 @@ const (
 	expireBlocks byte = 0
 	expireID     byte = 1
 	expireQueue  byte = 2
+	expireRecord byte = 3
 )
 
 func seqKey(rid RID, seq uint64) []byte {

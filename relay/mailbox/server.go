@@ -25,6 +25,9 @@ type Config struct {
 	// FreeSpace returns the free and the total bytes of the disk under Dir.
 	// Default: what the operating system says.
 	FreeSpace func() (free, total uint64, err error)
+	// SnapshotTime returns the time of the newest snapshot, and false while there
+	// is none; it decides which address records are taken. Default: the clock.
+	SnapshotTime func() (time.Time, bool)
 	// TestOnlyNoRates lifts the rates of SEND and NEW, for throughput figures.
 	TestOnlyNoRates bool
 	Log             *slog.Logger // default: none
@@ -94,6 +97,9 @@ func newServer(cfg Config, noSync bool) (*Server, error) {
 	}
 	if s.space.read == nil {
 		s.space.read = func() (uint64, uint64, error) { return diskSpace(cfg.Dir) }
+	}
+	if s.cfg.SnapshotTime == nil {
+		s.cfg.SnapshotTime = func() (time.Time, bool) { return time.Now(), true }
 	}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, st.close())

@@ -40,6 +40,8 @@ type Session struct {
 	news   int
 	owned  map[RID]Kind // subscribed to or polled
 	half   *SetLink     // first half of a blob
+	record []byte       // first parts of an address record
+	puts   int
 	rate   *rate.Limiter
 	bulk   *rate.Limiter // of SENDs to queues of files
 	paid   map[SID]*payment
@@ -143,6 +145,10 @@ func (c *Session) message(cmd Command, flags byte, stream uint16, data []byte) e
 		return c.onRotCap(data)
 	case CmdDel:
 		return c.onDel(data)
+	case CmdPut:
+		return c.onPut(data)
+	case CmdGet:
+		return c.onGet(data)
 	}
 	return errProtocol
 }

@@ -23,8 +23,9 @@ var (
 	bucketIDs     = []byte("d") // RID‖message id → what was answered
 	bucketLinks   = []byte("l") // LID → RID, blob
 	bucketExpiry  = []byte("x") // hour‖kind‖RID‖[message id]
+	bucketRecords = []byte("a") // blinded key‖period → address record
 	bucketTime    = []byte("t") // the highest hour seen
-	allBuckets    = [][]byte{bucketQueues, bucketSenders, bucketBlocks, bucketIDs, bucketLinks, bucketExpiry, bucketTime}
+	allBuckets    = [][]byte{bucketQueues, bucketSenders, bucketBlocks, bucketIDs, bucketLinks, bucketExpiry, bucketRecords, bucketTime}
 	keyHour       = []byte("hour")
 )
 
@@ -70,6 +71,13 @@ func openStore(dir string, lab, noSync bool) (*store, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	err = s.db.Update(func(tx *bolt.Tx) error { // a database of before there were address records
+		_, err := tx.CreateBucketIfNotExists(bucketRecords)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.db.Close())
 	}
 	return s, nil
 }

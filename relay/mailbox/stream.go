@@ -79,14 +79,14 @@ type OK struct {
 // Append appends the data to b.
 func (m OK) Append(b []byte) []byte { return append(b, byte(m.Command), 0, 0, 0) }
 
-// ParseOK parses an OK to SETLINK, WORK, ROTCAP or DEL. The OKs with content have
+// ParseOK parses an OK to SETLINK, WORK, ROTCAP, DEL or PUT. The OKs with content have
 // parsers of their own.
 func ParseOK(d []byte) (OK, error) {
 	if len(d) != 4 || !zero(d[1:]) {
 		return OK{}, malformed(CmdOK)
 	}
 	switch c := Command(d[0]); c {
-	case CmdSetLink, CmdWork, CmdRotCap, CmdDel:
+	case CmdSetLink, CmdWork, CmdRotCap, CmdDel, CmdPut:
 		return OK{Command: c}, nil
 	}
 	return OK{}, malformed(CmdOK)
@@ -116,7 +116,7 @@ func ParseErr(d []byte) (Err, error) {
 	m := Err{Command: Command(d[0]), Code: Code(d[1]), Argument: binary.BigEndian.Uint16(d[2:]), Reference: MessageID(d[4:])}
 	switch m.Command {
 	case CmdSend:
-	case CmdOpen, CmdNew, CmdSub, CmdList, CmdSetLink, CmdGetLink, CmdWork, CmdRotCap, CmdDel:
+	case CmdOpen, CmdNew, CmdSub, CmdList, CmdSetLink, CmdGetLink, CmdWork, CmdRotCap, CmdDel, CmdPut, CmdGet:
 		if m.Reference != (MessageID{}) {
 			return Err{}, malformed(CmdErr)
 		}

@@ -37,6 +37,9 @@ var parsers = map[string]func(d []byte) ([]byte, error){
 	"ROTCAP":      again(ParseRotCap, RotCap.Append),
 	"DEL":         again(ParseDel, Del.Append),
 	"END":         again(ParseEnd, End.Append),
+	"PUT":         again(ParsePut, (*Put).Append),
+	"GET":         again(ParseGet, Get.Append),
+	"RECORD":      again(ParseRecordPart, (*RecordPart).Append),
 	"CERTIFICATE": again(ParseCertificate, Certificate.Append),
 	"RECEIPT": again(ParseReceipt, func(r Receipt, b []byte) []byte {
 		return r.Append(b)
@@ -140,7 +143,7 @@ func (w *goldenWorld) vectors() []string {
 	send := &Send{SID: sid, ID: id, Block: w.block}
 	w.auth.SealSend(send, w.cap)
 	add("SEND", send.Append(nil))
-	for _, c := range []Command{CmdSetLink, CmdWork, CmdRotCap, CmdDel} {
+	for _, c := range []Command{CmdSetLink, CmdWork, CmdRotCap, CmdDel, CmdPut} {
 		add("OK", OK{Command: c}.Append(nil))
 	}
 	d = OKNew{Capacity: 64, TTL: 168, RID: rid, SID: sid}.Append(nil)
@@ -189,6 +192,20 @@ func (w *goldenWorld) vectors() []string {
 	add("END", d)
 	flip("END", d, 31)
 	flip("END", d, 24)
+	chunk := [RecordChunk]byte(w.block[:])
+	add("PUT", (&Put{Part: 0, Chunk: chunk}).Append(nil))
+	d = (&Put{Part: 2, Work: 99, Chunk: chunk}).Append(nil)
+	add("PUT", d)
+	for _, at := range []int{0, 1, 2, 7} {
+		flip("PUT", d, at)
+	}
+	flip("PUT", (&Put{Part: 1, Chunk: chunk}).Append(nil), 15)
+	add("GET", Get{Key: directory.BlindedKey(filled32(13)), Period: 20000}.Append(nil))
+	d = (&RecordPart{Part: 1, Chunk: chunk}).Append(nil)
+	add("RECORD", d)
+	for _, at := range []int{0, 1, 2, 15} {
+		flip("RECORD", d, at)
+	}
 	return out
 }
 
