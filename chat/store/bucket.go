@@ -13,7 +13,7 @@ func (t *Tx) Bucket(name string) *Bucket { return &Bucket{rows: t.rows(kindBucke
 
 // Get returns a copy of the value, or nil if there is none.
 func (b *Bucket) Get(key string) ([]byte, error) {
-	n := b.rows.tx.store.keys.rowName(b.rows.name, key)
+	n := b.rows.tx.keys.rowName(b.rows.name, key)
 	sealed, err := b.rows.get(n[:])
 	if sealed == nil || err != nil {
 		return nil, err
@@ -31,7 +31,11 @@ func (b *Bucket) Get(key string) ([]byte, error) {
 // open opens a row, which holds its key before the value: the hashed name alone
 // could not be listed.
 func (b *Bucket) open(name, sealed []byte) (key string, value []byte, err error) {
-	plain, err := openRow(b.rows.tx.store.keys.state, b.rows.name, name, sealed)
+	k, err := b.rows.key()
+	if err != nil {
+		return "", nil, err
+	}
+	plain, err := openRow(k, b.rows.name, name, sealed)
 	if err != nil {
 		return "", nil, err
 	}
@@ -49,9 +53,12 @@ func (b *Bucket) Put(key string, value []byte) error {
 	}
 	plain := make([]byte, 0, 1+len(key)+len(value))
 	plain = append(append(append(plain, byte(len(key))), key...), value...)
-	k := b.rows.tx.store.keys
-	n := k.rowName(b.rows.name, key)
-	sealed, err := sealRow(nil, k.state, b.rows.name, n[:], plain)
+	k, err := b.rows.key()
+	if err != nil {
+		return err
+	}
+	n := b.rows.tx.keys.rowName(b.rows.name, key)
+	sealed, err := sealRow(nil, k, b.rows.name, n[:], plain)
 	if err != nil {
 		return err
 	}
@@ -60,7 +67,7 @@ func (b *Bucket) Put(key string, value []byte) error {
 
 // Delete removes the row, if there.
 func (b *Bucket) Delete(key string) error {
-	n := b.rows.tx.store.keys.rowName(b.rows.name, key)
+	n := b.rows.tx.keys.rowName(b.rows.name, key)
 	return b.rows.remove(n[:])
 }
 

@@ -30,9 +30,24 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// writeFile replaces a file at once: after a crash it is the old one or the new
+// disk is how small files are changed.
+type disk struct {
+	testOnlyStep func(step, file string) error // nil: nothing interrupts
+}
+
+func (d disk) step(step, path string) error {
+	if d.testOnlyStep == nil {
+		return nil
+	}
+	return d.testOnlyStep(step, filepath.Base(path))
+}
+
+// write replaces a file at once: after a crash it is the old one or the new
 // one, whole.
-func writeFile(path string, content []byte) error {
+func (d disk) write(path string, content []byte) error {
+	if err := d.step("write", path+newSuffix); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path+newSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -47,10 +62,58 @@ func writeFile(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
+	if err := d.step("rename", path); err != nil {
+		return err
+	}
 	if err := os.Rename(path+newSuffix, path); err != nil {
 		return err
 	}
+	if err := d.step("sync", path); err != nil {
+		return err
+	}
 	return syncDir(filepath.Dir(path))
+}
+
+// shred overwrites a file and removes it. The disk may keep old pages of it. What
+// is no ordinary file, such as a link, is only removed.
+func (d disk) shred(path string) error {
+	st, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.step("overwrite", path); err != nil {
+		return err
+	}
+	var failed error
+	if st.Mode().IsRegular() {
+		failed = overwrite(path, min(st.Size(), maxKeystore))
+	}
+	if err := d.step("remove", path); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	_ = syncDir(filepath.Dir(path))
+	return failed
+}
+
+func overwrite(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, size))
+	if e := f.Sync(); err == nil {
+		err = e
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // syncDir makes renames in a directory last.

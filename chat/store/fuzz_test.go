@@ -34,15 +34,15 @@ func FuzzParseKeystore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	k := &keyTable{header: h, history: map[historyID][keySize]byte{}}
-	k.history[historyID{name{1}, 2}] = [keySize]byte{3}
+	k := &keyTable{header: h, history: map[historyID]*[keySize]byte{}}
+	k.history[historyID{name{1}, 2}] = &[keySize]byte{3}
 	f.Add(h.append(nil), k.appendTable(nil))
 	f.Add(header{kdf: kdfKeyFile}.append(nil), make([]byte, tableUnit))
 	f.Fuzz(func(t *testing.T, head, table []byte) {
 		if h, rest, err := parseHeader(head); err == nil && !bytes.Equal(append(h.append(nil), rest...), head) {
 			t.Fatal("header encodes to something else")
 		}
-		k := &keyTable{history: map[historyID][keySize]byte{}}
+		k := &keyTable{history: map[historyID]*[keySize]byte{}}
 		if err := k.parseTable(table); err == nil && !bytes.Equal(k.appendTable(nil), table) {
 			t.Fatal("table encodes to something else")
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -26,7 +27,11 @@ func (h *History) Get(n uint64) ([]byte, error) {
 	if sealed == nil || err != nil {
 		return nil, err
 	}
-	return h.open(key, sealed)
+	value, err := h.open(key, sealed)
+	if errors.Is(err, errForgotten) {
+		return nil, nil
+	}
+	return value, err
 }
 
 // open opens a row: its epoch, 4 bytes, lies before the sealed value.
@@ -35,14 +40,20 @@ func (h *History) open(key, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, ok, err := h.rows.tx.store.historyKey(historyID{h.rows.name, epoch}, false)
+	id := historyID{h.rows.name, epoch}
+	k, ok, err := h.rows.tx.historyKey(id, false)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("row without key: %w", ErrDamaged)
+	var value []byte
+	err = fmt.Errorf("row without key: %w", ErrDamaged)
+	if ok {
+		value, err = openRow(k, h.rows.name, append(append([]byte(nil), key...), sealed[:4]...), sealed[4:])
 	}
-	return openRow(k, h.rows.name, append(append([]byte(nil), key...), sealed[:4]...), sealed[4:])
+	if err != nil && !h.rows.tx.bolt.Writable() && h.rows.tx.store.forgot(id) {
+		return nil, errForgotten // since this transaction began
+	}
+	return value, err
 }
 
 func epochOf(sealed []byte) (uint32, error) {
@@ -66,7 +77,7 @@ func (h *History) Put(n uint64, when time.Time, value []byte) error {
 			return err
 		}
 	}
-	k, _, err := h.rows.tx.store.historyKey(historyID{h.rows.name, epoch}, true)
+	k, _, err := h.rows.tx.historyKey(historyID{h.rows.name, epoch}, true)
 	if err != nil {
 		return err
 	}
@@ -88,8 +99,56 @@ func (h *History) Add(when time.Time, value []byte) (uint64, error) {
 	return n, h.Put(n, when, value)
 }
 
-// Delete removes the row, if there.
-func (h *History) Delete(n uint64) error { return h.rows.remove(numberKey(n)) }
+// Delete removes the row, if there. With the last row of a week its key goes,
+// once the transaction is on disk.
+func (h *History) Delete(n uint64) error {
+	sealed, err := h.rows.get(numberKey(n))
+	if sealed == nil || err != nil {
+		return err
+	}
+	if h.rows.tx.keys.locked {
+		return ErrLocked
+	}
+	epoch, err := epochOf(sealed)
+	if err != nil {
+		return err
+	}
+	if err := h.rows.remove(numberKey(n)); err != nil {
+		return err
+	}
+	if !h.near(n, epoch) {
+		h.rows.tx.noteEmptied(historyID{h.rows.name, epoch})
+	}
+	return nil
+}
+
+// near tells whether the row before or after a number is of a week, which saves
+// a look at all rows.
+func (h *History) near(n uint64, epoch uint32) bool {
+	c := h.rows.b.Cursor()
+	key, sealed := c.Seek(numberKey(n))
+	for _, step := range []func() ([]byte, []byte){func() ([]byte, []byte) { return key, sealed }, c.Prev} {
+		if k, sealed := step(); k != nil {
+			if e, err := epochOf(sealed); err == nil && e == epoch {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Drop removes all rows, and their keys once the transaction is on disk. Numbers
+// of Add go on.
+func (h *History) Drop() error {
+	if h.rows.tx.keys.locked {
+		return ErrLocked
+	}
+	if h.rows.tx.erased == nil {
+		h.rows.tx.erased = make(map[name]struct{})
+	}
+	h.rows.tx.erased[h.rows.name] = struct{}{}
+	return h.rows.drop()
+}
 
 // Last returns the highest number in use, 0 if there is none.
 func (h *History) Last() (uint64, error) { return h.rows.last() }

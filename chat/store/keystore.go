@@ -155,18 +155,43 @@ type historyID struct {
 	epoch        uint32
 }
 
-// keyTable holds the keys of an open store.
+// keyTable holds the keys of an open store. Store.mu guards history, dirty,
+// users and retired, and header, kek and commitment once the store is open; the
+// rest does not change while a transaction uses the table.
 type keyTable struct {
 	header          header
 	kek, commitment [keySize]byte
 	meta            [keySize]byte // names
 	state           [keySize]byte // all values but histories
-	history         map[historyID][keySize]byte
-	dirty           bool // a key was added that is not in the file yet
+	history         map[historyID]*[keySize]byte
+	dirty           bool // the file does not hold these keys
+
+	network [keySize]byte // what network layers keep; derived from state
+	box     boxKey        // derived from state
+
+	locked  bool // only meta, network and the public half of box are there
+	users   int  // transactions
+	retired bool // to be erased when no transaction uses it any more
+}
+
+// derive computes the keys that follow from K_state.
+func (k *keyTable) derive() error {
+	seed := k.derived(labelBoxKey)
+	defer clear(seed)
+	k.network = [keySize]byte(k.derived(labelNetworkKey))
+	return k.box.set(seed)
+}
+
+func (k *keyTable) derived(label string) []byte {
+	out, err := hkdf.Key(sha256.New, k.state[:], nil, label, keySize)
+	if err != nil {
+		panic("store: hkdf: " + err.Error()) // only for lengths above 8160
+	}
+	return out
 }
 
 func newKeyTable(h header, secret []byte) (*keyTable, error) {
-	k := &keyTable{header: h, history: make(map[historyID][keySize]byte)}
+	k := &keyTable{header: h, history: make(map[historyID]*[keySize]byte)}
 	k.kek, k.commitment = h.keyEncryption(secret)
 	if _, err := io.ReadFull(rand.Reader, k.meta[:]); err != nil {
 		return nil, err
@@ -174,7 +199,7 @@ func newKeyTable(h header, secret []byte) (*keyTable, error) {
 	if _, err := io.ReadFull(rand.Reader, k.state[:]); err != nil {
 		return nil, err
 	}
-	return k, nil
+	return k, k.derive()
 }
 
 // openKeyTable opens what follows the header. The commitment tells a wrong
@@ -183,7 +208,7 @@ func openKeyTable(h header, secret, rest []byte) (*keyTable, error) {
 	if len(rest) < commitSize+nonceSize+tagSize {
 		return nil, fmt.Errorf("keystore: %w", ErrDamaged)
 	}
-	k := &keyTable{header: h, history: make(map[historyID][keySize]byte)}
+	k := &keyTable{header: h, history: make(map[historyID]*[keySize]byte)}
 	k.kek, k.commitment = h.keyEncryption(secret)
 	if subtle.ConstantTimeCompare(k.commitment[:], rest[:commitSize]) != 1 {
 		if h.kdf == kdfKeyFile {
@@ -200,7 +225,7 @@ func openKeyTable(h header, secret, rest []byte) (*keyTable, error) {
 	if err := k.parseTable(table); err != nil {
 		return nil, err
 	}
-	return k, nil
+	return k, k.derive()
 }
 
 func (k *keyTable) aad() []byte {
@@ -221,8 +246,7 @@ func (k *keyTable) appendTable(b []byte) []byte {
 	for _, id := range ids {
 		b = append(b, id.conversation[:]...)
 		b = binary.BigEndian.AppendUint32(b, id.epoch)
-		key := k.history[id]
-		b = append(b, key[:]...)
+		b = append(b, k.history[id][:]...)
 	}
 	return append(b, make([]byte, -(len(b)-start)&(tableUnit-1))...)
 }
@@ -246,7 +270,8 @@ func (k *keyTable) parseTable(b []byte) error {
 	}
 	for range n {
 		id := historyID{conversation: name(b[:nameSize]), epoch: binary.BigEndian.Uint32(b[nameSize:])}
-		k.history[id] = [keySize]byte(b[nameSize+4:])
+		key := [keySize]byte(b[nameSize+4:])
+		k.history[id] = &key
 		b = b[historySize:]
 	}
 	again := k.appendTable(nil) // order, repeats, padding
@@ -258,7 +283,7 @@ func (k *keyTable) parseTable(b []byte) error {
 }
 
 // write replaces the keystore file.
-func (k *keyTable) write(dir string) error {
+func (k *keyTable) write(d disk, dir string) error {
 	b := k.header.append(nil)
 	b = append(b, k.commitment[:]...)
 	nonce := make([]byte, nonceSize)
@@ -269,7 +294,7 @@ func (k *keyTable) write(dir string) error {
 	table := k.appendTable(nil)
 	defer clear(table)
 	b = cipher(k.kek).Seal(b, nonce, table, k.aad())
-	if err := writeFile(filepath.Join(dir, keystoreFile), b); err != nil {
+	if err := d.write(filepath.Join(dir, keystoreFile), b); err != nil {
 		return err
 	}
 	k.dirty = false
@@ -281,34 +306,56 @@ func (k *keyTable) erase() {
 	clear(k.kek[:])
 	clear(k.meta[:])
 	clear(k.state[:])
+	clear(k.network[:])
+	for _, key := range k.history {
+		clear(key[:])
+	}
 	clear(k.history)
+	k.box = boxKey{}
 }
 
 // historyKey returns the key of a conversation and week; make draws one if there
 // is none, and then it is on disk before the transaction is.
-func (s *Store) historyKey(id historyID, make bool) (key [keySize]byte, ok bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if key, ok = s.keys.history[id]; ok || !make {
-		return key, ok, nil
+func (t *Tx) historyKey(id historyID, make bool) (key [keySize]byte, ok bool, err error) {
+	k := t.keys
+	if k.locked {
+		return key, false, ErrLocked
 	}
-	if len(s.keys.history) >= maxHistoryKeys {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	if there := k.history[id]; there != nil || !make {
+		if there != nil {
+			key = *there
+		}
+		return key, there != nil, nil
+	}
+	if len(k.history) >= maxHistoryKeys {
 		return key, false, fmt.Errorf("store: too many conversations and weeks")
 	}
 	if _, err := io.ReadFull(rand.Reader, key[:]); err != nil {
 		return key, false, err
 	}
-	s.keys.history[id] = key
-	s.keys.dirty = true
+	kept := key
+	k.history[id] = &kept
+	k.dirty = true
 	return key, true, nil
 }
 
-// flushKeys writes the keystore if a key was added.
-func (s *Store) flushKeys() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.keys.dirty {
+// flushKeys writes the keystore if it lacks a key.
+func (t *Tx) flushKeys() error {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	if !t.keys.dirty {
 		return nil
 	}
-	return s.keys.write(s.dir)
+	return t.store.writeKeys(t.keys)
+}
+
+// writeKeys writes a keystore that must be there: what was wiped stays wiped.
+// Store.mu is held.
+func (s *Store) writeKeys(k *keyTable) error {
+	if s.wiped || !exists(filepath.Join(s.dir, keystoreFile)) {
+		return ErrWiped
+	}
+	return k.write(s.disk, s.dir)
 }

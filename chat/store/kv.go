@@ -1,7 +1,9 @@
 package store
 
 // KV keeps named values; each Save is a transaction of its own. It is safe for
-// concurrent use, and fits packages that ask for Load and Save alone.
+// concurrent use, and fits packages that ask for Load and Save alone. It goes on
+// while the store is locked: what the network layers keep is sealed by a key of
+// its own.
 type KV struct {
 	store *Store
 	name  string
@@ -9,12 +11,12 @@ type KV struct {
 
 // KV returns the named values under a name. Those under different names share
 // nothing.
-func (s *Store) KV(name string) *KV { return &KV{store: s, name: "kv/" + name} }
+func (s *Store) KV(name string) *KV { return &KV{store: s, name: name} }
 
 // Load returns a copy of the value, or nil if there is none.
 func (k *KV) Load(name string) (value []byte, err error) {
 	err = k.store.View(func(tx *Tx) error {
-		value, err = tx.Bucket(k.name).Get(name)
+		value, err = k.bucket(tx).Get(name)
 		return err
 	})
 	return value, err
@@ -22,5 +24,7 @@ func (k *KV) Load(name string) (value []byte, err error) {
 
 // Save sets the value and returns once it is on disk.
 func (k *KV) Save(name string, value []byte) error {
-	return k.store.Update(func(tx *Tx) error { return tx.Bucket(k.name).Put(name, value) })
+	return k.store.Update(func(tx *Tx) error { return k.bucket(tx).Put(name, value) })
 }
+
+func (k *KV) bucket(tx *Tx) *Bucket { return &Bucket{rows: tx.rows(kindNetwork, k.name)} }

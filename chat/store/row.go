@@ -23,13 +23,15 @@ const (
 // name is the hashed name of a bucket or row.
 type name [nameSize]byte
 
-// kind separates the names of buckets, sequences and histories.
+// kind separates the names of sets of rows.
 type kind byte
 
 const (
 	kindBucket   kind = 'b'
 	kindSequence kind = 's'
 	kindHistory  kind = 'h'
+	kindNetwork  kind = 'n'
+	kindBox      kind = 'x'
 )
 
 func (k *keyTable) hash(label string, parts ...[]byte) (n name) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -25,13 +26,20 @@ func (q *Sequence) Get(n uint64) ([]byte, error) {
 }
 
 func (q *Sequence) open(key, sealed []byte) ([]byte, error) {
-	return openRow(q.rows.tx.store.keys.state, q.rows.name, key, sealed)
+	k, err := q.rows.key()
+	if err != nil {
+		return nil, err
+	}
+	return openRow(k, q.rows.name, key, sealed)
 }
 
 // Put sets the value, at most 16 MiB. Add goes on behind the highest number put.
 func (q *Sequence) Put(n uint64, value []byte) error {
-	key := numberKey(n)
-	sealed, err := sealRow(nil, q.rows.tx.store.keys.state, q.rows.name, key, value)
+	k, err := q.rows.key()
+	if err != nil {
+		return err
+	}
+	sealed, err := sealRow(nil, k, q.rows.name, numberKey(n), value)
 	if err != nil {
 		return err
 	}
@@ -135,6 +143,9 @@ func (r *rows) scan(from uint64, down bool, open func(key, sealed []byte) ([]byt
 			return err
 		}
 		value, err := open(key, sealed)
+		if errors.Is(err, errForgotten) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

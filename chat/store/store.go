@@ -46,6 +46,10 @@ var (
 	ErrDamaged = errors.New("store: damaged")
 	// ErrVersion: written by a later version.
 	ErrVersion = errors.New("store: written by a later version")
+	// ErrLocked: the keys that this needs were erased by Lock.
+	ErrLocked = errors.New("store: locked")
+	// ErrWiped: the keys were destroyed.
+	ErrWiped = errors.New("store: wiped")
 )
 
 // The files of a store.
@@ -69,17 +73,28 @@ type Config struct {
 	// Memory is the memory of Argon2id in MiB for Create: 0 means 256, the
 	// least is 64, the most 4096. Open takes it from the file.
 	Memory int
+
+	// testOnlyStep is asked before each step that changes a file; what it returns
+	// ends the work there, as a crash would.
+	testOnlyStep func(step, file string) error
 }
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
-	db        *bolt.DB
-	dir       string
-	encrypted bool
+	db     *bolt.DB
+	dir    string
+	disk   disk
+	memory int // MiB, for a new passphrase; 0: the default
 
-	mu     sync.Mutex // guards keys; not held over transactions' functions
-	keys   *keyTable
-	closed bool
+	writing sync.Mutex // held by an Update and what follows its commit
+
+	mu        sync.Mutex // guards what follows and parts of keys; not held over transactions' functions
+	keys      *keyTable
+	gone      map[historyID]struct{} // weeks that were forgotten since the store was opened
+	swept     bool                   // the note that keys are to be dropped can go
+	encrypted bool
+	closed    bool
+	wiped     bool
 }
 
 // Exists reports whether dir holds a store and whether it needs a passphrase.
@@ -127,7 +142,8 @@ func create(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dir: cfg.Dir, encrypted: h.kdf == kdfArgon2id}
+	s := newStore(cfg, db)
+	s.encrypted = h.kdf == kdfArgon2id
 	if err := s.initialise(h, cfg.Passphrase, final); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -146,7 +162,7 @@ func (s *Store) initialise(h header, passphrase []byte, final string) error {
 		if _, err := io.ReadFull(rand.Reader, secret); err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(s.dir, plainKeyFile), secret); err != nil {
+		if err := s.disk.write(filepath.Join(s.dir, plainKeyFile), secret); err != nil {
 			return err
 		}
 	} else if err := os.Remove(filepath.Join(s.dir, plainKeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +173,7 @@ func (s *Store) initialise(h header, passphrase []byte, final string) error {
 		return err
 	}
 	s.keys = keys
-	if err := s.keys.write(s.dir); err != nil {
+	if err := s.keys.write(s.disk, s.dir); err != nil {
 		return err
 	}
 	if err := s.db.Update(emptyDatabase); err != nil {
@@ -232,43 +248,55 @@ func openStore(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dir: cfg.Dir}
-	if err := s.unlock(cfg.Passphrase); err != nil {
+	s := newStore(cfg, db)
+	if err := s.open(cfg.Passphrase); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// unlock reads the keystore, under the lock of the database.
-func (s *Store) unlock(passphrase []byte) error {
-	h, rest, err := readKeystore(s.dir)
+func newStore(cfg Config, db *bolt.DB) *Store {
+	return &Store{db: db, dir: cfg.Dir, memory: cfg.Memory, disk: disk{cfg.testOnlyStep}, gone: make(map[historyID]struct{})}
+}
+
+// readKeys opens the keystore of a directory.
+func readKeys(dir string, passphrase []byte) (*keyTable, error) {
+	h, rest, err := readKeystore(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secret := passphrase
 	switch {
 	case h.kdf == kdfArgon2id && len(passphrase) == 0:
-		return ErrPassphraseNeeded
+		return nil, ErrPassphraseNeeded
 	case h.kdf == kdfKeyFile && len(passphrase) != 0:
-		return ErrNoPassphrase
+		return nil, ErrNoPassphrase
 	case h.kdf == kdfKeyFile:
-		path := filepath.Join(s.dir, plainKeyFile)
+		path := filepath.Join(dir, plainKeyFile)
 		if err := checkMode(path); err != nil {
-			return err
+			return nil, err
 		}
 		if secret, err = readSmallFile(path, keySize); err != nil {
-			return err
+			return nil, err
 		}
+		defer clear(secret)
 		if len(secret) != keySize {
-			return fmt.Errorf("key file: %w", ErrDamaged)
+			return nil, fmt.Errorf("key file: %w", ErrDamaged)
 		}
 	}
-	if s.keys, err = openKeyTable(h, secret, rest); err != nil {
+	return openKeyTable(h, secret, rest)
+}
+
+// open reads the keystore, under the lock of the database, and ends what a
+// crash interrupted.
+func (s *Store) open(passphrase []byte) (err error) {
+	if s.keys, err = readKeys(s.dir, passphrase); err != nil {
 		return err
 	}
-	s.encrypted = h.kdf == kdfArgon2id
-	return s.View(func(tx *Tx) error {
+	s.encrypted = s.keys.header.kdf == kdfArgon2id
+	forget := false
+	err = s.View(func(tx *Tx) error {
 		v, err := tx.Bucket(schemaBucket).Get(schemaKey)
 		if err != nil {
 			return err
@@ -276,8 +304,22 @@ func (s *Store) unlock(passphrase []byte) error {
 		if len(v) != 1 || v[0] != schema {
 			return fmt.Errorf("keystore and database do not belong together: %w", ErrDamaged)
 		}
-		return nil
+		v, err = tx.Bucket(schemaBucket).Get(forgetKey)
+		forget = v != nil
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if plain := filepath.Join(s.dir, plainKeyFile); s.encrypted && exists(plain) {
+		if err := s.disk.shred(plain); err != nil { // of a change of the passphrase that was interrupted
+			return err
+		}
+	}
+	if forget {
+		return s.sweep()
+	}
+	return nil
 }
 
 func openDatabase(path string) (*bolt.DB, error) {
@@ -302,8 +344,12 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	swept := s.swept && !s.wiped
 	s.mu.Unlock()
-	err := s.db.Close()
+	if swept { // saves the next Open a look at all weeks
+		_ = s.Update(func(*Tx) error { return nil })
+	}
+	err := s.db.Close() // waits for transactions
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys != nil {
@@ -317,26 +363,64 @@ func (s *Store) Close() error {
 
 // Encrypted reports whether the store has a passphrase. If not, people are to
 // be warned.
-func (s *Store) Encrypted() bool { return s.encrypted }
+func (s *Store) Encrypted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.encrypted
+}
 
 // Update runs fn in a read-write transaction and commits it, with fsync, unless
 // fn returns an error or panics. Updates run one after the other.
 func (s *Store) Update(fn func(*Tx) error) error {
-	return s.db.Update(func(t *bolt.Tx) error {
-		tx := &Tx{store: s, bolt: t}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var forget []historyID
+	err := s.db.Update(func(t *bolt.Tx) (err error) {
+		tx := s.begin(t)
 		defer tx.end()
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return s.flushKeys() // before the rows that need them
+		if forget, err = tx.forget(); err != nil {
+			return err
+		}
+		return tx.flushKeys() // before the rows that need them
 	})
+	if err == nil {
+		s.drop(forget)
+	}
+	return err
 }
 
 // View runs fn in a read-only transaction.
 func (s *Store) View(fn func(*Tx) error) error {
 	return s.db.View(func(t *bolt.Tx) error {
-		tx := &Tx{store: s, bolt: t}
+		tx := s.begin(t)
 		defer tx.end()
 		return fn(tx)
 	})
+}
+
+// begin gives a transaction the keys that there are now.
+func (s *Store) begin(t *bolt.Tx) *Tx {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys.users++
+	return &Tx{store: s, keys: s.keys, bolt: t}
+}
+
+// release ends a use of keys.
+func (s *Store) release(k *keyTable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.users--; k.users == 0 && k.retired {
+		k.erase()
+	}
+}
+
+// retire has keys erased once no transaction uses them. Store.mu is held.
+func (k *keyTable) retire() {
+	if k.retired = true; k.users == 0 {
+		k.erase()
+	}
 }

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func newStore(t *testing.T) (*Store, string) {
+func makeStore(t *testing.T) (*Store, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "home")
 	s, err := Create(Config{Dir: dir})
@@ -48,7 +48,7 @@ func update(t *testing.T, s *Store, fn func(tx *Tx) error) {
 }
 
 func TestWithoutPassphrase(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	if s.Encrypted() {
 		t.Error("Encrypted is true")
 	}
@@ -125,7 +125,7 @@ func TestPassphrase(t *testing.T) {
 // TestHomeInUse holds the lock as another process would: the lock of bbolt is
 // per open file.
 func TestHomeInUse(t *testing.T) {
-	_, dir := newStore(t)
+	_, dir := makeStore(t)
 	start := time.Now()
 	if _, err := Open(Config{Dir: dir}); !errors.Is(err, ErrInUse) {
 		t.Fatalf("Open = %v, want ErrInUse", err)
@@ -136,7 +136,7 @@ func TestHomeInUse(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestModes(t *testing.T) {
 
 func TestInterruptedCreate(t *testing.T) {
 	for _, left := range [][]string{{keystoreFile}, {plainKeyFile, keystoreFile}, {databaseFile + newSuffix}} {
-		s, dir := newStore(t)
+		s, dir := makeStore(t)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestInterruptedCreate(t *testing.T) {
 }
 
 func TestTransactionIsAtomic(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	boom := errors.New("boom")
 	err := s.Update(func(tx *Tx) error {
 		for _, err := range []error{
@@ -258,7 +258,7 @@ func TestTransactionIsAtomic(t *testing.T) {
 }
 
 func TestHistoryKeysArePerWeek(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	week := func(n int) time.Time { return time.Unix(int64(n)*7*86400+5, 0) }
 	update(t, s, func(tx *Tx) error {
 		for i := range 10 {
@@ -307,7 +307,7 @@ func TestHistoryKeysArePerWeek(t *testing.T) {
 
 // TestMovedRows swaps sealed values between places: each must refuse the other's.
 func TestMovedRows(t *testing.T) {
-	s, _ := newStore(t)
+	s, _ := makeStore(t)
 	update(t, s, func(tx *Tx) error {
 		for _, err := range []error{
 			tx.Bucket("a").Put("k", []byte("1")),
@@ -350,7 +350,7 @@ func TestMovedRows(t *testing.T) {
 
 // TestNothingInClear searches the files for what was put.
 func TestNothingInClear(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	update(t, s, func(tx *Tx) error {
 		for _, err := range []error{
 			tx.Bucket("findme-bucket").Put("findme-key", []byte("findme-value")),
@@ -383,7 +383,7 @@ func TestNothingInClear(t *testing.T) {
 
 // TestDamagedFiles changes each byte of the small files, and truncates them.
 func TestDamagedFiles(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +478,7 @@ func TestArgon2Vector(t *testing.T) {
 
 // TestModel runs random transactions, some of which fail, against plain maps.
 func TestModel(t *testing.T) {
-	s, dir := newStore(t)
+	s, dir := makeStore(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		update(t, s, func(tx *Tx) error {
 			for _, err := range []error{tx.Bucket("m").Drop(), tx.Sequence("m").Drop()} {
@@ -564,7 +564,7 @@ func TestModel(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	s, _ := newStore(t)
+	s, _ := makeStore(t)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {

@@ -11,22 +11,41 @@ import (
 // fn's goroutine.
 type Tx struct {
 	store *Store
+	keys  *keyTable // those of its beginning
 	bolt  *bolt.Tx
+
+	emptied map[historyID]struct{} // weeks of which a row was deleted
+	erased  map[name]struct{}      // histories that were dropped
 }
 
 var errEnded = errors.New("store: transaction has ended")
 
-func (t *Tx) end() { t.bolt = nil }
+func (t *Tx) end() {
+	t.bolt = nil
+	t.store.release(t.keys)
+}
 
 // rows is one bucket of the file. It need not exist before the first put.
 type rows struct {
 	tx   *Tx
+	kind kind
 	name name
 	b    *bolt.Bucket // nil: not looked up yet or missing
 }
 
 func (t *Tx) rows(k kind, s string) rows {
-	return rows{tx: t, name: t.store.keys.bucketName(k, s)}
+	return rows{tx: t, kind: k, name: t.keys.bucketName(k, s)}
+}
+
+// key returns what seals the rows, histories aside; ErrLocked if it was erased.
+func (r *rows) key() ([keySize]byte, error) {
+	switch {
+	case r.kind == kindNetwork:
+		return r.tx.keys.network, nil
+	case r.tx.keys.locked:
+		return [keySize]byte{}, ErrLocked
+	}
+	return r.tx.keys.state, nil
 }
 
 // find returns the bucket, or nil if there is none.
