@@ -60,6 +60,8 @@ type contact struct {
 	held    map[uint64]*held
 	seen    seen
 	parked  map[uint64]parked
+	gaveUp  map[uint64]gaveUpRecord // by seq
+	alive   time.Time               // when a block of the contact last opened
 
 	own   map[uint64]*ownMessage // own messages that are neither delivered nor failed
 	slots [2]slot
@@ -69,6 +71,7 @@ type contact struct {
 
 	safety   string    // the safety number, once asked for: it is slow to compute
 	ack      []byte    // inner block of a pure acknowledgement for the writer
+	ackTries int       // how often it left without an answer
 	ackAt    time.Time // when the next one is due; zero: none
 	ackLast  time.Time
 	ackAgain time.Time // when a repeated block was last acknowledged again
@@ -103,10 +106,11 @@ func (c *contact) wakeAll() {
 
 // outgoing is a frame or a block of a request on its way.
 type outgoing struct {
-	seq uint64
-	rec outRecord
-	due [2]time.Time // not sent to this slot before
-	got [2]*custody  // the parsed receipts
+	seq    uint64
+	rec    outRecord
+	due    [2]time.Time // not sent to this slot before
+	passed bool         // the contact has three later frames
+	got    [2]*custody  // the parsed receipts
 }
 
 // waiting is a message that is not sealed yet. The content stays on disk.
@@ -164,12 +168,15 @@ type ownMessage struct {
 
 // slot is one queue of the contact that we write to.
 type slot struct {
-	addr   session.QAddr // zero: none
-	phase  time.Duration // of the steps on which second copies go out to addr, in this run
-	rests  time.Time     // not tried before
-	fails  int           // in a row
-	reason string        // why it rests, in words
-	full   bool          // it rests because it is full
+	addr    session.QAddr // zero: none
+	phase   time.Duration // of the steps on which second copies go out to addr, in this run
+	rests   time.Time     // not tried before
+	fails   int           // in a row
+	reason  string        // why it rests, in words
+	full    bool          // it rests because it is full
+	since   time.Time     // since when it fails
+	refused bool          // by its relay, which does not know the queue
+	worked  time.Time     // when its relay last signed for a block
 }
 
 // invite is an open invite of ours.
@@ -184,7 +191,7 @@ type invite struct {
 func newContact(id string) *contact {
 	return &contact{
 		id: id, out: make(map[uint64]*outgoing), held: make(map[uint64]*held), seen: newSeen(),
-		parked: make(map[uint64]parked), own: make(map[uint64]*ownMessage), wakes: newWakes(),
+		parked: make(map[uint64]parked), gaveUp: make(map[uint64]gaveUpRecord), own: make(map[uint64]*ownMessage), wakes: newWakes(),
 	}
 }
 
@@ -327,6 +334,15 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 	err = each(tx, bucketParked+id, func(n uint64, inner []byte) error {
 		c.parked[n] = parked{inner: inner, since: now}
 		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(tx, bucketGaveUp+id, func(seq uint64, raw []byte) error {
+		var g gaveUpRecord
+		err := decode(raw, &g)
+		c.gaveUp[seq] = g
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -55,6 +55,7 @@ type flight struct {
 
 	missing  []*parcel // without an answer, oldest first
 	done     []sent    // answered and not yet recorded
+	tried    []uint64  // seqs that left and were refused or, at the end, not answered
 	answered time.Time // when the last answer came
 	refusal  error
 	kept     *lane // over the writer's stream
@@ -69,7 +70,7 @@ type flight struct {
 func (w *writer) send(ctx context.Context, todo work) {
 	if err := w.ensure(ctx, todo.addr, todo.fresh); err != nil {
 		if ctx.Err() == nil {
-			w.report(ctx, todo.addr, nil, err)
+			w.report(ctx, todo.addr, nil, nil, err)
 		}
 		return
 	}
@@ -90,8 +91,13 @@ func (w *writer) send(ctx context.Context, todo work) {
 	if f.spare != nil {
 		f.spare.post.Close()
 	}
-	if len(f.done) > 0 || err != nil && ctx.Err() == nil {
-		w.report(ctx, f.addr, f.done, err)
+	for _, p := range f.missing {
+		if p.left.Load() != 0 {
+			f.tried = append(f.tried, p.seq)
+		}
+	}
+	if len(f.done) > 0 || len(f.tried) > 0 || err != nil && ctx.Err() == nil {
+		w.report(ctx, f.addr, f.done, f.tried, err)
 	}
 }
 
@@ -159,7 +165,7 @@ func (f *flight) run(ctx context.Context, todo work) error {
 			}
 		}
 		if len(f.done) > 0 && len(f.missing) > 0 {
-			f.w.report(ctx, f.addr, f.done, nil)
+			f.w.report(ctx, f.addr, f.done, nil, nil)
 			f.w.m.serves(f.w.contact, f.w.post.route.Info())
 			f.done = nil
 		}
@@ -223,6 +229,9 @@ func (f *flight) take(o outcome) error {
 	f.answered = time.Now()
 	if o.err != nil {
 		f.refusal = o.err
+		if !mailboxRefusedWith(o.err, mailbox.CodeQuota) && !mailboxRefusedWith(o.err, mailbox.CodeBusy) {
+			f.tried = append(f.tried, o.parcel.seq)
+		}
 		return nil
 	}
 	f.done = append(f.done, sent{job: o.parcel.job, receipt: &o.receipt})

@@ -207,6 +207,7 @@ func (t *turn) open(c *contact, inner []byte) error {
 		return err
 	}
 	t.touch(c)
+	c.alive = t.now
 	if err := t.activate(c); err != nil {
 		return err
 	}
@@ -244,8 +245,8 @@ func (t *turn) open(c *contact, inner []byte) error {
 
 // activate makes the contact active at the first block that opens.
 func (t *turn) activate(c *contact) error {
-	if c.rec.State == ContactActive {
-		return nil
+	if c.rec.State != ContactInvited {
+		return nil // a block does not unblock, nor does it compare keys
 	}
 	c.rec.State, c.rec.Claim = ContactActive, nil
 	for i := range 4 {
@@ -293,11 +294,9 @@ func (t *turn) followQueue(c *contact, slotNumber int) error {
 	t.m.left.drop(outIsolation(c.id, slotNumber))
 	s := &c.slots[slotNumber]
 	*s = slot{addr: s.addr, phase: s.phase}
+	p.Bad = 0
 	use := session.QUse{Slot: byte(slotNumber), Generation: p.Gen}
-	if err := t.sealControl(c, session.FrameQUse, use.Append(nil)); !errors.Is(err, session.ErrWindowFull) {
-		return err
-	}
-	return nil // the contact goes on reading its old queue, nothing is lost
+	return t.trySeal(c, session.FrameQUse, use.Append(nil)) // without room the contact goes on reading its old queue, nothing is lost
 }
 
 // takeUse takes the contact's word that it writes to a queue of ours.

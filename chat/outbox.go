@@ -118,12 +118,20 @@ func (t *turn) sealControl(c *contact, kind session.FrameType, content []byte) e
 	return t.addOutgoing(c, sealed, waitRecord{})
 }
 
+// trySeal is sealControl if the window has room.
+func (t *turn) trySeal(c *contact, kind session.FrameType, content []byte) error {
+	if err := t.sealControl(c, kind, content); !errors.Is(err, session.ErrWindowFull) {
+		return err
+	}
+	return nil
+}
+
 // addOutgoing writes the sealed frames of a message to the outbox.
 func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, w waitRecord) error {
 	t.touch(c)
 	for _, s := range sealed {
 		if s.Seq == 0 {
-			c.ack = s.Inner
+			c.ack, c.ackTries = s.Inner, 0
 			continue
 		}
 		o := &outgoing{seq: s.Seq, rec: outRecord{
@@ -235,7 +243,7 @@ func (t *turn) due(c *contact, slotNumber int, busy []*parcel) work {
 		if g := o.got[slotNumber]; g != nil && g.sid == mailbox.SID(s.addr.SID) && t.holds(g) {
 			continue
 		}
-		if at := o.due[slotNumber]; at.After(t.now) {
+		if at := t.dueAt(c, o, slotNumber); at.After(t.now) {
 			if w.next.IsZero() || at.Before(w.next) {
 				w.next = at
 			}
@@ -305,6 +313,7 @@ func (t *turn) record(c *contact, slotNumber int, results []sent) error {
 		}
 		o.rec.Receipts[slotNumber] = r.receipt.Append(nil)
 		o.got[slotNumber] = &custody{relay: r.receipt.Relay, sid: r.receipt.SID, until: r.receipt.Until}
+		c.slots[slotNumber].worked = t.now
 		t.logReceipt(c, o, slotNumber)
 		if err := t.saveOutgoing(c, o); err != nil {
 			return err
@@ -333,12 +342,16 @@ func (t *turn) acked(c *contact, seqs []uint64) error {
 			return err
 		}
 	}
+	if len(seqs) == 0 {
+		return nil
+	}
 	for i := range c.slots {
-		if s := &c.slots[i]; s.full && len(seqs) > 0 {
+		if s := &c.slots[i]; s.full {
 			s.rests, s.full = time.Time{}, false // the contact reads: there is room again
 		}
 	}
-	return nil
+	c.notePassed()
+	return t.ackedLate(c, seqs)
 }
 
 // maintain gives up frames that nobody acknowledged in time, and seals anew
@@ -365,7 +378,7 @@ func (t *turn) maintain(c *contact) error {
 	}
 	for _, seq := range c.session.Missing() {
 		o := c.out[seq]
-		if o == nil || len(o.rec.Body) == 0 || o.rec.Reseals >= resealLimit || t.copies(o) < c.want() {
+		if o == nil || len(o.rec.Body) == 0 || o.rec.Reseals >= repeatLimit || !t.spent(c, o) {
 			continue
 		}
 		last := time.Unix(max(o.rec.Sealed, o.rec.Last), 0)
@@ -381,7 +394,10 @@ func (t *turn) maintain(c *contact) error {
 			return err
 		}
 		t.touch(c)
-		o.rec.Inner, o.rec.Receipts, o.got = s.Inner, [2][]byte{}, [2]*custody{}
+		if err := t.dropped(c, o); err != nil {
+			return err
+		}
+		o.rec.Inner, o.rec.Receipts, o.rec.Tried, o.got = s.Inner, [2][]byte{}, [2]*triedRecord{}, [2]*custody{}
 		o.rec.Reseals++
 		o.rec.Log = appendLog(o.rec.Log, logRecord{At: t.now.Unix(), What: logResealed})
 		o.rec.Last = t.now.Unix()
@@ -400,6 +416,9 @@ func (t *turn) giveUp(c *contact, o *outgoing, reason string) error {
 			continue
 		}
 		c.session.GiveUp(seq)
+		if err := t.noteGaveUp(c, other); err != nil {
+			return err
+		}
 		if err := t.dropOutgoing(c, seq); err != nil {
 			return err
 		}

@@ -66,6 +66,8 @@ type peerQueue struct {
 	NextGen uint32 `cbor:"4,keyasint,omitempty"`
 	Used    int    `cbor:"5,keyasint,omitempty"` // of queueBurst
 	Since   int64  `cbor:"6,keyasint,omitempty"` // Unix seconds, from which uses are given back
+
+	Bad int64 `cbor:"7,keyasint,omitempty"` // Unix seconds; the contact was told that it cannot be used
 }
 
 // contactRecord is what is kept of a contact beside its session.
@@ -135,7 +137,10 @@ type outRecord struct {
 	Sealed   int64     `cbor:"6,keyasint"` // Unix seconds
 	Reseals  int       `cbor:"7,keyasint,omitempty"`
 	Last     int64     `cbor:"8,keyasint,omitempty"` // Unix seconds of the last reseal
-	Group    string    `cbor:"9,keyasint,omitempty"` // as in waitRecord
+
+	Tried [2]*triedRecord `cbor:"12,keyasint"` // per slot; nil: it never left without a receipt
+
+	Group string `cbor:"9,keyasint,omitempty"` // as in waitRecord
 
 	Log   []logRecord `cbor:"10,keyasint,omitempty"` // of the message's ledger
 	About uint64      `cbor:"11,keyasint,omitempty"` // as in waitRecord

@@ -95,7 +95,7 @@ func (t *turn) acknowledge(c *contact) error {
 	if err != nil {
 		return err
 	}
-	c.ack, c.rec.AckDue, c.ackLast = s.Inner, true, t.now
+	c.ack, c.ackTries, c.rec.AckDue, c.ackLast = s.Inner, 0, true, t.now
 	t.touch(c)
 	return nil
 }

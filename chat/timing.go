@@ -39,13 +39,15 @@ type timing struct {
 	makeInvite  time.Duration // to make an invite; not scaled
 	lifeMin     time.Duration // a queue moves after, uniform
 	lifeMax     time.Duration
-	moveApart   time.Duration // between planned moves of two queues of a contact
-	moveFail    time.Duration // a queue that cannot be read three times within this moves,
-	moveSpan    time.Duration // if that goes on for this
-	day         time.Duration // a day of the lifetimes of queues
-	avoidFor    time.Duration // a relay that lost blocks gets no queue
-	delWait     time.Duration // a queue without use is deleted within
-	takenOver   time.Duration // a queue that the relay says was opened elsewhere is left alone
+	moveApart   time.Duration    // between planned moves of two queues of a contact
+	moveFail    time.Duration    // a queue that cannot be read three times within this moves,
+	moveSpan    time.Duration    // if that goes on for this
+	day         time.Duration    // a day of the lifetimes of queues
+	avoidFor    time.Duration    // a relay that lost blocks gets no queue
+	delWait     time.Duration    // a queue without use is deleted within
+	repeatSoon  time.Duration    // a frame that no relay signed for is repeated after, then four times as long
+	repeatLate  [3]time.Duration // one that some relay signed for, so long after it was sealed
+	takenOver   time.Duration    // a queue that the relay says was opened elsewhere is left alone
 }
 
 // Specification constants (SPEC.md §7).
@@ -57,7 +59,7 @@ const (
 	pollBlocks    = 200         // blocks out of the first queue after which the second is polled: it holds 512
 	parkedLimit   = 64          // blocks that no key opens, per contact
 	queueBurst    = 4           // new queues of a contact followed at once, per slot
-	resealLimit   = 6           // automatic repeats of one frame
+	repeatLimit   = 6           // automatic repeats of one frame to one queue, those sealed anew included
 	standingLimit = 14          // push subscriptions
 	otherLimit    = 10          // senders and polls at once
 	moveFailures  = 3           // of reading a queue, after which it moves
@@ -105,6 +107,8 @@ func timingOf(lab bool) timing {
 		day:         24 * time.Hour,
 		avoidFor:    30 * 24 * time.Hour,
 		delWait:     10 * time.Minute,
+		repeatSoon:  2 * time.Second,
+		repeatLate:  [3]time.Duration{24 * time.Hour, 72 * time.Hour, 7 * 24 * time.Hour},
 		takenOver:   10 * time.Minute,
 	}
 	if !lab {
@@ -115,11 +119,11 @@ func timingOf(lab bool) timing {
 		&t.hedgeMore, &t.retryMin, &t.retryMax, &t.steady, &t.quotaMin, &t.quotaMax, &t.claimWait,
 		&t.repeats[0], &t.repeats[1], &t.repeats[2], &t.reseal, &t.resealGap, &t.parkKeep,
 		&t.maintain, &t.queueFollow, &t.idleSend, &t.renewMin, &t.renewMax,
-		&t.moveFail, &t.moveSpan, &t.delWait, &t.takenOver,
+		&t.moveFail, &t.moveSpan, &t.delWait, &t.takenOver, &t.repeatSoon,
 	} {
 		*d /= 10
 	}
-	for _, d := range []*time.Duration{&t.expire, &t.oldKeep, &t.lifeMin, &t.lifeMax, &t.moveApart, &t.day, &t.avoidFor} {
+	for _, d := range []*time.Duration{&t.expire, &t.oldKeep, &t.lifeMin, &t.lifeMax, &t.moveApart, &t.day, &t.avoidFor, &t.repeatLate[0], &t.repeatLate[1], &t.repeatLate[2]} {
 		*d /= 60
 	}
 	// Floors: building a circuit does not run faster in a lab.

@@ -50,14 +50,18 @@ func (w *writer) work(ctx context.Context, busy []*parcel) (todo work, ok bool) 
 	return todo, ok && err == nil
 }
 
-// report records receipts, and lets the queue rest after a failure.
-func (w *writer) report(ctx context.Context, addr session.QAddr, done []sent, failure error) {
+// report records receipts and which frames left in vain, and lets the queue rest
+// after a failure.
+func (w *writer) report(ctx context.Context, addr session.QAddr, done []sent, tried []uint64, failure error) {
 	_ = w.m.do(context.WithoutCancel(ctx), func(t *turn) error {
 		c := t.book.contacts[w.contact]
 		if c == nil {
 			return nil
 		}
 		s := &c.slots[w.slot]
+		if err := t.noteTries(c, w.slot, addr, tried); err != nil {
+			return err
+		}
 		if !s.addr.Equal(addr) {
 			return t.record(c, w.slot, done) // the contact named another queue meanwhile
 		}
@@ -67,9 +71,12 @@ func (w *writer) report(ctx context.Context, addr session.QAddr, done []sent, fa
 			if len(done) > 0 {
 				s.fails = 0
 			}
-			s.fails++
+			if s.fails++; s.fails == 1 {
+				s.since = t.now
+			}
 			tm := t.m.timing()
 			wait, full := backoff(s.fails, tm.retryMin, tm.retryMax), false
+			s.refused = mailboxRefusedWith(failure, mailbox.CodeAuth)
 			var refused *mailboxRefusal
 			if errors.As(failure, &refused) {
 				switch refused.Code {
@@ -80,6 +87,9 @@ func (w *writer) report(ctx context.Context, addr session.QAddr, done []sent, fa
 				}
 			}
 			c.rest(w.slot, t.now.Add(wait), failure.Error(), full)
+			if err := t.unwritable(c, w.slot, full); err != nil {
+				return err
+			}
 		}
 		if err := t.record(c, w.slot, done); err != nil || failure == nil {
 			return err
