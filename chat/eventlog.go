@@ -273,17 +273,13 @@ func (m *Messenger) replay(ctx context.Context, after, upto uint64, limit int) (
 			events, reached = append(events, Event{Seq: f, Type: Resync, Oldest: f + 1}), f
 		}
 		return t.tx.Sequence(bucketEvents).Up(reached+1, func(number uint64, raw []byte) (bool, error) {
-			if number > upto {
-				reached = upto
-				return false, nil
-			}
 			var row eventRow
 			if err := decode(raw, &row); err != nil {
 				return false, err
 			}
 			for _, rec := range row.Events {
 				seq := number - rec.Back
-				if seq <= after {
+				if seq <= after || seq > upto {
 					continue
 				}
 				ev, err := t.recallEvent(rec)
@@ -295,8 +291,8 @@ func (m *Messenger) replay(ctx context.Context, after, upto uint64, limit int) (
 					events = append(events, *ev)
 				}
 			}
-			reached = number
-			return len(events) < limit, nil
+			reached = min(number, upto)
+			return len(events) < limit && reached < upto, nil
 		})
 	})
 	if len(events) < limit {
