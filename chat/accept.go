@@ -55,6 +55,9 @@ func (t *turn) accept(i *invite, container []byte) (*contact, error) {
 	if err := t.addContact(c); err != nil {
 		return nil, err
 	}
+	if err := t.introduced(c, i.id); err != nil {
+		return nil, err
+	}
 	delete(t.book.invites, i.id)
 	if err := t.tx.Bucket(bucketInvite).Delete(i.id); err != nil {
 		return nil, err

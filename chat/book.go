@@ -36,6 +36,7 @@ const (
 type book struct {
 	contacts  map[string]*contact
 	invites   map[string]*invite
+	farewells map[string]*farewellRecord
 	groups    map[string]*group
 	files     map[string]*file
 	requests  map[string]*request
@@ -46,6 +47,10 @@ type book struct {
 	keyEpochs []int64               // epochs that have rows of idempotency keys
 	tails     map[string]*indexTail // by conversation; made when first needed
 	expiry    time.Time             // when a message disappears next; zero: look
+
+	locked bool // only queues of ours are known
+	queued int  // while locked: messages that exist only here
+	boxed  bool // there is something that came while the profile was locked
 }
 
 // contact is one contact. All fields belong to the keeper but for wakes, whose
@@ -125,10 +130,12 @@ type waiting struct {
 func (c *contact) firstWaiting() (number uint64, ok bool) {
 	for _, w := range c.waiting {
 		if w.number != 0 && w.group == "" {
-			return w.number, true
+			if !ok || w.number < number {
+				number, ok = w.number, true
+			}
 		}
 	}
-	return 0, false
+	return number, ok
 }
 
 // addOut puts a frame into the outbox in memory, or replaces it.
@@ -222,6 +229,11 @@ func loadBook(s *store.Store) (*book, error) {
 		trash: make(map[string]*trashRecord),
 	}
 	return b, s.View(func(tx *store.Tx) error {
+		empty, err := tx.Box(bucketBox).Empty()
+		if err != nil {
+			return err
+		}
+		b.boxed = !empty
 		meta := tx.Bucket(bucketMeta)
 		for name, v := range map[string]*uint64{metaEvents: &b.reserved, metaOrder: &b.order} {
 			raw, err := meta.Get(name)
@@ -234,7 +246,7 @@ func loadBook(s *store.Store) (*book, error) {
 				}
 			}
 		}
-		err := tx.Bucket(bucketContact).Each(func(id string, raw []byte) error {
+		err = tx.Bucket(bucketContact).Each(func(id string, raw []byte) error {
 			c, err := loadContact(tx, id, raw)
 			b.contacts[id] = c
 			return err
@@ -257,7 +269,7 @@ func loadBook(s *store.Store) (*book, error) {
 		if err != nil {
 			return err
 		}
-		for _, load := range []func(*store.Tx) error{b.loadGroups, b.loadFiles, b.loadRequests, b.loadEvents} {
+		for _, load := range []func(*store.Tx) error{b.loadGroups, b.loadFarewells, b.loadFiles, b.loadRequests, b.loadEvents} {
 			if err := load(tx); err != nil {
 				return err
 			}

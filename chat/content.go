@@ -6,6 +6,9 @@ import "hearsay/chat/session"
 // frame, and late says that one with a higher seq was taken before. Content that does not parse changes nothing: the
 // contact alone could write it, and nobody has to be told.
 func (t *turn) deliver(c *contact, m session.Message, seq uint64, late bool) error {
+	if t.unheard(c, m.Type) {
+		return nil
+	}
 	switch m.Type {
 	case session.FrameText:
 		return t.takeText(c, m, late)

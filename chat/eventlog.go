@@ -417,4 +417,10 @@ func (t *turn) recallFile(rec eventRecord) *File {
 }
 
 // recallGroup returns a group as it is now, or what is left of it.
-func (t *turn) recallGroup(id string) *Group { return &Group{ID: id} }
+func (t *turn) recallGroup(id string) *Group {
+	if g := t.book.groups[id]; g != nil {
+		shape := t.book.shapeGroup(g)
+		return &shape
+	}
+	return &Group{ID: id}
+}

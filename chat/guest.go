@@ -184,6 +184,11 @@ func (s *setup) failClaim(ctx context.Context, reason *Error) error {
 			if err := t.unwait(c); err != nil {
 				return err
 			}
+			if w.group != "" {
+				if err := t.failGroupCopy(c, w.group, w.number, reason.Text); err != nil {
+					return err
+				}
+			}
 			if w.number == 0 || w.group != "" {
 				continue
 			}

@@ -3,7 +3,6 @@ package chat
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 
 	"hearsay/chat/session"
@@ -19,6 +18,9 @@ func (t *turn) receive(key inboxKey, number int, seed [32]byte, blocks []mailbox
 	c, i, q := t.book.inbox(key, number)
 	if q == nil || q.Seed != seed {
 		return errGone
+	}
+	if t.book.locked {
+		return t.boxBlocks(key, number, q, blocks)
 	}
 	fresh := 0
 	for n := range blocks {
@@ -78,6 +80,9 @@ func (t *turn) renumbered(key inboxKey, number int, seed [32]byte) error {
 	if q == nil || q.Seed != seed {
 		return errGone
 	}
+	if t.book.locked {
+		return t.box(boxRecord{Owner: key.owner, Old: key.old, Number: number, Seed: seed, Anew: true}, q)
+	}
 	q.Acked = 0
 	if c == nil {
 		return t.saveInvite(i)
@@ -117,6 +122,7 @@ func (t *turn) takeInner(c *contact, inner []byte) error {
 		return nil //nolint:nilerr // dummies and repeats of the request: nothing to do; junk: nobody to tell
 	}
 	err = t.open(c, inner)
+	t.refused(c, err)
 	if session.Park(err) {
 		return t.park(c, inner)
 	}
@@ -214,20 +220,15 @@ func (t *turn) open(c *contact, inner []byte) error {
 	if err := t.acked(c, got.Acked); err != nil {
 		return err
 	}
+	if err := t.afterOpen(c, got); err != nil {
+		return err
+	}
 	if got.Diverged {
 		t.publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: c.rec.Name + ": the contact's history differs from what was received; it was copied or set back"})
 	}
-	if got.Lost > 0 {
-		t.publish(Event{Type: ErrorEvent, Kind: KindIO, Detail: fmt.Sprintf("%s: %d parts of messages were given up by the sender", c.rec.Name, got.Lost)})
-	}
-	for _, first := range got.Dropped {
-		for _, seq := range sortedKeys(c.held) {
-			if h := c.held[seq]; seq-uint64(h.rec.Index) == first {
-				if err := t.dropHeld(c, seq); err != nil {
-					return err
-				}
-			}
-		}
+	t.tellLost(c, got.Lost)
+	if err := t.dropFragments(c, got.Dropped); err != nil {
+		return err
 	}
 	if !got.Fresh || got.Handled || got.Frame.Seq == 0 {
 		return nil

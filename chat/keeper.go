@@ -23,6 +23,9 @@ type op struct {
 	run  func(t *turn) error
 	read bool       // changes nothing
 	done chan error // capacity 1
+
+	reader bool         // of who reads our queues: also while the profile is locked
+	alone  func() error // instead of run: outside of transactions
 }
 
 // turn is the transaction that operations run in. What they change in the book
@@ -39,6 +42,8 @@ type turn struct {
 	events []Event
 	roster bool // the set of queues changed: workers are to be started or ended
 	met    bool // a contact was added: circuits are wanted soon
+
+	before map[*queueRecord]uint64 // of a locked profile: what it was before
 
 	trashed bool // queues are to be deleted that are not on disk as such
 }
@@ -103,7 +108,12 @@ func (m *Messenger) keep() {
 		select {
 		case o := <-m.ops:
 			m.batch(m.gather(o))
+		case o := <-m.lone:
+			o.done <- o.alone()
 		case <-timer.C:
+			if m.book.locked {
+				break
+			}
 			o := &op{run: (*turn).tick, done: make(chan error, 1)}
 			if m.batch([]*op{o}); <-o.done != nil {
 				timer.Reset(time.Second) // the disk is in trouble: not in a busy loop
@@ -133,6 +143,11 @@ func (m *Messenger) gather(first *op) []*op {
 // anew and each operation gets a transaction of its own, so that one that
 // cannot work does not fail the others.
 func (m *Messenger) batch(ops []*op) {
+	if m.book.locked {
+		if ops = m.locksOut(ops); len(ops) == 0 {
+			return
+		}
+	}
 	err := m.transact(ops)
 	if err == nil {
 		return
@@ -187,6 +202,7 @@ func (m *Messenger) transact(ops []*op) error {
 	})
 	if err != nil {
 		m.feed.release(nil, 0)
+		t.book.forgetLocked(t.before)
 		return err
 	}
 	m.unsettled = m.unsettled && t.reads
@@ -209,10 +225,16 @@ func (m *Messenger) transact(ops []*op) error {
 // finish writes the changed contacts, re-evaluates what is proven about their
 // messages, and writes the events.
 func (t *turn) finish() error {
+	if t.book.locked {
+		return nil // the box has it
+	}
 	if err := t.saveTrash(); err != nil {
 		return err
 	}
 	for c := range t.dirty {
+		if t.book.contacts[c.id] != c {
+			continue // removed in this turn
+		}
 		if err := t.settle(c); err != nil {
 			return err
 		}
@@ -234,6 +256,9 @@ func (t *turn) finish() error {
 
 // reload replaces the book by what is on disk.
 func (m *Messenger) reload() error {
+	if m.store.Locked() {
+		return nil // what readers noted was taken back
+	}
 	book, err := loadBook(m.store)
 	if err != nil {
 		return fmt.Errorf("load the store again: %w", err)

@@ -195,6 +195,9 @@ func shapeMessage(c *contact, number uint64, rec messageRecord) Message {
 
 // onlyHere counts the messages that exist on this machine only.
 func (b *book) onlyHere() int {
+	if b.locked {
+		return b.queued
+	}
 	n := 0
 	for _, c := range b.contacts {
 		for _, own := range c.own {
@@ -203,5 +206,5 @@ func (b *book) onlyHere() int {
 			}
 		}
 	}
-	return n
+	return n + b.groupsOnlyHere()
 }

@@ -80,6 +80,7 @@ type Messenger struct {
 	feed  *Feed
 
 	ops     chan *op      // bounded: submitting blocks while the disk is behind
+	lone    chan *op      // unbuffered: those that run outside of transactions
 	closing chan struct{} // closed by Close
 	kept    chan struct{} // closed when the keeper has ended
 	failed  chan struct{} // closed when the store failed for good
@@ -192,7 +193,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	}
 	m := &Messenger{
 		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
-		ops: make(chan *op, opBacklog), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
+		ops: make(chan *op, opBacklog), lone: make(chan *op), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
 		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit),
 		left:    handover{posts: make(map[string]*post)},
 		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
@@ -340,11 +341,11 @@ func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) {
 }
 
 func shapeContact(c *contact) Contact {
-	shape := Contact{ID: c.id, Name: c.rec.Name, State: c.rec.State}
+	shape := Contact{ID: c.id, Name: c.rec.Name, State: c.rec.State, Introduced: c.introducedBy()}
 	if c.session != nil && c.safety == "" {
 		c.safety = c.session.SafetyNumber()
 	}
-	shape.SafetyNumber = c.safety
+	shape.SafetyNumber, shape.Verified = c.safety, c.verified()
 	if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
 		shape.Problem = map[string]string{
 			KindInviteUsed: "the invite was used by somebody else", KindInviteExpired: "the invite has expired",
@@ -426,6 +427,9 @@ func (c *contact) mayWrite() error {
 	case ContactBlocked:
 		return &Error{Kind: KindRefused, Text: "this contact is blocked", Hint: "unblock the contact first"}
 	}
+	if c.leftUs() {
+		return &Error{Kind: KindRefused, Text: c.rec.Name + " removed you from their contacts", Hint: "make a new contact by an invite"}
+	}
 	return nil
 }
 
@@ -477,7 +481,7 @@ func (m *Messenger) Close() (onlyHere int, err error) {
 	}
 	m.closed = true
 	m.mu.Unlock()
-	_ = m.look(context.Background(), func(t *turn) error {
+	_ = m.reading().look(context.Background(), func(t *turn) error {
 		onlyHere = t.book.onlyHere()
 		return nil
 	})

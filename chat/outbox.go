@@ -76,7 +76,7 @@ func (t *turn) fill(c *contact) error {
 	if err := t.announce(c); err != nil {
 		return err
 	}
-	for len(c.waiting) > 0 {
+	for len(c.waiting) > 0 && c.rec.State != ContactChanged {
 		var w waitRecord
 		raw, err := t.tx.Sequence(bucketWaiting + c.id).Get(c.waiting[0].row)
 		if err != nil {
@@ -146,6 +146,7 @@ func (t *turn) addOutgoing(c *contact, sealed []session.Sealed, w waitRecord) er
 
 func (t *turn) putOutgoing(c *contact, o *outgoing) error {
 	t.spread(c, o)
+	t.holdSecond(o)
 	c.addOut(o)
 	return t.saveOutgoing(c, o)
 }
@@ -229,8 +230,8 @@ type work struct {
 func (t *turn) due(c *contact, slotNumber int, busy []*parcel) work {
 	s := &c.slots[slotNumber]
 	w := work{addr: s.addr}
-	if w.addr.IsZero() {
-		return w
+	if w.addr.IsZero() || c.silent() {
+		return work{}
 	}
 	if t.now.Before(s.rests) {
 		return work{next: s.rests}

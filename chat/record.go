@@ -91,6 +91,7 @@ type contactRecord struct {
 	Drop     *dropRecord     `cbor:"17,keyasint,omitempty"` // the queues of last resort
 	Settings *settingsRecord `cbor:"18,keyasint,omitempty"` // what people set for the conversation
 	Via      *viaRecord      `cbor:"19,keyasint,omitempty"` // how the contact came, if not by a one-time invite
+	Life     *lifeRecord     `cbor:"20,keyasint,omitempty"` // introduction, blocking, farewell
 }
 
 // claimRecord is the guest's side of an invite.
@@ -148,7 +149,7 @@ type outRecord struct {
 
 // requestSeq is the number under which the first of the four blocks of a
 // request lies among the frames of the outbox; no frame gets there.
-const requestSeq = 1 << 62
+const requestSeq = 1 << 63
 
 // heldRecord is a received frame whose message cannot be shown yet.
 type heldRecord struct {

@@ -99,6 +99,8 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 		}
 		t.fileWorkers(&w)
 		t.dropWorkers(&w)
+		t.introWorkers(&w)
+		t.farewellWorkers(&w)
 		return nil
 	})
 	slices.SortFunc(w.inboxes, func(a, b wantedInbox) int {

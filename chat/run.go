@@ -165,7 +165,7 @@ func (m *Messenger) watchViews(ctx context.Context) {
 			m.finish(stepSnapshot, fmt.Sprintf("epoch %d, %d relays", view.Epoch(), len(view.Relays())))
 			_ = m.do(ctx, func(t *turn) error {
 				for _, c := range t.book.contacts {
-					if len(c.own) > 0 {
+					if len(c.out) > 0 {
 						t.touch(c)
 					}
 					c.wakeAll()

@@ -15,6 +15,15 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 // deadline returns when the keeper has something to do by itself.
 func (b *book) deadline(m *Messenger) time.Time {
 	next := minTime(time.Now().Add(time.Hour), b.expiry)
+	switch {
+	case b.locked:
+		return time.Now().Add(time.Hour)
+	case b.boxed:
+		return time.Now()
+	}
+	if at := b.groupDeadline(); !at.IsZero() {
+		next = minTime(next, at)
+	}
 	for _, c := range b.contacts {
 		if c.controls.IsZero() {
 			return time.Now()
@@ -30,6 +39,11 @@ func (b *book) deadline(m *Messenger) time.Time {
 
 // tick does what is due by the clock.
 func (t *turn) tick() error {
+	if t.book.boxed {
+		if err := t.unbox(); err != nil {
+			return err
+		}
+	}
 	for id, i := range t.book.invites {
 		if t.m.snapshotTime(t.now).Unix() > i.rec.Expires {
 			t.discard(i.rec.Queues[:]...)
@@ -40,7 +54,7 @@ func (t *turn) tick() error {
 			t.roster = true
 		}
 	}
-	for _, due := range []func() error{t.tickFiles, t.tickExpiry, t.forgetEvents, t.forgetKeys} {
+	for _, due := range []func() error{t.tickFiles, t.tickGroups, t.tickExpiry, t.forgetEvents, t.forgetKeys} {
 		if err := due(); err != nil {
 			return err
 		}

@@ -1,0 +1,502 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hearsay/chat/session"
+)
+
+// groupFlight is a message of ours that not all members have.
+type groupFlight struct {
+	number uint64
+	rec    flightRecord
+	told   flightState
+	second bool // second copies were let go
+}
+
+// flightRecord is the row of a groupFlight.
+type flightRecord struct {
+	ID      [16]byte     `cbor:"1,keyasint"`
+	Content []byte       `cbor:"2,keyasint"`
+	Copies  []copyRecord `cbor:"3,keyasint"` // one per member
+}
+
+// copyRecord is one member's copy.
+type copyRecord struct {
+	Member  [16]byte `cbor:"1,keyasint"`
+	Contact string   `cbor:"2,keyasint,omitempty"`
+	State   byte     `cbor:"3,keyasint,omitempty"`
+	Reason  string   `cbor:"4,keyasint,omitempty"`
+
+	have int // relays that provably hold it
+	want int
+}
+
+// The values of copyRecord.State.
+const (
+	copyOwed      byte = 0 // there is no session with the member, or their key changed
+	copyUnderway  byte = 1
+	copyDelivered byte = 2
+	copyFailed    byte = 3
+)
+
+// flightState is what is told about a message: its weakest copy, and how many
+// members have it.
+type flightState struct {
+	state     MessageState
+	copies    Copies
+	delivered Copies
+}
+
+// sum is what is to be told about a message.
+func (f *groupFlight) sum() flightState {
+	s := flightState{state: Delivered, delivered: Copies{Want: len(f.rec.Copies)}}
+	weakest := -1
+	failed := false
+	for i := range f.rec.Copies {
+		c := &f.rec.Copies[i]
+		switch c.State {
+		case copyDelivered:
+			s.delivered.Have++
+			continue
+		case copyFailed:
+			failed = true
+			continue
+		case copyOwed:
+			c.have = 0
+		}
+		if weakest < 0 || c.have < f.rec.Copies[weakest].have {
+			weakest = i
+		}
+	}
+	switch {
+	case weakest >= 0:
+		c := &f.rec.Copies[weakest]
+		s.copies = Copies{Have: c.have, Want: max(c.want, c.have)}
+		if s.state = Stored; c.have == 0 {
+			s.state = Queued
+		}
+	case failed || len(f.rec.Copies) == 0:
+		s.state = Failed
+	}
+	return s
+}
+
+// startGroupSend begins to send a text to a group.
+func (m *Messenger) startGroupSend(ctx context.Context, id, text string, o SendOptions) func() (Message, error) {
+	var sent Message
+	run := &op{done: make(chan error, 1), run: func(t *turn) (err error) {
+		sent, err = t.sendGroupText(id, text, o)
+		return err
+	}}
+	if err := m.hand(ctx, run); err != nil {
+		return func() (Message, error) { return Message{}, err }
+	}
+	return func() (Message, error) { err := m.await(run); return sent, err }
+}
+
+// sendGroupText queues a text for every member of a group.
+func (t *turn) sendGroupText(id, text string, o SendOptions) (sent Message, err error) {
+	g := t.book.groups[id]
+	if g == nil {
+		return sent, errNoGroup
+	}
+	name, err := t.once(o.Key, "message.send\x00"+id+"\x00"+text+"\x00"+o.Reply, func() (string, error) {
+		sent, err = t.enqueueGroup(g, text, o.Reply)
+		return sent.ID, err
+	})
+	if err != nil || sent.ID != "" {
+		return sent, err
+	}
+	_, number, rec, err := t.find(name) // sent before, under the same key
+	if err != nil {
+		return sent, err
+	}
+	return t.shapeGroupMessage(g, number, *rec), nil
+}
+
+func (t *turn) enqueueGroup(g *group, text, reply string) (Message, error) {
+	if g.rec.State != GroupActive {
+		return Message{}, &Error{Kind: KindRefused, Text: "you are no member of this group any more", Hint: "ask its admin to add you"}
+	}
+	content := session.GroupText{
+		Group: g.roster.Group, Epoch: g.roster.Epoch(), Seq: g.rec.Sent + 1, Text: session.Text{Text: text},
+	}
+	full := g.roster.Hash(content.Epoch)
+	copy(content.Roster[:], full[:])
+	rec := messageRecord{Out: true, Text: text, Time: t.now.UnixMilli(), Group: &groupOrigin{Seq: content.Seq, Depth: 1}}
+	if err := t.replies(g.id, &rec, reply); err != nil {
+		return Message{}, err
+	}
+	content.Text.Reply = rec.Reply
+	for _, h := range g.rec.Heads[:min(len(g.rec.Heads), session.MaxGroupParents)] {
+		content.Parents = append(content.Parents, h.ID)
+		rec.Group.Depth = max(rec.Group.Depth, h.Depth+1)
+	}
+	slices.SortFunc(content.Parents, func(x, y [16]byte) int { return bytes.Compare(x[:], y[:]) })
+	var err error
+	if rec.ID, err = content.ID(g.rec.Me); err != nil {
+		return Message{}, err
+	}
+	f := &groupFlight{rec: flightRecord{ID: rec.ID}}
+	if f.rec.Content, err = content.Append(nil); err != nil {
+		return Message{}, err
+	}
+	for i := range g.rec.Members {
+		m := &g.rec.Members[i]
+		if c := t.book.contacts[m.Contact]; g.here(m) && (c == nil || c.rec.State != ContactBlocked && !c.leftUs()) {
+			f.rec.Copies = append(f.rec.Copies, copyRecord{Member: m.ID, Contact: m.Contact})
+		}
+	}
+	if len(f.rec.Copies) == 0 {
+		return Message{}, &Error{Kind: KindRefused, Text: "nobody is in this group whom you could write to", Hint: "add members first"}
+	}
+	if f.number, err = t.addRow(g.id, &rec); err != nil {
+		return Message{}, err
+	}
+	g.rec.Sent++
+	g.flight[f.number] = f
+	if err := t.noteGroup(g, headRecord{rec.ID, rec.Group.Depth}, content.Parents); err != nil {
+		return Message{}, err
+	}
+	for i := range f.rec.Copies {
+		if err := t.sendOwed(g, f.rec.Copies[i].Member); err != nil {
+			return Message{}, err
+		}
+	}
+	if err := t.saveFlight(g, f); err != nil {
+		return Message{}, err
+	}
+	f.told = f.sum()
+	t.publishGroupState(g, f, "")
+	return t.shapeGroupMessage(g, f.number, rec), nil
+}
+
+func (t *turn) saveFlight(g *group, f *groupFlight) error {
+	return t.tx.Sequence(bucketGroupFlight+g.id).Put(f.number, encode(f.rec))
+}
+
+// sendOwed queues the copies that a member is owed, if there is a session now.
+func (t *turn) sendOwed(g *group, member session.MemberID) error {
+	m := g.member(member)
+	if m == nil || !g.here(m) {
+		return nil
+	}
+	c := t.book.contacts[m.Contact]
+	if c == nil || c.rec.State != ContactActive && c.rec.State != ContactInvited {
+		return nil
+	}
+	for _, number := range sortedKeys(g.flight) {
+		f := g.flight[number]
+		for i := range f.rec.Copies {
+			k := &f.rec.Copies[i]
+			if k.Member != member || k.State != copyOwed {
+				continue
+			}
+			k.State, k.Contact, k.want = copyUnderway, c.id, c.want()
+			w := waitRecord{Type: byte(session.FrameGroup), Number: number, ID: f.rec.ID, Content: f.rec.Content, Group: g.id}
+			if err := t.wait(c, w); err != nil {
+				return err
+			}
+			if err := t.saveFlight(g, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// holdSecond keeps the second copy of a frame of a group back: the first copies
+// go to all members before (SPEC.md §12.3).
+func (t *turn) holdSecond(o *outgoing) {
+	if o.rec.Group == "" {
+		return
+	}
+	g := t.book.groups[o.rec.Group]
+	if g == nil || g.flight[o.rec.Number] == nil || g.flight[o.rec.Number].second {
+		return
+	}
+	later := 0
+	if o.due[1].After(o.due[0]) {
+		later = 1
+	}
+	if at := t.now.Add(t.groupTimer(groupFirstCopies)); o.due[later].Before(at) {
+		o.due[later] = at
+	}
+}
+
+// letSecond lets the second copies of a message go once every member's first one
+// is at a relay, or cannot be for now.
+func (t *turn) letSecond(g *group, f *groupFlight) {
+	if f.second {
+		return
+	}
+	for i := range f.rec.Copies {
+		k := &f.rec.Copies[i]
+		if k.State != copyUnderway || k.have > 0 {
+			continue
+		}
+		c := t.book.contacts[k.Contact]
+		if c == nil || c.session == nil || c.rec.State == ContactInvited || !t.usable(c, 0) && !t.usable(c, 1) {
+			continue
+		}
+		return
+	}
+	f.second = true
+	for i := range f.rec.Copies {
+		c := t.book.contacts[f.rec.Copies[i].Contact]
+		if c == nil {
+			continue
+		}
+		for _, o := range c.out {
+			if o.rec.Group == g.id && o.rec.Number == f.number {
+				t.spread(c, o)
+				t.touch(c)
+			}
+		}
+	}
+}
+
+// weigh counts the relays that hold each copy of a message.
+func (b *book) weigh(g *group, f *groupFlight, count func(*outgoing) int) {
+	for i := range f.rec.Copies {
+		if c := b.contacts[f.rec.Copies[i].Contact]; c != nil && f.rec.Copies[i].State == copyUnderway {
+			f.rec.Copies[i].have, _ = weighCopy(c, g.id, f.number, count)
+			f.rec.Copies[i].want = c.want()
+		}
+	}
+}
+
+// weighCopy counts the relays that hold one contact's copy, of its fragments the
+// least, and tells whether any of it is still on its way.
+func weighCopy(c *contact, group string, number uint64, count func(*outgoing) int) (have int, underway bool) {
+	for _, w := range c.waiting {
+		if w.group == group && w.number == number {
+			return 0, true
+		}
+	}
+	for _, o := range c.out {
+		if o.rec.Group == group && o.rec.Number == number {
+			if k := count(o); !underway || k < have {
+				have = k
+			}
+			underway = true
+		}
+	}
+	return have, underway
+}
+
+// settleGroups tells what changed about the copies of group messages that go to
+// this contact.
+func (t *turn) settleGroups(c *contact) error {
+	for _, g := range t.book.groups {
+		if len(g.flight) == 0 || g.of(c.id) == nil {
+			continue
+		}
+		for _, number := range sortedKeys(g.flight) {
+			f := g.flight[number]
+			for i := range f.rec.Copies {
+				k := &f.rec.Copies[i]
+				if k.Contact != c.id || k.State != copyUnderway {
+					continue
+				}
+				have, underway := weighCopy(c, g.id, number, t.copies)
+				k.have, k.want = have, c.want()
+				if !underway {
+					k.State = copyDelivered
+					if err := t.endCopy(c, g, f, logRecord{What: logDelivered, Contact: c.id}); err != nil {
+						return err
+					}
+				}
+			}
+			t.letSecond(g, f)
+			if err := t.tellFlight(g, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endCopy writes that one copy's way has ended, into the message's ledger too.
+func (t *turn) endCopy(c *contact, g *group, f *groupFlight, e logRecord) error {
+	rec, err := t.row(g.id, f.number)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		log := c.endLog(g.id, f.number)
+		for i := range log {
+			log[i].Contact = c.id
+		}
+		e.At = t.now.Unix()
+		rec.Log = appendLog(mergeLogs(rec.Log, log), e)
+		if err := t.putRow(g.id, f.number, rec); err != nil {
+			return err
+		}
+	}
+	return t.saveFlight(g, f)
+}
+
+// failGroupCopy takes that a copy of a group message was given up.
+func (t *turn) failGroupCopy(c *contact, id string, number uint64, reason string) error {
+	g := t.book.groups[id]
+	if g == nil || g.flight[number] == nil {
+		return nil
+	}
+	f := g.flight[number]
+	for i := range f.rec.Copies {
+		k := &f.rec.Copies[i]
+		if k.Contact != c.id || k.State != copyUnderway {
+			continue
+		}
+		k.State, k.Reason = copyFailed, reason
+		if err := t.endCopy(c, g, f, logRecord{What: logFailed, Contact: c.id, Text: reason}); err != nil {
+			return err
+		}
+	}
+	return t.tellFlight(g, f)
+}
+
+// tellFlight tells what changed about a message, and ends its way once every
+// copy's has ended.
+func (t *turn) tellFlight(g *group, f *groupFlight) error {
+	now := f.sum()
+	if now.state != Delivered && now.state != Failed {
+		if now != f.told {
+			f.told = now
+			t.publishGroupState(g, f, "")
+		}
+		return nil
+	}
+	f.told = now
+	delete(g.flight, f.number)
+	if err := t.tx.Sequence(bucketGroupFlight + g.id).Delete(f.number); err != nil {
+		return err
+	}
+	rec, err := t.row(g.id, f.number)
+	if rec == nil || err != nil {
+		return err
+	}
+	rec.Final = finalDelivered
+	if now.state == Failed {
+		rec.Final, rec.Reason = finalFailed, f.reason()
+	}
+	if rec.Group == nil {
+		rec.Group = &groupOrigin{}
+	}
+	rec.Group.Delivered, rec.Group.Members = now.delivered.Have, now.delivered.Want
+	if err := t.putRow(g.id, f.number, rec); err != nil {
+		return err
+	}
+	t.publishGroupState(g, f, rec.Reason)
+	return nil
+}
+
+// reason says why not all members have a message.
+func (f *groupFlight) reason() string {
+	have, why := 0, "they left the group"
+	for _, k := range f.rec.Copies {
+		switch k.State {
+		case copyDelivered:
+			have++
+		case copyFailed:
+			why = k.Reason
+		}
+	}
+	if len(f.rec.Copies) == 0 {
+		return why
+	}
+	return fmt.Sprintf("%d of %d members have it: %s", have, len(f.rec.Copies), why)
+}
+
+func (t *turn) publishGroupState(g *group, f *groupFlight, detail string) {
+	told := f.told
+	if detail == "" {
+		detail = fmt.Sprintf("%d of %d members have it", told.delivered.Have, told.delivered.Want)
+	}
+	m := &Message{
+		ID: messageID(g.id, f.number), Contact: g.id, Direction: Out, Seq: f.number,
+		State: told.state, Copies: &told.copies, Delivered: &told.delivered,
+	}
+	t.publish(Event{Type: MessageStateChanged, Message: m, Detail: detail})
+}
+
+// dropCopies stops sending to a member: what was not acknowledged by then is
+// taken back as far as it can be.
+func (t *turn) dropCopies(g *group, m *memberRecord) error {
+	for _, number := range sortedKeys(g.flight) {
+		f := g.flight[number]
+		n := len(f.rec.Copies)
+		f.rec.Copies = slices.DeleteFunc(f.rec.Copies, func(k copyRecord) bool {
+			return k.Member == m.ID && k.State != copyDelivered && k.State != copyFailed
+		})
+		if len(f.rec.Copies) == n {
+			continue
+		}
+		if err := t.saveFlight(g, f); err != nil {
+			return err
+		}
+		if err := t.tellFlight(g, f); err != nil {
+			return err
+		}
+	}
+	c := t.book.contacts[m.Contact]
+	if c == nil {
+		return nil
+	}
+	t.touch(c)
+	return t.withdraw(c, func(number uint64, group string) bool { return group == g.id })
+}
+
+// withdraw drops what is on its way to a contact and not acknowledged, if it is
+// of the messages that which names.
+func (t *turn) withdraw(c *contact, which func(number uint64, group string) bool) error {
+	rows := t.tx.Sequence(bucketWaiting + c.id)
+	kept := c.waiting[:0:0]
+	for _, w := range c.waiting {
+		if !which(w.number, w.group) {
+			kept = append(kept, w)
+			continue
+		}
+		if err := rows.Delete(w.row); err != nil {
+			return err
+		}
+	}
+	c.waiting = kept
+	for _, seq := range slices.Clone(c.order) {
+		o := c.out[seq]
+		if o == nil || seq >= requestSeq || !which(o.rec.Number, o.rec.Group) {
+			continue
+		}
+		c.session.GiveUp(seq)
+		if err := t.dropOutgoing(c, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupsOnlyHere counts the messages to groups of which some copy exists on this
+// machine only.
+func (b *book) groupsOnlyHere() int {
+	n := 0
+	for _, g := range b.groups {
+		for _, f := range g.flight {
+			if f.told.state == Queued {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// isRefusal tells an *Error from a failure of the store.
+func isRefusal(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused)
+}
