@@ -39,6 +39,8 @@ type book struct {
 	farewells map[string]*farewellRecord
 	groups    map[string]*group
 	files     map[string]*file
+	filesDue  time.Time // when they are next looked at
+	erased    []string  // spools of files that are gone
 	requests  map[string]*request
 	trash     map[string]*trashRecord // queues to be deleted
 	order     uint64                  // of the last contact
@@ -209,6 +211,7 @@ func (b *book) sorted() []*contact {
 
 // adopt takes over what lives only in memory from the book that b replaces.
 func (b *book) adopt(old *book) {
+	b.adoptFiles(old)
 	for id, c := range b.contacts {
 		if o, ok := old.contacts[id]; ok {
 			c.wakes = o.wakes

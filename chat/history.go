@@ -198,5 +198,5 @@ func (t *turn) dropConversation(id string) error {
 
 // dropFile removes the transfer that a message offers from this disk.
 func (t *turn) dropFile(rec *messageRecord) error {
-	return nil
+	return t.dropTransfer(rec.File)
 }

@@ -104,6 +104,8 @@ func (t *turn) settle(c *contact) error {
 		case sealed && have > 0:
 			state, copies.Have = Stored, have
 		case sealed || waits && number >= first:
+		case t.book.awaitsFile(c, number):
+			continue // delivered when the contact has the file
 		default:
 			if err := t.finalize(c, number, finalDelivered, ""); err != nil {
 				return err

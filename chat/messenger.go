@@ -65,6 +65,10 @@ type Config struct {
 
 	Log *slog.Logger // nil: discard
 
+	// FileLimit is the largest file in bytes that is sent or fetched; 0 means
+	// 64 MiB, and more than 256 MiB as much.
+	FileLimit int64
+
 	// testOnlyMemory is the memory of Argon2id in MiB; 0: the store's default.
 	testOnlyMemory int
 }
@@ -94,6 +98,7 @@ type Messenger struct {
 	circuits chan struct{} // capacity 1: a circuit was built or closed
 	senders  *gate
 	left     handover
+	transfers *transfers
 	reach    reach
 	polled   atomic.Int32 // queues that are polled
 
@@ -196,6 +201,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 		ops: make(chan *op, opBacklog), lone: make(chan *op), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
 		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit),
 		left:    handover{posts: make(map[string]*post)},
+		transfers: newTransfers(cfg.Home),
 		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
 	}
 	if err := m.remember(link); err != nil {
@@ -208,6 +214,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	if m.book, err = loadBook(st); err != nil {
 		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: "restore it from a copy"}
 	}
+	m.sweepSpools()
 	m.feed = m.newFeed()
 	go m.keep()
 	return m, nil
