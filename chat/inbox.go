@@ -213,7 +213,7 @@ func (t *turn) open(c *contact, inner []byte) error {
 		return err
 	}
 	t.touch(c)
-	c.alive = t.now
+	t.heard(c)
 	if err := t.activate(c); err != nil {
 		return err
 	}

@@ -101,6 +101,7 @@ type Messenger struct {
 	transfers *transfers
 	reach    reach
 	polled   atomic.Int32 // queues that are polled
+	drops    *gate        // visits to queues of last resort
 
 	mu       sync.Mutex
 	net      network // nil before the network file is there
@@ -199,7 +200,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	m := &Messenger{
 		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
 		ops: make(chan *op, opBacklog), lone: make(chan *op), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
-		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit),
+		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit), drops: newGate(1),
 		left:    handover{posts: make(map[string]*post)},
 		transfers: newTransfers(cfg.Home),
 		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),

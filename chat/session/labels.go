@@ -12,6 +12,8 @@ const (
 	labelTranscript  = "hearsay/1 th\x00"
 	labelSessionKeys = "hearsay/1 sk\x00"
 	labelQueue       = "hearsay/1 queue\x00"
+	labelDrop        = "hearsay/1 drop\x00"
+	labelDropPlace   = "hearsay/1 drop place\x00"
 	labelFrame       = "hearsay/1 frame\x00"
 	labelRootKey     = "hearsay/1 rk\x00"
 	labelRootKeyPQ   = "hearsay/1 rk pq\x00"
