@@ -336,9 +336,10 @@ var testLog *slog.Logger
 
 // user is a person with a home.
 type user struct {
-	t    *testing.T
-	w    *fakeWorld
-	home string
+	passphrase []byte // of the home; nil: none
+	t          *testing.T
+	w          *fakeWorld
+	home       string
 	*Messenger
 	net   *fakeNetwork
 	sub   *Subscription
@@ -356,7 +357,7 @@ func (w *fakeWorld) user(t *testing.T) *user {
 // start opens the home and runs the messenger.
 func (u *user) start() {
 	u.t.Helper()
-	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog})
+	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog, Passphrase: u.passphrase, testOnlyMemory: 64})
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -397,7 +398,7 @@ func (u *user) crash() {
 	copied := filepath.Join(u.t.TempDir(), "home")
 	// A turn of the keeper holds no transaction open between operations, so
 	// within one the file is as the last commit left it.
-	err := u.look(context.Background(), func(*turn) error { return copyHome(u.home, copied) })
+	err := u.reading().look(context.Background(), func(*turn) error { return copyHome(u.home, copied) })
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ type queueState struct {
 func (b *inbox) state(ctx context.Context, number int, seed [32]byte) (queueState, bool) {
 	var s queueState
 	ok := false
-	err := b.m.look(ctx, func(t *turn) error {
+	err := b.m.reading().look(ctx, func(t *turn) error {
 		c, i, q := t.book.inbox(b.key, number)
 		if q == nil || q.Seed != seed {
 			return nil
@@ -402,7 +402,7 @@ func (b *inbox) subscribe(ctx context.Context, p *post, number int, q *queueReco
 		return nil, err
 	}
 	if sub.Next <= q.Acked {
-		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
+		if err := b.m.reading().do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
 			return nil, err
 		}
 		return nil, errors.New("the relay began the queue anew")
@@ -425,7 +425,7 @@ func (b *inbox) take(ctx context.Context, p *post, number int, q *queueRecord, s
 		}
 		break
 	}
-	if err := b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) }); err != nil {
+	if err := b.m.reading().do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) }); err != nil {
 		return err
 	}
 	if number == 0 && b.taken.Add(int32(len(blocks))) >= pollBlocks {
@@ -455,7 +455,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 	}
 	after := q.Acked
 	if view.Next <= after {
-		if err := b.m.do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
+		if err := b.m.reading().do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
 			return err
 		}
 		after = 0
@@ -480,7 +480,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 // fetch downloads and commits the unknown ones of consecutive blocks.
 func (b *inbox) fetch(ctx context.Context, p *post, number int, q queueRecord, first uint64, ids []mailbox.MessageID) error {
 	var known []bool
-	err := b.m.look(ctx, func(t *turn) (err error) {
+	err := b.m.reading().look(ctx, func(t *turn) (err error) {
 		known, err = t.known(b.key, number, ids)
 		return err
 	})
@@ -511,5 +511,5 @@ func (b *inbox) download(ctx context.Context, p *post, number int, q queueRecord
 	if err != nil || len(blocks) == 0 {
 		return err
 	}
-	return b.m.do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) })
+	return b.m.reading().do(ctx, func(t *turn) error { return t.receive(b.key, number, q.Seed, blocks) })
 }

@@ -101,8 +101,8 @@ func (m *Messenger) Status() Status {
 // subscriptionsDue returns the contacts and open invites that are due a standing
 // subscription, and counts what waits.
 func (m *Messenger) subscriptionsDue(s *Status) (due []string) {
-	_ = m.look(context.Background(), func(t *turn) error {
-		s.Queued = t.book.onlyHere()
+	_ = m.reading().look(context.Background(), func(t *turn) error {
+		s.Queued, s.Locked = t.book.onlyHere(), t.book.locked
 		for id, c := range t.book.contacts {
 			if c.rec.Claim == nil || c.rec.Claim.Failed == "" {
 				due = append(due, id)

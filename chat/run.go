@@ -145,7 +145,11 @@ func (m *Messenger) learn(ctx context.Context, name string, lab bool) error {
 	}
 	known := m.known
 	m.mu.Unlock()
-	return m.do(ctx, func(t *turn) error { return t.tx.Bucket(bucketMeta).Put(metaNetwork, encode(known)) })
+	err := m.do(ctx, func(t *turn) error { return t.tx.Bucket(bucketMeta).Put(metaNetwork, encode(known)) })
+	if KindOf(err) == KindLocked {
+		return nil // the next run fetches it again
+	}
+	return err
 }
 
 // watchViews announces snapshots and has everything that depends on the listed

@@ -29,6 +29,7 @@ type Status struct {
 	Health      Health
 	Cover       string // off, saver, normal or fast
 	Encrypted   bool   // the store has a passphrase
+	Locked      bool   // only Unlock, Wipe and this work
 	Epoch       uint64
 	SnapshotAge time.Duration // 0 if none
 	Queued      int           // messages that exist only here

@@ -7,6 +7,13 @@ import (
 	"path/filepath"
 )
 
+// Files returns the names of the files that a store may have.
+func Files() []string {
+	return []string{
+		keystoreFile, plainKeyFile, keystoreFile + newSuffix, plainKeyFile + newSuffix, databaseFile, databaseFile + newSuffix,
+	}
+}
+
 // Wipe destroys the store in a directory, whatever state it is in and without a
 // passphrase: it overwrites and removes the keys, and then removes the database.
 // It goes on after a failure and returns all of them. A process that has the

@@ -1,0 +1,90 @@
+package chat
+
+import "hearsay/relay/mailbox"
+
+// bucketBox holds what readers took while the profile was locked, in order.
+const bucketBox = "box"
+
+// unboxLimit is how many rows are opened in one transaction.
+const unboxLimit = 16
+
+// boxRecord is what a reader took at once.
+type boxRecord struct {
+	Owner  string     `cbor:"1,keyasint"` // of the inboxKey
+	Old    uint32     `cbor:"2,keyasint,omitempty"`
+	Number int        `cbor:"3,keyasint"`
+	Seed   [32]byte   `cbor:"4,keyasint"` // of the queue
+	Blocks []boxBlock `cbor:"5,keyasint,omitempty"`
+	Anew   bool       `cbor:"6,keyasint,omitempty"` // the relay began the queue anew
+}
+
+type boxBlock struct {
+	Seq   uint64 `cbor:"1,keyasint"`
+	Work  byte   `cbor:"2,keyasint,omitempty"`
+	Block []byte `cbor:"3,keyasint"`
+}
+
+// box seals what a reader took, to be taken again after Unlock. The relay may
+// delete it then.
+func (t *turn) box(rec boxRecord, q *queueRecord) error {
+	if err := t.tx.Box(bucketBox).Add(encode(rec)); err != nil {
+		return err
+	}
+	if t.before == nil {
+		t.before = make(map[*queueRecord]uint64)
+	}
+	if _, there := t.before[q]; !there {
+		t.before[q] = q.Acked
+	}
+	if rec.Anew {
+		q.Acked = 0
+	}
+	for _, b := range rec.Blocks {
+		q.Acked = max(q.Acked, b.Seq)
+	}
+	return nil
+}
+
+// boxBlocks seals blocks.
+func (t *turn) boxBlocks(key inboxKey, number int, q *queueRecord, blocks []mailboxMessage) error {
+	rec := boxRecord{Owner: key.owner, Old: key.old, Number: number, Seed: q.Seed}
+	for i := range blocks {
+		rec.Blocks = append(rec.Blocks, boxBlock{blocks[i].Seq, blocks[i].Work, blocks[i].Block[:]})
+	}
+	return t.box(rec, q)
+}
+
+// unbox takes the oldest of what was sealed while the profile was locked. A row
+// whose queue is gone, or that is not what was sealed, brings nothing.
+func (t *turn) unbox() error {
+	rows, err := t.tx.Box(bucketBox).Take(unboxLimit)
+	if err != nil {
+		return err
+	}
+	t.book.boxed = len(rows) == unboxLimit
+	for _, raw := range rows {
+		var rec boxRecord
+		if err := decode(raw, &rec); err != nil {
+			return err
+		}
+		if err := t.takeBoxed(rec); err != nil && err != errGone { //nolint:errorlint // a constant of ours
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) takeBoxed(rec boxRecord) error {
+	key := inboxKey{owner: rec.Owner, old: rec.Old}
+	if rec.Anew {
+		return t.renumbered(key, rec.Number, rec.Seed)
+	}
+	blocks := make([]mailboxMessage, len(rec.Blocks))
+	for i, b := range rec.Blocks {
+		blocks[i].Seq, blocks[i].Work = b.Seq, b.Work
+		if len(b.Block) == mailbox.BlockSize {
+			blocks[i].Block = [mailbox.BlockSize]byte(b.Block)
+		}
+	}
+	return t.receive(key, rec.Number, rec.Seed, blocks)
+}
