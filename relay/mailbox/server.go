@@ -30,6 +30,8 @@ type Config struct {
 	SnapshotTime func() (time.Time, bool)
 	// TestOnlyNoRates lifts the rates of SEND and NEW, for throughput figures.
 	TestOnlyNoRates bool
+	// TestOnlyNoWork asks for no work for NEW, for days of virtual time.
+	TestOnlyNoWork bool
 	Log             *slog.Logger // default: none
 }
 

@@ -172,7 +172,7 @@ func (c *Session) onOpen(stream uint16, data []byte) error {
 }
 
 func (s *Server) workBits() byte {
-	if s.cfg.Lab {
+	if s.cfg.Lab || s.cfg.TestOnlyNoWork {
 		return 0
 	}
 	return WorkBits
