@@ -32,7 +32,7 @@ type Config struct {
 	TestOnlyNoRates bool
 	// TestOnlyNoWork asks for no work for NEW, for days of virtual time.
 	TestOnlyNoWork bool
-	Log             *slog.Logger // default: none
+	Log            *slog.Logger // default: none
 }
 
 // Server keeps queues on disk and serves them to circuits. Open and Stats are
