@@ -321,8 +321,9 @@ func (s *State) take(f Frame, before bool) (Received, error) {
 		}
 	}
 	if f.AckValid {
-		got.SetBack = s.out.ahead(f.Ack, f.Sack)
-		got.Acked = s.out.ack(f.Ack, f.Sack)
+		if got.SetBack = s.out.ahead(f.Ack, f.Sack); !got.SetBack {
+			got.Acked = s.out.ack(f.Ack, f.Sack)
+		}
 		s.noteAcked(len(got.Acked))
 	}
 	if f.Seq == 0 {
