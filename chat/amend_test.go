@@ -252,6 +252,34 @@ func (u *user) frameIDIn(t *turn, message string) [16]byte {
 	return rec.ID
 }
 
+// onTheirWay returns the blocks to a contact that carry what people did.
+func (u *user) onTheirWay(contact string) (inners [][]byte) {
+	u.t.Helper()
+	u.must(u.look(context.Background(), func(t *turn) error {
+		c := t.book.contacts[contact]
+		for _, seq := range c.order {
+			if kind := session.FrameType(c.out[seq].rec.Type); seq < requestSeq && !kind.Control() {
+				inners = append(inners, c.out[seq].rec.Inner)
+			}
+		}
+		return nil
+	}))
+	return inners
+}
+
+// hand gives u a block of a contact, as if a relay had.
+func (u *user) hand(contact string, inner []byte) {
+	u.t.Helper()
+	u.must(u.do(context.Background(), func(t *turn) error {
+		c := t.book.contacts[contact]
+		t.touch(c)
+		if err := t.takeInner(c, inner); err != nil {
+			return err
+		}
+		return t.release(c)
+	}))
+}
+
 // TestAmendmentsOutOfOrder hands a contact's messages over so that amendments
 // come before what they amend, and older ones after newer ones.
 func TestAmendmentsOutOfOrder(t *testing.T) {
@@ -271,28 +299,12 @@ func TestAmendmentsOutOfOrder(t *testing.T) {
 		alice.must(alice.Delete(t.Context(), gone.ID, true))                               // 6
 		_, err := alice.StartSend(t.Context(), b, "an answer", SendOptions{Reply: m.ID})() // 7
 		alice.must(err)
-		var inners [][]byte
-		alice.must(alice.look(t.Context(), func(t *turn) error {
-			c := t.book.contacts[b]
-			for _, seq := range c.order {
-				if kind := session.FrameType(c.out[seq].rec.Type); seq < requestSeq && !kind.Control() {
-					inners = append(inners, c.out[seq].rec.Inner)
-				}
-			}
-			return nil
-		}))
+		inners := alice.onTheirWay(b)
 		if len(inners) != 8 {
 			t.Fatalf("%d frames on their way", len(inners))
 		}
 		for _, i := range []int{7, 4, 2, 6, 3, 1, 5, 0} {
-			bob.must(bob.do(t.Context(), func(t *turn) error {
-				c := t.book.contacts[a]
-				t.touch(c)
-				if err := t.takeInner(c, inners[i]); err != nil {
-					return err
-				}
-				return t.release(c)
-			}))
+			bob.hand(a, inners[i])
 			<-time.After(bob.timing().gapHold + time.Second)
 			bob.crash()
 			bob.net.cut(false)
@@ -311,6 +323,17 @@ func TestAmendmentsOutOfOrder(t *testing.T) {
 		}
 		if answer.Reply != edited.ID {
 			t.Errorf("the answer is to %q, not %q", answer.Reply, edited.ID)
+		}
+		// The message is there, and two edits of it change places.
+		alice.must(alice.Edit(t.Context(), m.ID, "fourth"))
+		alice.must(alice.Edit(t.Context(), m.ID, "fifth"))
+		inners = alice.onTheirWay(b)[len(inners):]
+		for _, i := range []int{1, 0} {
+			bob.hand(a, inners[i])
+			<-time.After(bob.timing().gapHold + time.Second)
+		}
+		if m := bob.message(a, edited.ID); m.Text != "fifth" {
+			t.Errorf("after edits that changed places: %q", m.Text)
 		}
 		bob.must(bob.look(t.Context(), func(t *turn) error {
 			return each(t.tx, bucketEarly+a, func(n uint64, _ []byte) error { bob.t.Errorf("wish %d is kept", n); return nil })
