@@ -99,6 +99,9 @@ func (b *book) freeName(wanted, except string) string {
 }
 
 func (b *book) nameTaken(name, except string) bool {
+	if strings.EqualFold(name, NotesID) {
+		return true // what is meant for this disk alone must not go to somebody of that name
+	}
 	for id, c := range b.contacts {
 		if id != except && strings.EqualFold(c.rec.Name, name) {
 			return true
