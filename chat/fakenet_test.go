@@ -51,6 +51,10 @@ type fakeWorld struct {
 	// drop, if set, loses a message on its way: to the relay or from it.
 	drop func(toRelay bool, relay directory.RelayID, command mailbox.Command) bool
 	seen []mailbox.Command // all commands that relays got
+	// sent and forge, if set, see what relays get, and change what they answer.
+	sent      func(relay directory.RelayID, c mailbox.Command, data []byte)
+	forge     func(relay directory.RelayID, c mailbox.Command, data []byte)
+	delivered int // MSGs
 }
 
 func newFakeWorld(t *testing.T, relays int) *fakeWorld {
@@ -144,6 +148,37 @@ func (w *fakeWorld) setDrop(drop func(bool, directory.RelayID, mailbox.Command) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drop = drop
+}
+
+// note shows what a relay gets.
+func (w *fakeWorld) note(relay directory.RelayID, m circuit.Message) {
+	w.mu.Lock()
+	sent := w.sent
+	w.mu.Unlock()
+	if sent != nil {
+		sent(relay, mailbox.Command(m.Command), m.Data)
+	}
+}
+
+// answer copies what a relay answers, and forges it.
+func (w *fakeWorld) answer(relay directory.RelayID, c mailbox.Command, data []byte) []byte {
+	data = bytes.Clone(data)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c == mailbox.CmdMsg {
+		w.delivered++
+	}
+	if w.forge != nil {
+		w.forge(relay, c, data)
+	}
+	return data
+}
+
+// blocksDelivered counts the blocks that relays handed out.
+func (w *fakeWorld) blocksDelivered() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.delivered
 }
 
 func (w *fakeWorld) count(c mailbox.Command) int {
@@ -280,6 +315,7 @@ func (r *fakeRoute) forward() {
 			if r.w.dropped(true, r.relay.id, mailbox.Command(m.Command)) {
 				continue
 			}
+			r.w.note(r.relay.id, m)
 			if err := r.session.Message(m.Command, m.Flags, 1, m.Data); err != nil {
 				r.Close()
 				return
@@ -294,8 +330,9 @@ func (r *fakeRoute) reply(command, flags byte, _ uint16, data []byte) error {
 	if r.w.dropped(false, r.relay.id, mailbox.Command(command)) {
 		return nil
 	}
+	data = r.w.answer(r.relay.id, mailbox.Command(command), data)
 	select {
-	case r.in <- circuit.Message{Command: command, Flags: flags, Data: bytes.Clone(data)}:
+	case r.in <- circuit.Message{Command: command, Flags: flags, Data: data}:
 		return nil
 	case <-r.done:
 		return errors.New("fake: circuit closed")

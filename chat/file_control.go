@@ -138,7 +138,7 @@ func (t *turn) takeWant(f *file, ranges []session.FileRange) error {
 			f.note = "the contact wants it too often"
 			break
 		}
-		if err := t.placeAgain(f, segment, b); err != nil {
+		if err := t.placeAgain(f, segment, b, nil); err != nil {
 			return err
 		}
 	}
@@ -150,13 +150,14 @@ func (t *turn) takeWant(f *file, ranges []session.FileRange) error {
 }
 
 // placeAgain plans a further copy of blocks of a segment, at a relay that has
-// none of the segment; where other segments lie already, if it can be.
-func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap) error {
+// none of the segment, if there is one; where others are stored anew, if it can
+// be. never is a relay that cannot be used.
+func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap, never []directory.RelayID) error {
 	view := t.m.views.Current()
 	if view == nil || len(f.rec.Places) >= maxPlaces {
 		return nil
 	}
-	next, taken := byte(session.MaxFileCopies), []directory.RelayID{}
+	next, taken := byte(session.MaxFileCopies), slices.Clone(never)
 	for _, at := range f.places(segment) {
 		if at.copy == 255 {
 			return nil
@@ -176,6 +177,9 @@ func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap) error {
 	}
 	if relay == [16]byte{} {
 		id, ok := drawRelay(view, taken, t.offerRelays(f, view))
+		if !ok {
+			id, ok = drawRelay(view, never, nil) // one that lost it, perhaps: the keys are others
+		}
 		if !ok {
 			return nil
 		}
@@ -204,9 +208,14 @@ func (t *turn) replace(f *file, keys []uint32) error {
 		if p == nil || p.have.covers(&p.want) {
 			continue
 		}
-		want := p.want
+		var never []directory.RelayID
+		for _, at := range f.places(key >> 8) {
+			if id, ok := listedPrefix(t.m.views.Current(), at.relay); ok && at.copy == byte(key) {
+				never = append(never, id)
+			}
+		}
 		before := len(f.rec.Places)
-		if err := t.placeAgain(f, key>>8, want); err != nil {
+		if err := t.placeAgain(f, key>>8, p.want, never); err != nil {
 			return err
 		}
 		if len(f.rec.Places) == before {

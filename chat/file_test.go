@@ -3,23 +3,15 @@ package chat
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"hearsay/chat/session"
-	"hearsay/circuit"
-	"hearsay/directory"
-	"hearsay/relay/mailbox"
 )
 
 // content is bytes that do not repeat.
@@ -157,5 +149,3 @@ func checkProgress(t *testing.T, u *user, id string) {
 		t.Errorf("told %d times, at last %+v", told, last)
 	}
 }
-
-var _ = []any{sha256.New, errors.Is, io.EOF, slices.Sort[[]int], syscall.ENOSPC, circuit.File, directory.RelayID{}, mailbox.CmdSend}
