@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,8 @@ type fakeWorld struct {
 	link    directory.NetworkLink
 	lab     bool
 	latency time.Duration
+	noWork  bool          // NEW costs nothing
+	epoch   atomic.Uint64 // of the last view
 
 	mu     sync.Mutex
 	relays []*fakeRelay
@@ -78,7 +81,7 @@ func newFakeWorld(t *testing.T, relays int) *fakeWorld {
 
 func (w *fakeWorld) start(r *fakeRelay) {
 	w.t.Helper()
-	server, err := mailbox.NewServer(mailbox.Config{Dir: r.dir, Network: w.network, Identity: r.key, Lab: w.lab})
+	server, err := mailbox.NewServer(mailbox.Config{Dir: r.dir, Network: w.network, Identity: r.key, Lab: w.lab, TestOnlyNoWork: w.noWork})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -127,12 +130,12 @@ func (w *fakeWorld) view(without ...directory.RelayID) *directory.View {
 		}
 		if !gone {
 			list = append(list, directory.Relay{
-				ID: r.id, Flags: directory.FlagMailbox | directory.FlagGuard, Mailbox: 1, Guard: 1, Inner: 1,
+				ID: r.id, Flags: directory.FlagMailbox | directory.FlagGuard | directory.FlagPlacement, Mailbox: 1, Guard: 1, Inner: 1,
 				LinkKey: [32]byte{byte(i + 1)}, Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(1000+i))},
 			})
 		}
 	}
-	return directory.InsecureView(w.network, w.lab, time.Now(), list)
+	return directory.InsecureLater(w.network, w.lab, w.epoch.Add(1), time.Now(), list)
 }
 
 func (w *fakeWorld) dropped(toRelay bool, relay directory.RelayID, c mailbox.Command) bool {
@@ -374,6 +377,7 @@ var testLog *slog.Logger
 // user is a person with a home.
 type user struct {
 	passphrase []byte // of the home; nil: none
+	place      uint64 // stands for where the home lies; a crash does not move it
 	t          *testing.T
 	w          *fakeWorld
 	home       string
@@ -394,7 +398,7 @@ func (w *fakeWorld) user(t *testing.T) *user {
 // start opens the home and runs the messenger.
 func (u *user) start() {
 	u.t.Helper()
-	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog, Passphrase: u.passphrase, testOnlyMemory: 64})
+	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog, Passphrase: u.passphrase, testOnlyMemory: 64, testOnlyPlace: u.place + 1})
 	if err != nil {
 		u.t.Fatal(err)
 	}
