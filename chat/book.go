@@ -42,6 +42,8 @@ type book struct {
 	filesDue  time.Time // when they are next looked at
 	erased    []string  // spools of files that are gone
 	requests  map[string]*request
+	addresses map[string]*address
+	strangers *strangers
 	trash     map[string]*trashRecord // queues to be deleted
 	order     uint64                  // of the last contact
 	reserved  uint64                  // event numbers below or at it are reserved on disk

@@ -27,6 +27,11 @@ func (t *turn) acceptInvite(text, name string) (Contact, error) {
 			return Contact{}, &Error{Kind: KindExists, Text: "this invite was accepted already", Hint: "it is the contact " + c.rec.Name}
 		}
 	}
+	for _, a := range t.book.addresses {
+		if a.secret.Link().LID() == link.LID() {
+			return Contact{}, &Error{Kind: KindRefused, Text: "this is your own address", Hint: "give it to people who shall be able to ask for contact"}
+		}
+	}
 	for _, i := range t.book.invites {
 		if i.secret.Link().LID() == link.LID() {
 			return Contact{}, &Error{Kind: KindRefused, Text: "this is your own invite", Hint: "give it to the person whom you invite"}
@@ -38,6 +43,10 @@ func (t *turn) acceptInvite(text, name string) (Contact, error) {
 	c := newContact(newID("c_"))
 	c.rec = contactRecord{Name: t.book.freeName(name, ""), State: ContactInvited, Active: t.now.Unix(), Claim: &claimRecord{Link: text}}
 	_, _ = rand.Read(c.rec.Claim.Reader[:])
+	if link.Address {
+		c.rec.Claim.Ask, c.rec.Via = &askRecord{}, &viaRecord{Asked: true}
+		t.expectRotation(c)
+	}
 	if err := t.addContact(c); err != nil {
 		return Contact{}, err
 	}
@@ -65,6 +74,9 @@ func linkError(err error) *Error {
 // sent, so that nobody else can take the invite unseen. A relay that cannot be
 // reached holds this up for claimWait at most.
 func (s *setup) claim(ctx context.Context, view *directory.View, link session.Link, claim *claimRecord) error {
+	if link.Address {
+		return s.claimAddress(ctx, view, link, claim)
+	}
 	var bundle *session.Bundle
 	var problem error
 	open, used, unknown := 0, 0, 0
@@ -218,6 +230,9 @@ func (s *setup) request(ctx context.Context) error {
 		if !own[0].Made {
 			return nil
 		}
+		if bundle.IsAddress() {
+			return t.ask(c, bundle)
+		}
 		queues := [2]session.QAddr{own[0].addr(), own[1].addr()}
 		r, err := bundle.Request(rand.Reader, t.m.snapshotTime(t.now), session.RequestConfig{Config: session.Config{Lab: t.m.isLab()}, Queues: queues})
 		if err != nil {
@@ -252,7 +267,7 @@ func (s *setup) request(ctx context.Context) error {
 // repeatRequest sends the request again, the same bytes, while nobody answers.
 func (t *turn) repeatRequest(c *contact) error {
 	claim := c.rec.Claim
-	if claim == nil || claim.Sent == 0 || claim.Repeats >= len(t.m.timing().repeats) ||
+	if claim == nil || claim.Ask != nil || claim.Sent == 0 || claim.Repeats >= len(t.m.timing().repeats) ||
 		t.now.Sub(time.Unix(claim.Sent, 0)) < t.m.timing().repeats[claim.Repeats] {
 		return nil
 	}

@@ -36,23 +36,28 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 	m.warmUp()
 	inv, err := m.createInvite(ctx, name)
 	if err != nil && context.Cause(ctx) == errInviteTimeout {
-		why := ""
-		m.mu.Lock()
-		net := m.net
-		m.mu.Unlock()
-		if net != nil {
-			why = net.Why()
-		}
-		switch {
-		case why != "":
-		case m.tick() > 0:
-			why = "cover traffic leaves room for few circuits: try again in ten minutes"
-		default:
-			why = "look at the network view"
-		}
-		return Invite{}, &Error{Kind: KindNoNetwork, Text: "no relay took the invite", Hint: Sanitize(why)}
+		return Invite{}, m.noRelayTook("no relay took the invite")
 	}
 	return inv, err
+}
+
+// noRelayTook is the error of what needed the network in vain.
+func (m *Messenger) noRelayTook(text string) *Error {
+	why := ""
+	m.mu.Lock()
+	net := m.net
+	m.mu.Unlock()
+	if net != nil {
+		why = net.Why()
+	}
+	switch {
+	case why != "":
+	case m.tick() > 0:
+		why = "cover traffic leaves room for few circuits: try again in ten minutes"
+	default:
+		why = "look at the network view"
+	}
+	return &Error{Kind: KindNoNetwork, Text: text, Hint: Sanitize(why)}
 }
 
 var errInviteTimeout = &Error{Kind: KindNoNetwork, Text: "timed out"}
@@ -63,7 +68,7 @@ func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, erro
 		return Invite{}, err
 	}
 	id := newID("i_")
-	queues, err := m.inviteQueues(ctx, view, id)
+	queues, err := m.inviteQueues(ctx, view, id, mailbox.KindInvite)
 	if err != nil {
 		return Invite{}, err
 	}
@@ -85,13 +90,13 @@ func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, erro
 	}})
 }
 
-// inviteQueues makes the two queues of an invite. It tries other relays in place
+// inviteQueues makes the two queues of an invite or address. It tries other relays in place
 // of those that fail, and is content with one queue if only one mailbox relay
 // is listed or the others do not answer.
 //
 // The link's id follows from the names of the queues at their relays, so the
 // queues are made without it; linker adds it.
-func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string) ([2]queueRecord, error) {
+func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string, kind mailbox.Kind) ([2]queueRecord, error) {
 	var queues [2]queueRecord
 	if err := mayPlace(view); err != nil {
 		return queues, err
@@ -118,10 +123,14 @@ func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id s
 		}
 		var wg sync.WaitGroup
 		for _, n := range missing {
+			isolation := fmt.Sprintf("in/%s/%d", id, n)
+			if kind == mailbox.KindAddress {
+				isolation = inIsolation(id, &queues[n])
+			}
 			wg.Go(func() {
-				ok, err := m.makeQueue(ctx, queues[n], mailbox.KindInvite, mailbox.LID{}, fmt.Sprintf("in/%s/%d", id, n))
+				ok, err := m.makeQueue(ctx, queues[n], kind, mailbox.LID{}, isolation)
 				if err != nil {
-					m.log.Debug("making a queue for an invite", errorKey, err)
+					m.log.Debug("making a queue for others to open", errorKey, err)
 					return
 				}
 				queues[n].SID, queues[n].Made = ok.SID, true
@@ -166,13 +175,14 @@ func (m *Messenger) publishInvite(ctx context.Context, i *invite) (Invite, error
 	case <-m.linked(i.id):
 	case <-ctx.Done():
 		_ = m.do(context.WithoutCancel(ctx), func(t *turn) error {
+			t.discard(i.rec.Queues[:]...)
 			delete(t.book.invites, i.id)
 			t.roster = true
 			return t.tx.Bucket(bucketInvite).Delete(i.id)
 		})
 		return Invite{}, ctx.Err()
 	}
-	return Invite{ID: i.id, Link: i.secret.Link().String(), Name: i.rec.Name, Expires: time.Unix(i.rec.Expires, 0).UTC()}, nil
+	return shapeInvite(i), nil
 }
 
 // linker has one relay store the blob of an invite.

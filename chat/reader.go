@@ -401,6 +401,7 @@ func (b *inbox) subscribe(ctx context.Context, p *post, number int, q *queueReco
 	if err != nil {
 		return nil, err
 	}
+	b.m.noteOpened(ctx, b.key.owner, number, sub.Opens)
 	if sub.Next <= q.Acked {
 		if err := b.m.reading().do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {
 			return nil, err
@@ -453,6 +454,7 @@ func (b *inbox) poll(ctx context.Context, number int, q queueRecord) error {
 	if err != nil {
 		return err
 	}
+	b.m.noteOpened(ctx, b.key.owner, number, view.Opens)
 	after := q.Acked
 	if view.Next <= after {
 		if err := b.m.reading().do(ctx, func(t *turn) error { return t.renumbered(b.key, number, q.Seed) }); err != nil {

@@ -104,6 +104,8 @@ type claimRecord struct {
 	Sent    int64    `cbor:"6,keyasint,omitempty"` // Unix seconds of the request
 	Repeats int      `cbor:"7,keyasint,omitempty"`
 	Failed  string   `cbor:"8,keyasint,omitempty"` // kind of the error that ended it
+
+	Ask *askRecord `cbor:"9,keyasint,omitempty"` // the link is of an address
 }
 
 // inviteRecord is an open invite of ours.
@@ -115,6 +117,7 @@ type inviteRecord struct {
 	Expires int64          `cbor:"5,keyasint"`           // Unix seconds
 	Parts   []byte         `cbor:"6,keyasint,omitempty"` // session.RequestAssembler
 	Parked  [][]byte       `cbor:"7,keyasint,omitempty"` // inner ratchet blocks that came before the request
+	Opened  [2]int         `cbor:"8,keyasint"`           // readers of the link, as its relays say
 }
 
 // waitRecord is a message that is not sealed yet, since the window is full or

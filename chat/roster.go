@@ -99,6 +99,8 @@ func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 		}
 		t.fileWorkers(&w)
 		t.dropWorkers(&w)
+		t.addressWorkers(&w)
+		t.askWorkers(&w)
 		t.introWorkers(&w)
 		t.farewellWorkers(&w)
 		return nil

@@ -54,7 +54,7 @@ func (t *turn) tick() error {
 			t.roster = true
 		}
 	}
-	for _, due := range []func() error{t.tickFiles, t.tickGroups, t.tickExpiry, t.forgetEvents, t.forgetKeys} {
+	for _, due := range []func() error{t.tickFiles, t.tickGroups, t.tickExpiry, t.tickAddresses, t.forgetEvents, t.forgetKeys} {
 		if err := due(); err != nil {
 			return err
 		}
