@@ -140,6 +140,14 @@ func InsecureView(network NetworkID, lab bool, validAfter time.Time, relays []Re
 	}, relays)
 }
 
+// InsecureLater is InsecureView for an epoch above 1, so that it takes the place
+// of an earlier one.
+func InsecureLater(network NetworkID, lab bool, epoch uint64, validAfter time.Time, relays []Relay) *View {
+	v := InsecureView(network, lab, validAfter, relays)
+	v.epoch = epoch
+	return v
+}
+
 // newView indexes the relays, which it copies and sorts.
 func newView(v View, relays []Relay) *View {
 	v.relays = slices.Clone(relays)
