@@ -52,9 +52,11 @@ type book struct {
 	tails     map[string]*indexTail // by conversation; made when first needed
 	expiry    time.Time             // when a message disappears next; zero: look
 
-	locked bool // only queues of ours are known
-	queued int  // while locked: messages that exist only here
-	boxed  bool // there is something that came while the profile was locked
+	locked   bool // only queues of ours are known
+	queued   int  // while locked: messages that exist only here
+	restored int  // 0, restoredBackup or restoredCopy: sessions are to begin anew
+
+	boxed bool // there is something that came while the profile was locked
 }
 
 // contact is one contact. All fields belong to the keeper but for wakes, whose
@@ -239,6 +241,9 @@ func loadBook(s *store.Store) (*book, error) {
 			return err
 		}
 		b.boxed = !empty
+		if err := b.loadRestored(tx); err != nil {
+			return err
+		}
 		meta := tx.Bucket(bucketMeta)
 		for name, v := range map[string]*uint64{metaEvents: &b.reserved, metaOrder: &b.order} {
 			raw, err := meta.Get(name)

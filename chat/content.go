@@ -86,6 +86,9 @@ func (t *turn) replies(conversation string, rec *messageRecord, message string) 
 // history of the contact and announces it.
 func (t *turn) addMessage(c *contact, rec messageRecord) error {
 	t.touch(c)
+	if again, err := t.cameBefore(c, &rec); again || err != nil {
+		return err
+	}
 	rec.Time = t.now.UnixMilli()
 	if rec.Kind == kindFile && rec.Timer == 0 {
 		rec.Timer = c.timer() // offers carry none: what holds here decides

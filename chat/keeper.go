@@ -102,6 +102,12 @@ func (m *Messenger) await(o *op) error {
 // messenger closes, many in one transaction if many wait.
 func (m *Messenger) keep() {
 	defer close(m.kept)
+	first := &op{run: (*turn).notePlace, done: make(chan error, 1)}
+	m.batch([]*op{first})
+	if err := <-first.done; err != nil {
+		m.fatal(err)
+		return // what is not known to be new must not be sealed with
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

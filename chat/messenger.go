@@ -71,6 +71,8 @@ type Config struct {
 
 	// testOnlyMemory is the memory of Argon2id in MiB; 0: the store's default.
 	testOnlyMemory int
+	// testOnlyPlace stands for the number of the database's file; 0: it is asked.
+	testOnlyPlace uint64
 }
 
 // Messenger is one open profile. Its methods are safe for concurrent use; they
@@ -94,14 +96,14 @@ type Messenger struct {
 	// known; owned by the keeper.
 	unsettled bool
 
-	roster   chan struct{} // capacity 1: the set of workers changed
-	circuits chan struct{} // capacity 1: a circuit was built or closed
-	senders  *gate
-	left     handover
+	roster    chan struct{} // capacity 1: the set of workers changed
+	circuits  chan struct{} // capacity 1: a circuit was built or closed
+	senders   *gate
+	left      handover
 	transfers *transfers
-	reach    reach
-	polled   atomic.Int32 // queues that are polled
-	drops    *gate        // visits to queues of last resort
+	reach     reach
+	polled    atomic.Int32 // queues that are polled
+	drops     *gate        // visits to queues of last resort
 
 	mu       sync.Mutex
 	net      network // nil before the network file is there
@@ -201,9 +203,9 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 		cfg: cfg, log: cfg.Log, store: st, views: &directory.Views{},
 		ops: make(chan *op, opBacklog), lone: make(chan *op), closing: make(chan struct{}), kept: make(chan struct{}), failed: make(chan struct{}), started: make(chan struct{}),
 		roster: make(chan struct{}, 1), circuits: make(chan struct{}, 1), senders: newGate(otherLimit), drops: newGate(1),
-		left:    handover{posts: make(map[string]*post)},
+		left:      handover{posts: make(map[string]*post)},
 		transfers: newTransfers(cfg.Home),
-		inboxes: make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
+		inboxes:   make(map[inboxKey]*inbox), waiting: make(map[string]chan struct{}), served: make(map[string]circuit.Info),
 	}
 	if err := m.remember(link); err != nil {
 		return nil, err

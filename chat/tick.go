@@ -18,7 +18,7 @@ func (b *book) deadline(m *Messenger) time.Time {
 	switch {
 	case b.locked:
 		return time.Now().Add(time.Hour)
-	case b.boxed:
+	case b.boxed, b.restored != 0 && m.views.Current() != nil:
 		return time.Now()
 	}
 	if at := b.groupDeadline(); !at.IsZero() {
@@ -41,6 +41,11 @@ func (b *book) deadline(m *Messenger) time.Time {
 func (t *turn) tick() error {
 	if t.book.boxed {
 		if err := t.unbox(); err != nil {
+			return err
+		}
+	}
+	if t.book.restored != 0 && t.m.views.Current() != nil {
+		if err := t.endRestore(); err != nil {
 			return err
 		}
 	}
