@@ -20,6 +20,7 @@ type resetRow struct {
 	Own   []ownResetKey `cbor:"1,keyasint,omitempty"` // newest first
 	Peer  []byte        `cbor:"2,keyasint,omitempty"` // session.ResetPublic, the contact's newest
 	Parts []byte        `cbor:"3,keyasint,omitempty"` // session.RequestAssembler
+	Held  []byte        `cbor:"4,keyasint,omitempty"` // container of a reset that came when enough were taken that day
 }
 
 // ownResetKey is a reset key of ours.
@@ -31,14 +32,16 @@ type ownResetKey struct {
 // resetRecord is what is kept for resets of the session. All times are Unix
 // seconds.
 type resetRecord struct {
-	Made    int64   `cbor:"1,keyasint,omitempty"` // of our newest reset key, which the contact was told
-	Peer    bool    `cbor:"2,keyasint,omitempty"` // the contact gave us a key
-	Changed int64   `cbor:"3,keyasint,omitempty"` // when the session last began anew
-	Auto    int64   `cbor:"4,keyasint,omitempty"` // when we last began it anew
-	Strange []int64 `cbor:"5,keyasint,omitempty"` // when blocks came that the session refused
-	Taken   []int64 `cbor:"6,keyasint,omitempty"` // when resets of the contact were taken
-	Due     int64   `cbor:"7,keyasint,omitempty"` // a reset is planned; 0: none
-	Repeats int     `cbor:"8,keyasint,omitempty"` // of the one that is unanswered
+	Made    int64   `cbor:"1,keyasint,omitempty"`  // of our newest reset key, which the contact was told
+	Peer    bool    `cbor:"2,keyasint,omitempty"`  // the contact gave us a key
+	Changed int64   `cbor:"3,keyasint,omitempty"`  // when the session last began anew
+	Auto    int64   `cbor:"4,keyasint,omitempty"`  // when we last began it anew
+	Strange []int64 `cbor:"5,keyasint,omitempty"`  // when blocks came that the session refused
+	Taken   []int64 `cbor:"6,keyasint,omitempty"`  // when resets of the contact were taken
+	Due     int64   `cbor:"7,keyasint,omitempty"`  // a reset is planned; 0: none
+	Repeats int     `cbor:"8,keyasint,omitempty"`  // of the one that is unanswered
+	Held    bool    `cbor:"9,keyasint,omitempty"`  // a reset of the contact waits for the next day
+	Behind  int64   `cbor:"10,keyasint,omitempty"` // when this store was last found set back
 }
 
 // Specification constants of resets (SPEC.md §12), in days of the lifetimes of
@@ -88,6 +91,11 @@ func (t *turn) tickReset(c *contact) error {
 	r := c.resets()
 	if !c.session.Dormant() && t.now.Unix()-r.Made >= t.days(resetKeyDays) {
 		if err := t.giveResetKey(c); err != nil {
+			return err
+		}
+	}
+	if r.Held && len(t.lastDay(r.Taken)) < takenLimit {
+		if err := t.releaseReset(c); err != nil {
 			return err
 		}
 	}
@@ -290,8 +298,7 @@ func (t *turn) takeReset(c *contact, inner []byte) error {
 			return err
 		}
 	}
-	now := t.m.snapshotTime(t.now)
-	container, err := parts.AddReset(now, inner)
+	container, err := parts.AddReset(t.m.snapshotTime(t.now), inner)
 	if err != nil {
 		return nil //nolint:nilerr // only the contact could write it, and nobody has to be told
 	}
@@ -299,20 +306,43 @@ func (t *turn) takeReset(c *contact, inner []byte) error {
 	if err := t.putResetRow(c, row); err != nil || container == nil {
 		return err
 	}
+	return t.openReset(c, row, container)
+}
+
+// releaseReset takes the reset that had to wait.
+func (t *turn) releaseReset(c *contact) error {
+	row, err := t.resetRow(c)
+	if err != nil {
+		return err
+	}
+	container := row.Held
+	row.Held, c.resets().Held = nil, false
+	t.touch(c)
+	if err := t.putResetRow(c, row); err != nil {
+		return err
+	}
+	return t.openReset(c, row, container)
+}
+
+// openReset takes a reset that proves itself. Of those above the limit the
+// newest waits: its blocks count as seen and would not be taken again.
+func (t *turn) openReset(c *contact, row resetRow, container []byte) error {
 	var keys []*session.ResetKey
 	for _, k := range row.Own {
 		if key, err := session.ParseResetKey(k.Key); err == nil && t.now.Unix()-k.Made < t.days(resetKeepDays) {
 			keys = append(keys, key)
 		}
 	}
-	in, err := c.session.OpenReset(now, keys, container)
+	in, err := c.session.OpenReset(t.m.snapshotTime(t.now), keys, container)
 	if err != nil {
 		t.m.log.Info("a reset does not hold")
 		return nil
 	}
 	r := c.resets()
+	t.touch(c)
 	if r.Taken = t.lastDay(r.Taken); len(r.Taken) >= takenLimit {
-		return nil
+		row.Held, r.Held = container, true
+		return t.putResetRow(c, row)
 	}
 	r.Taken = append(r.Taken, t.now.Unix())
 	return t.acceptReset(c, in)
@@ -409,11 +439,13 @@ func (t *turn) adoptQueues(c *contact, in *session.Incoming) error {
 
 // afterOpen takes what a block says about the session itself.
 func (t *turn) afterOpen(c *contact, got session.Received) error {
+	if c.out[resetSeq] != nil && !c.session.ResetPending() {
+		if err := t.dropReset(c); err != nil {
+			return err
+		}
+	}
 	if got.SetBack {
 		return t.setBack(c)
-	}
-	if c.out[resetSeq] != nil && !c.session.ResetPending() {
-		return t.dropReset(c)
 	}
 	return nil
 }
@@ -439,9 +471,10 @@ func (t *turn) refused(c *contact, err error) {
 // frames that this store never sealed. What is on its way gets new seqs.
 func (t *turn) setBack(c *contact) error {
 	r := c.resets()
-	if !r.Peer || t.now.Unix()-r.Auto < t.days(1) {
-		return nil
+	if !r.Peer || t.now.Unix()-r.Behind < t.days(1) {
+		return nil // a contact that names what it never got gains one reset a day
 	}
+	r.Behind = t.now.Unix()
 	messages, err := t.takeBack(c)
 	if err != nil {
 		return err
