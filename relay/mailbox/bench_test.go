@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"sync"
@@ -90,23 +89,7 @@ func BenchmarkRestart(b *testing.B) {
 	p := s.peer()
 	s.cfg.TestOnlyNoRates = true
 	for left := 100_000; left > 0; left -= 500 {
-		q := newQueue(KindChat)
-		if err := s.update(func(t *tx) error {
-			_, err := t.create(New{Kind: KindChat, RPK: [32]byte(q.key.Public().(ed25519.PublicKey)), Cap: q.cap}, 504, false)
-			if err != nil {
-				return err
-			}
-			for n := range 500 {
-				m := &Send{}
-				m.ID, m.Block = testBlock(n)
-				if _, _, err := t.put(q.rid, m, [32]byte{}, grant{}); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
-			b.Fatal(err)
-		}
+		s.fillQueue(b, 500)
 	}
 	p.session.Close()
 	for b.Loop() {

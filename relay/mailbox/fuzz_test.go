@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"math"
@@ -9,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"hearsay/directory"
 )
 
 // fuzzParser checks that a parser does not panic and that what it accepts has
@@ -78,6 +82,8 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 0, 2, 1, 3, 1, 4, 1, 5, 9, 6, 5, 7, 3, 8, 9})
 	f.Add([]byte{1, 1, 2, 2, 2, 3, 3, 3, 10, 1, 11, 1, 4, 200, 12, 0x46})
 	f.Add([]byte{9, 0x43, 9, 0x45, 9, 0x46, 9, 0x4B, 9, 0x40})
+	f.Add([]byte{13, 0, 13, 1, 13, 2, 2, 0, 2, 1, 2, 2, 14, 0, 11, 0, 15, 3, 16, 3, 15, 3})
+	f.Add([]byte{13, 0, 14, 0, 14, 0, 2, 0, 2, 0, 5, 0, 4, 64, 9, 0x4E, 9, 0x52, 9, 0x53, 12, 0x52})
 	s := startFast(f)
 	f.Cleanup(s.shutdown)
 	f.Fuzz(func(t *testing.T, ops []byte) {
@@ -96,6 +102,7 @@ type sessionFuzz struct {
 	p      *peer
 	queues []*queue
 	stored map[*queue]int // highest block that got an OK
+	paid   uint64
 }
 
 func (z *sessionFuzz) run(ops []byte) {
@@ -120,19 +127,48 @@ func (z *sessionFuzz) step(op, arg byte, rest []byte) bool {
 	var q *queue
 	if len(z.queues) > 0 {
 		q = z.queues[int(arg)%len(z.queues)]
-	} else if op%13 > 1 && op%13 != 9 && op%13 != 12 {
+	} else if op %= 17; op > 1 && op != 9 && op != 12 && op != 13 && op < 15 {
 		q = newQueue(KindChat)
 	}
 	var cmd Command
 	var data []byte
-	switch op % 13 {
-	case 0, 1:
+	op %= 17
+	switch op {
+	case 0, 1, 13:
 		if len(z.queues) > 4 {
 			return true
 		}
-		q = newQueue(Kind(op % 13))
+		kind := Kind(op)
+		if op == 13 {
+			kind = KindAddress + Kind(arg%3)
+		}
+		q = newQueue(kind)
 		cmd, data = CmdNew, z.p.newCommand(q)
+	case 14:
+		cmd, data = CmdWork, z.p.workCommand(q, arg%8, uint64(arg)<<16)
+	case 15:
+		seed := filled32(arg % 4)
+		r, err := directory.SealAddressRecord(testNetwork, ed25519.NewKeyFromSeed(seed[:]), directory.PlacementPeriod(true, time.Now()), uint64(arg)+1, nil, [24]byte{arg})
+		if err != nil {
+			z.t.Fatal(err)
+		}
+		raw := r.Append(nil)
+		for part := range byte(RecordParts - 1) {
+			m := &Put{Part: part, Chunk: [RecordChunk]byte(raw[int(part)*RecordChunk:])}
+			if z.p.send(CmdPut, m.Append(nil)) != nil || !z.reply(CmdPut, nil, op) {
+				return false
+			}
+		}
+		cmd, data = CmdPut, (&Put{Part: RecordParts - 1, Chunk: [RecordChunk]byte(raw[(RecordParts-1)*RecordChunk:])}).Append(nil)
+	case 16:
+		cmd, data = CmdGet, Get{Period: uint64(arg)}.Append(nil)
 	case 2:
+		if q.kind == KindAddress {
+			z.paid++
+			if z.p.send(CmdWork, z.p.workCommand(q, 4, z.paid<<20)) != nil || !z.reply(CmdWork, q, 14) {
+				return false
+			}
+		}
 		cmd, data = CmdSend, z.p.sendCommand(q, z.stored[q])
 	case 3:
 		cmd, data = CmdSub, z.p.subCommand(q, uint64(arg), 1+arg%16, true)
@@ -164,7 +200,7 @@ func (z *sessionFuzz) step(op, arg byte, rest []byte) bool {
 	if cmd == CmdAck {
 		return true
 	}
-	return z.reply(cmd, q, op%13)
+	return z.reply(cmd, q, op)
 }
 
 // reply waits for the reply of the last command, taking what is pushed before.
@@ -188,7 +224,7 @@ func (z *sessionFuzz) reply(cmd Command, q *queue, op byte) bool {
 				z.t.Fatalf("OK %x to %s", r.data, cmd)
 			}
 			switch op {
-			case 0, 1:
+			case 0, 1, 13:
 				ok, err := ParseOKNew(r.data)
 				if err != nil {
 					z.t.Fatal(err)
@@ -200,6 +236,10 @@ func (z *sessionFuzz) reply(cmd Command, q *queue, op byte) bool {
 			}
 		case CmdLink:
 			if l, err := ParseLink(r.data); err != nil || l.Part == 0 {
+				continue
+			}
+		case CmdRecord:
+			if m, err := ParseRecordPart(r.data); err != nil || m.Part < RecordParts-1 {
 				continue
 			}
 		}

@@ -1,0 +1,67 @@
+package mailbox
+
+import (
+	"crypto/ed25519"
+	"os"
+	"testing"
+	"time"
+)
+
+// restartBlocks is how many blocks a relay restarts with in the usual run; with
+// HEARSAY_MAILBOX=full it is the number that the limit of 2 s is meant for.
+func restartBlocks() int {
+	if os.Getenv("HEARSAY_MAILBOX") == "full" {
+		return 100_000
+	}
+	return 10_000
+}
+
+// TestRestartIsFast: a relay that was killed serves all it holds within 2 s.
+func TestRestartIsFast(t *testing.T) {
+	s := startFast(t)
+	blocks := restartBlocks()
+	var last *queue
+	for left := blocks; left > 0; left -= 500 {
+		last = s.fillQueue(t, 500)
+	}
+	s.shutdown()
+	start := time.Now()
+	s.start()
+	p := s.peer()
+	ok := p.subscribe(last, 0, 1, false)
+	p.wantMsg(last, 1, 0)
+	took := time.Since(start)
+	p.session.Close()
+	if ok.Next != 501 || s.Stats().Blocks != blocks {
+		t.Errorf("%+v, %d blocks", ok, s.Stats().Blocks)
+	}
+	if took > 2*time.Second {
+		t.Errorf("%d blocks are served after %v", blocks, took)
+	}
+	t.Logf("%d blocks are served after %v", blocks, took)
+	s.shutdown()
+}
+
+// fillQueue makes a queue with blocks in one transaction.
+func (s *testServer) fillQueue(t testing.TB, blocks int) *queue {
+	q := newQueue(KindChat)
+	err := s.update(func(tx *tx) error {
+		made, err := tx.create(New{Kind: KindChat, RPK: [32]byte(q.key.Public().(ed25519.PublicKey)), Cap: q.cap}, 504, false)
+		if err != nil {
+			return err
+		}
+		q.sid = made.SID
+		for n := range blocks {
+			m := &Send{}
+			m.ID, m.Block = testBlock(n)
+			if _, _, err := tx.put(q.rid, m, [32]byte{}, grant{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
