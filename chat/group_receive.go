@@ -187,12 +187,15 @@ func (t *turn) showGroup(g *group, h *groupHeld, missing bool) error {
 // tickGroups does what is due by the clock.
 func (t *turn) tickGroups() error {
 	for _, g := range t.book.groups {
+		if g.rec.State != GroupActive {
+			continue
+		}
 		if !g.gapEnds.IsZero() && !t.now.Before(g.gapEnds) {
 			if err := t.releaseGroup(g); err != nil {
 				return err
 			}
 		}
-		if g.rec.State != GroupActive || t.now.Before(g.lookAt) {
+		if t.now.Before(g.lookAt) {
 			continue
 		}
 		g.lookAt = t.now.Add(t.m.timing().maintain)
@@ -213,6 +216,9 @@ func (t *turn) tickGroups() error {
 // groupDeadline is when tickGroups has something to do, zero if not.
 func (b *book) groupDeadline() (next time.Time) {
 	for _, g := range b.groups {
+		if g.rec.State != GroupActive {
+			continue
+		}
 		for _, at := range []time.Time{g.gapEnds, g.lookAt} {
 			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 				next = at
