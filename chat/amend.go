@@ -284,7 +284,7 @@ func (m *Messenger) Delete(ctx context.Context, message string, both bool) error
 
 // deleteHere deletes the text of a message from this disk alone.
 func (t *turn) deleteHere(conversation string, number uint64, rec *messageRecord) error {
-	if err := t.dropFile(rec); err != nil {
+	if err := t.dropFileOf(t.book.contacts[conversation], number, rec); err != nil {
 		return err
 	}
 	rec.strike(goneHere)
@@ -292,9 +292,25 @@ func (t *turn) deleteHere(conversation string, number uint64, rec *messageRecord
 	return t.changed(conversation, number, rec)
 }
 
+// dropFileOf removes the file that a message offers. One of ours that the
+// contact does not have whole ends with that.
+func (t *turn) dropFileOf(c *contact, number uint64, rec *messageRecord) error {
+	if rec.File == "" {
+		return nil
+	}
+	if err := t.dropFile(rec); err != nil {
+		return err
+	}
+	if c == nil || c.own[number] == nil {
+		return nil
+	}
+	rec.Final, rec.Reason = finalFailed, "deleted before the contact had it"
+	return t.cancel(c, number)
+}
+
 // deleteBoth deletes a message of ours here and asks the contact to do so.
 func (t *turn) deleteBoth(c *contact, number uint64, rec *messageRecord) error {
-	if err := t.dropFile(rec); err != nil {
+	if err := t.dropFileOf(c, number, rec); err != nil {
 		return err
 	}
 	id, text := rec.ID, "asked "+c.rec.Name+"'s copy to delete it"

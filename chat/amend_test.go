@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"encoding/binary"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -187,9 +189,15 @@ func TestAttackForeignAmendments(t *testing.T) {
 			bob.inject(a, kind, nil)
 			bob.inject(a, kind, id[:15])
 		}
-		for i := range 2 * maxEarly {
-			bob.inject(a, session.FrameEdit, append(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i+1)), "nothing"...))
-		}
+		bob.must(bob.do(t.Context(), func(t *turn) error {
+			for i := range 2 * maxEarly {
+				nothing := append(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i+1)), "nothing"...)
+				if err := t.wait(t.book.contacts[a], waitRecord{Type: byte(session.FrameEdit), Content: nothing}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 		// A second message under the id of alice's: bob may edit his own alone.
 		bob.must(bob.do(t.Context(), func(t *turn) error {
 			content, _ := session.Text{Text: "twin"}.Append(nil)
@@ -367,6 +375,43 @@ func TestDeleteBeforeSending(t *testing.T) {
 		<-time.After(time.Minute)
 		if got := alice.texts(alice.only(), In); !slices.Equal(got, []string{"hello"}) {
 			t.Errorf("alice got %q", got)
+		}
+	})
+}
+
+// TestDeleteFile deletes an offer that the contact has not seen: nothing of the
+// file is left, and it does not count as delivered.
+func TestDeleteFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 4)
+		alice, bob := w.user(t), w.user(t)
+		b, _ := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		bob.stop()
+		path := filepath.Join(t.TempDir(), "plan.pdf")
+		alice.must(os.WriteFile(path, make([]byte, 5000), 0o600))
+		for _, both := range []bool{false, true} {
+			f, err := alice.SendFile(t.Context(), b, path, SendFileOptions{})
+			alice.must(err)
+			<-time.After(10 * time.Second)
+			list, err := alice.Messages(t.Context(), b, 0, 10)
+			alice.must(err)
+			m := list[len(list)-1]
+			if m.Kind != KindMessageFile {
+				t.Fatalf("the offer is %+v", m)
+			}
+			alice.must(alice.Delete(t.Context(), m.ID, both))
+			<-time.After(time.Minute)
+			m = alice.message(b, m.ID)
+			if m.State != Failed || m.Text != "" || m.Deleted == "" {
+				t.Errorf("deleted for both %v: %+v", both, m)
+			}
+			if files, err := alice.Files(t.Context(), b); err != nil || len(files) != 0 {
+				t.Errorf("files %v, error %v", files, err)
+			}
+			if left, err := filepath.Glob(filepath.Join(alice.home, "*", "*"+f.ID+"*")); err != nil || left != nil {
+				t.Errorf("left of the file: %v, error %v", left, err)
+			}
 		}
 	})
 }

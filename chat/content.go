@@ -90,9 +90,6 @@ func (t *turn) addMessage(c *contact, rec messageRecord) error {
 		return err
 	}
 	rec.Time = t.now.UnixMilli()
-	if rec.Kind == kindFile && rec.Timer == 0 {
-		rec.Timer = c.timer() // offers carry none: what holds here decides
-	}
 	number, err := t.addRow(c.id, &rec)
 	if err != nil {
 		return err

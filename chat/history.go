@@ -27,6 +27,9 @@ type indexTail struct {
 
 // addRow puts a message behind the others of a conversation.
 func (t *turn) addRow(conversation string, rec *messageRecord) (number uint64, err error) {
+	if c := t.book.contacts[conversation]; c != nil && rec.Kind == kindFile && rec.Timer == 0 {
+		rec.Timer = c.timer() // offers carry no time: what holds at either side decides there
+	}
 	if number, err = t.tx.History(conversation).Add(t.now, encode(rec)); err != nil {
 		return 0, err
 	}

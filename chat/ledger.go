@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"fmt"
 	"time"
 
 	"hearsay/directory"
@@ -132,36 +131,23 @@ func (t *turn) settle(c *contact) error {
 // finalize ends a message's way: delivered or failed for the given reason.
 func (t *turn) finalize(c *contact, number uint64, final byte, reason string) error {
 	delete(c.own, number)
-	rec, err := t.message(c, number)
-	if err != nil {
-		return err
+	rec, err := t.row(c.id, number)
+	if rec == nil || err != nil {
+		return err // it disappeared, or was removed, meanwhile
 	}
 	rec.Final, rec.Reason = final, reason
-	t.logEnd(c, number, &rec)
+	t.logEnd(c, number, rec)
 	if final == finalDelivered {
-		if err := t.startClock(c.id, number, &rec); err != nil {
+		if err := t.startClock(c.id, number, rec); err != nil {
 			return err
 		}
 	}
-	if err := t.tx.History(c.id).Put(number, time.UnixMilli(rec.Time), encode(rec)); err != nil {
+	if err := t.putRow(c.id, number, rec); err != nil {
 		return err
 	}
-	m := shapeMessage(c, number, rec)
+	m := shapeMessage(c, number, *rec)
 	t.publishState(c, number, m.State, *m.Copies, reason)
 	return nil
-}
-
-// message reads a message of the history.
-func (t *turn) message(c *contact, number uint64) (messageRecord, error) {
-	var rec messageRecord
-	raw, err := t.tx.History(c.id).Get(number)
-	if err != nil {
-		return rec, err
-	}
-	if raw == nil {
-		return rec, fmt.Errorf("chat: message %d of a conversation is missing", number)
-	}
-	return rec, decode(raw, &rec)
 }
 
 func (t *turn) publishState(c *contact, number uint64, state MessageState, copies Copies, detail string) {
