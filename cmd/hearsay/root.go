@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -17,8 +16,8 @@ import (
 
 // flags are the flags of all commands here.
 type flags struct {
-	home, network, passphraseFile, logFile, cover string
-	logs                                          program.LogFlags
+	home, profile, network, passphraseFile, logFile, cover string
+	logs                                                   program.LogFlags
 }
 
 // root returns the command tree.
@@ -30,17 +29,23 @@ func root() *cobra.Command {
 		Long: `hearsay carries messages through three relays that do not know each other,
 sealed from end to end. Without a command it opens the terminal interface.`,
 		Args: cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			keepMemory()
+			return f.checkProfile()
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return chatError(runTUI(cmd, f))
 		},
 	}
 	fl := cmd.PersistentFlags()
 	fl.StringVar(&f.home, "home", "", "directory of the profile (default: the data directory of this account)")
+	fl.StringVar(&f.profile, "profile", "", "name of a profile in the data directory; its first use makes it")
 	fl.StringVar(&f.network, "network", "", "network link, or a file that holds one; remembered in the home")
 	fl.StringVar(&f.cover, "cover", "", "cover traffic: off, saver, normal or fast; remembered in the home (default: normal, off in lab networks)")
 	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the profile")
 	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
 	f.logs.Add(cmd)
+	cmd.AddCommand(passphraseCommand(f), backupCommand(f), restoreCommand(f), wipeCommand(f), profileCommand())
 	cmd.AddCommand(rpcCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))
 	return cmd
 }
@@ -50,7 +55,10 @@ func (f *flags) dir() string {
 	if f.home != "" {
 		return f.home
 	}
-	return filepath.Join(xdg.DataHome, "hearsay")
+	if f.profile != "" {
+		return filepath.Join(dataDir(), profilesDir, f.profile)
+	}
+	return dataDir()
 }
 
 // logger opens the log. screen says that stderr is a screen which must not be

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestProfileExitCodes checks the codes of commands that handle whole profiles.
+func TestProfileExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
+	var made struct{ Link string }
+	unmarshal(t, p.line(20*time.Second), &made)
+	pass := filepath.Join(dir, "pass")
+	if err := os.WriteFile(pass, []byte("four words or more\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code := func(want int, args ...string) {
+		t.Helper()
+		p := start(t, "hearsay", args...)
+		p.stdin.Close()
+		if code := p.wait(30 * time.Second); code != want {
+			t.Errorf("%q: %d, want %d", args, code, want)
+		}
+	}
+	home := dir + "/h"
+	code(6, "passphrase", "--home", home, "--new-passphrase-file", pass)
+	code(6, "wipe", "--home", home, "--yes")
+	holder := startScript(t, "hearsay", "rpc", "--home", home, "--network", made.Link)
+	code(8, "backup", dir+"/file", "--home", home, "--backup-passphrase-file", pass)
+	code(8, "passphrase", "--home", home, "--new-passphrase-file", pass)
+	holder.terminate()
+	holder.wait(10 * time.Second)
+	code(3, "passphrase", "--home", home)
+	code(3, "backup", dir+"/file", "--home", home)
+	code(2, "backup", "--home", home)
+	code(2, "rpc", "--profile", "../x")
+	code(7, "wipe", "--home", home)
+	code(7, "restore", pass, "--home", home, "--backup-passphrase-file", pass)
+	code(2, "restore", pass, "--home", dir+"/r", "--backup-passphrase-file", pass)
+	code(6, "restore", dir+"/none", "--home", dir+"/r", "--backup-passphrase-file", pass)
+	code(0, "wipe", "--home", home, "--yes")
+}
+
+// TestWipeIsQuick wipes the home of a client that runs: it takes less than two
+// seconds, and the client ends without writing keys again.
+func TestWipeIsQuick(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
+	var made struct{ Link string }
+	unmarshal(t, p.line(20*time.Second), &made)
+	holder := startScript(t, "hearsay", "rpc", "--home", dir+"/h", "--network", made.Link)
+	big := filepath.Join(dir, "h", "spool", "x")
+	if err := os.MkdirAll(filepath.Dir(big), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(big, make([]byte, 64<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w := start(t, "hearsay", "wipe", "--home", dir+"/h", "--yes")
+	if code := w.wait(20 * time.Second); code != 0 {
+		t.Errorf("wipe: %d", code)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("wipe took %s", took)
+	}
+	holder.terminate()
+	holder.wait(10 * time.Second)
+	if left, err := os.ReadDir(dir + "/h"); err == nil && len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
