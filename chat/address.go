@@ -27,7 +27,7 @@ type Address struct {
 
 const bucketAddress = "address"
 
-// Limits and times of addresses (SPEC.md §12). Lab networks divide the times by
+// Limits and times of addresses (SPEC.md §4.3). Lab networks divide the times by
 // 60, as the lives of queues.
 const (
 	addressLimit  = 4                   // addresses of one profile: each is read and published all the time

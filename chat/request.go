@@ -28,7 +28,7 @@ const (
 	bucketStranger = "stranger"
 )
 
-// Limits of what strangers can make us do (SPEC.md §12.3).
+// Limits of what strangers can make us do (SPEC.md §4.4).
 const (
 	openRate      = 8                   // containers opened in openEvery
 	openEvery     = time.Minute         // not scaled in labs: it bounds work
