@@ -41,6 +41,7 @@ type Backend interface {
 	CompareWords(ctx context.Context, contact string) error
 	VerifyWords(ctx context.Context, contact, words string) error
 	SetConversation(ctx context.Context, contact string, c chat.ConversationChange) error
+	MarkDisplayed(ctx context.Context, contact string, upto uint64) error
 
 	// StartSend returns once the text has its place behind those before it; wait
 	// returns when it is on the disk.
