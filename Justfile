@@ -77,5 +77,14 @@ heal RUNS="7":
 faults:
     HEARSAY_FAULTS=full go test -count=1 -timeout 30m -v -run FaultsOfRelays ./cmd/hearsay
 
+# a virtual day of chaos, then 200 kills of real clients, and of relays: half an hour
+chaos HOURS="24" KILLS="200":
+    HEARSAY_DAY={{HOURS}} go test -count=1 -timeout 30m -v -run TestDayOfChaos ./chat
+    HEARSAY_KILLS={{KILLS}} go test -count=1 -timeout 60m -v -run ChaosOfProcesses ./cmd/hearsay
+
+# send a file of so many MB through six relays, with all limits: at least 3 MB/s, cover off or a burst
+files MB="50" COVER="off":
+    HEARSAY_FILES={{MB}} HEARSAY_FILES_COVER={{COVER}} go test -count=1 -timeout 30m -v -run TestFileOverQUIC ./chat
+
 # what the server runs
 ci: lint specs test race vectors
