@@ -233,7 +233,7 @@ func (t *turn) erase(c *contact) error {
 			t.discard(*next)
 		}
 	}
-	for _, name := range []string{bucketContact, bucketSession} {
+	for _, name := range []string{bucketContact, bucketSession, bucketReset} {
 		if err := t.tx.Bucket(name).Delete(c.id); err != nil {
 			return err
 		}

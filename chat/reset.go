@@ -11,7 +11,7 @@ import (
 )
 
 // bucketReset holds, by the contact's id, what a reset of its session needs
-// (SPEC.md §12).
+// (SPEC.md §4.6).
 const bucketReset = "reset"
 
 // resetRow is what a reset needs, apart from the contact since it is large and
@@ -44,7 +44,7 @@ type resetRecord struct {
 	Behind  int64   `cbor:"10,keyasint,omitempty"` // when this store was last found set back
 }
 
-// Specification constants of resets (SPEC.md §12), in days of the lifetimes of
+// Specification constants of resets (SPEC.md §4.6), in days of the lifetimes of
 // queues where they are times.
 const (
 	resetKeyDays   = 30 // a new key is told
@@ -569,6 +569,16 @@ func (t *turn) putBack(c *contact, m unsent) error {
 	}
 	c.waiting = append(c.waiting, waiting{row: row, number: m.row.Number, group: m.row.Group})
 	return nil
+}
+
+// again tells whether a message of a contact that was set back is in the history
+// already: it cannot know what had arrived, and sent it under a new seq.
+func (t *turn) again(c *contact, m session.Message) (bool, error) {
+	if m.Type.Control() || !c.restored() {
+		return false, nil
+	}
+	number, _, err := t.byID(c.id, m.ID, func(rec *messageRecord) bool { return !rec.Out })
+	return number != 0, err
 }
 
 // tellLost tells that frames of the contact will never come.
