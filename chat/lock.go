@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
+	"time"
 
 	"hearsay/chat/store"
 )
@@ -137,6 +137,9 @@ func (b *book) lock() *book {
 		order: b.order, reserved: b.reserved, locked: true, queued: b.onlyHere(),
 	}
 	for id, c := range b.contacts {
+		if c.session == nil {
+			continue // nobody knows the queues yet
+		}
 		kept := newContact(id)
 		kept.wakes = c.wakes
 		kept.rec = contactRecord{State: c.rec.State, Order: c.rec.Order, Own: c.rec.Own, Old: c.rec.Old, Active: c.rec.Active}
@@ -146,6 +149,23 @@ func (b *book) lock() *book {
 		locked.invites[id] = &invite{id: id, rec: inviteRecord{Queues: i.rec.Queues, Expires: i.rec.Expires}}
 	}
 	return locked
+}
+
+// lockedWorkers adds the readers, which alone go on while the profile is locked.
+func (t *turn) lockedWorkers(w *wanted) {
+	for _, c := range t.book.contacts {
+		w.addInboxes(c)
+	}
+	for _, i := range t.book.invites {
+		in := wantedInbox{key: inboxKey{owner: i.id}, pushes: true, active: i.rec.Expires - int64(inviteLife/time.Second)}
+		for n := range i.rec.Queues {
+			if q := &i.rec.Queues[n]; q.exists() {
+				seed := q.Seed
+				in.queues[n] = &seed
+			}
+		}
+		w.inboxes = append(w.inboxes, in)
+	}
 }
 
 // locksOut answers those operations that need what Lock erased, and returns the
@@ -175,8 +195,8 @@ func (m readers) look(ctx context.Context, run func(t *turn) error) error {
 }
 
 // forgetLocked restores what readers noted in a transaction that failed.
-func (b *book) forgetLocked(acked map[*queueRecord]uint64) {
-	for q, seq := range maps.All(acked) {
+func (*book) forgetLocked(acked map[*queueRecord]uint64) {
+	for q, seq := range acked {
 		q.Acked = seq
 	}
 }

@@ -71,6 +71,12 @@ func TestLockedProfileReadsOn(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
+		alice.mu.Lock()
+		if len(alice.inboxes) == 0 {
+			t.Error("nothing is read")
+		}
+		alice.mu.Unlock()
 		texts := numbered("while locked", 7)
 		bob.sayAll(a, texts[:3])
 		acks := func() (seq uint64) {

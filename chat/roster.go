@@ -71,7 +71,11 @@ func (r *roster) Run(ctx context.Context) {
 
 func (m *Messenger) wanted(ctx context.Context) (w wanted, err error) {
 	w.contacts, w.setups, w.others = make(map[string]*wakes), make(map[string]bool), make(map[string]func(context.Context))
-	err = m.look(ctx, func(t *turn) error {
+	err = m.reading().look(ctx, func(t *turn) error {
+		if t.book.locked {
+			t.lockedWorkers(&w)
+			return nil
+		}
 		for _, c := range t.book.contacts {
 			w.contacts[c.id] = c.wakes
 			w.setups[c.id] = c.rec.Claim != nil || !c.rec.Own[0].Made || !c.rec.Own[1].Made
