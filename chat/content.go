@@ -9,9 +9,6 @@ func (t *turn) deliver(c *contact, m session.Message, seq uint64, late bool) err
 	if t.unheard(c, m.Type) {
 		return nil
 	}
-	if again, err := t.again(c, m); again || err != nil {
-		return err
-	}
 	switch m.Type {
 	case session.FrameText:
 		return t.takeText(c, m, late)

@@ -571,16 +571,6 @@ func (t *turn) putBack(c *contact, m unsent) error {
 	return nil
 }
 
-// again tells whether a message of a contact that was set back is in the history
-// already: it cannot know what had arrived, and sent it under a new seq.
-func (t *turn) again(c *contact, m session.Message) (bool, error) {
-	if m.Type.Control() || !c.restored() {
-		return false, nil
-	}
-	number, _, err := t.byID(c.id, m.ID, func(rec *messageRecord) bool { return !rec.Out })
-	return number != 0, err
-}
-
 // tellLost tells that frames of the contact will never come.
 func (t *turn) tellLost(c *contact, n uint64) {
 	if n > 0 {

@@ -60,15 +60,6 @@ func (c *contact) verified() bool {
 	return subtle.ConstantTimeCompare(c.rec.Verify.Keys, now[:]) == 1
 }
 
-// unblockedState is the state of a contact that is not blocked any more: a key
-// that changed still has to be compared.
-func (c *contact) unblockedState() ContactState {
-	if c.rec.Verify != nil && c.rec.Verify.Changed {
-		return ContactChanged
-	}
-	return ContactActive
-}
-
 // notice says something in the conversation that people must see.
 func (t *turn) notice(c *contact, text string) error {
 	rec := messageRecord{Kind: kindNotice, Text: text}
@@ -108,8 +99,11 @@ func (t *turn) takeRotation(c *contact, content []byte) error {
 		return nil
 	}
 	v.Keys, v.Changed = nil, true
-	if c.rec.State == ContactActive {
+	switch c.rec.State {
+	case ContactActive:
 		c.rec.State = ContactChanged
+	case ContactBlocked:
+		c.life().Before = ContactChanged
 	}
 	t.publishContact(c)
 	return t.notice(c, noticeChanged)
@@ -141,8 +135,11 @@ func (t *turn) confirm(c *contact, keys session.Identities) error {
 	t.touch(c)
 	v := c.verification()
 	v.Keys, v.Changed, v.Words = keys[:], false, nil
-	if c.rec.State == ContactChanged {
+	switch {
+	case c.rec.State == ContactChanged:
 		c.rec.State = ContactActive
+	case c.rec.State == ContactBlocked && c.life().Before == ContactChanged:
+		c.life().Before = ContactActive
 	}
 	t.publishContact(c)
 	return t.fill(c)
