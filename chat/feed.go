@@ -118,6 +118,14 @@ func (f *Feed) Subscribe() *Subscription {
 	return f.subscribe(f.seq)
 }
 
+// SubscribeThen is Subscribe; ended is called once when the subscription is
+// closed.
+func (f *Feed) SubscribeThen(ended func()) *Subscription {
+	s := f.Subscribe()
+	s.ended = ended
+	return s
+}
+
 // subscribeSince returns a subscription that begins with the kept events behind
 // a number. One that was never given out is answered like one too old.
 func (f *Feed) subscribeSince(since uint64) *Subscription {

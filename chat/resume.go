@@ -154,3 +154,23 @@ func callText(method string, params ...string) string {
 func (m *Messenger) SubscribeSince(_ context.Context, since uint64) (*Subscription, error) {
 	return m.feed.subscribeSince(since), nil
 }
+
+// ConversationOf returns the contact or group that a message belongs to, "" if
+// the id is of no message.
+func ConversationOf(message string) string {
+	conversation, _, ok := parseMessageID(message)
+	if !ok {
+		return ""
+	}
+	return conversation
+}
+
+// MessageNumber returns the number of a message in its conversation, which is
+// its Seq; 0 if the id is of no message.
+func MessageNumber(message string) uint64 {
+	_, number, ok := parseMessageID(message)
+	if !ok {
+		return 0
+	}
+	return number
+}

@@ -23,6 +23,9 @@ type Config struct {
 	Notice string
 	// Contact is the name of the contact to open first; empty: the first one.
 	Contact string
+	// Attached says that the profile runs in a daemon, which goes on after the
+	// screens close.
+	Attached bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -60,6 +63,8 @@ type App struct {
 	generation    int // of dialogs: late results of closed ones are dropped
 	notice        string
 	quitArmed     bool
+	attached      bool
+	gone          bool // the daemon ended
 }
 
 // New returns an App for a home. ctx ends its commands.
@@ -67,7 +72,7 @@ func New(ctx context.Context, cfg Config) *App {
 	a := &App{
 		ctx: ctx, home: cfg.Home, homeState: cfg.Home.State(), now: cfg.Now, theme: newTheme(),
 		current: -1, wanted: cfg.Contact, notice: cfg.Notice, conversations: map[string]*conversation{},
-		composer: newComposer(),
+		composer: newComposer(), attached: cfg.Attached,
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -153,6 +158,9 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		a.quitArmed = true
 		a.notice = "ctrl+c again quits"
+		if a.attached {
+			a.notice = "ctrl+c again detaches; the daemon goes on"
+		}
 		a.composer.Reset()
 		return nil, true
 	case "ctrl+l":
@@ -347,6 +355,10 @@ func (a *App) applySent(msg sentMsg) {
 // applyEvents takes a batch and asks for the next one.
 func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 	if msg.err != nil {
+		if a.attached && a.ctx.Err() == nil {
+			a.gone = true
+			return a.loadStatus()
+		}
 		return nil // the profile is closing
 	}
 	cmds := []tea.Cmd{a.nextEvents(), a.loadStatus()}

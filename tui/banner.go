@@ -10,6 +10,9 @@ import (
 // know of the network; empty if there is nothing. Its whole text is told once in
 // the conversation.
 func (a *App) banner() string {
+	if a.gone {
+		return "! the daemon has ended: nothing is sent. ctrl+c twice leaves; start it again with hearsay daemon"
+	}
 	list := a.status.Warnings
 	if len(list) == 0 {
 		return ""

@@ -53,11 +53,11 @@ func refuse(code int, format string, args ...any) *answerError {
 // readLine returns the next line without its end. A last line without newline
 // counts. It fails with io.EOF at the end of the input and with errLineTooLong
 // after having skipped a longer line.
-func readLine(r *bufio.Reader) ([]byte, error) {
+func readLine(r *bufio.Reader, longest int) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := r.ReadSlice('\n')
-		if len(line)+len(bytes.TrimSuffix(part, []byte("\n"))) > maxLine {
+		if len(line)+len(bytes.TrimSuffix(part, []byte("\n"))) > longest {
 			return nil, skipLine(r, err)
 		}
 		line = append(line, part...)

@@ -26,9 +26,14 @@ const (
 // while in blocks, Serve closes in if it can; otherwise one goroutine stays in
 // Read until the process ends.
 func Serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, info Ready) error {
+	return serve(ctx, backend, in, out, info, nil)
+}
+
+// serve is Serve; stop ends a daemon, nil if there is none.
+func serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, info Ready, stop func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &server{backend: backend, cancel: cancel, slots: make(chan struct{}, maxInFlight), sends: make(chan func(), sendBacklog)}
+	s := &server{backend: backend, stop: stop, cancel: cancel, slots: make(chan struct{}, maxInFlight), sends: make(chan func(), sendBacklog)}
 	s.encoder = json.NewEncoder(out)
 	s.encoder.SetEscapeHTML(false)
 	s.notify("ready", shapeReady(info))
@@ -46,9 +51,9 @@ func Serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, in
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	last := s.loop(ctx, work, lines)
-	stop := time.AfterFunc(finishGrace, stopWork)
+	grace := time.AfterFunc(finishGrace, stopWork)
 	s.requests.Wait()
-	stop.Stop()
+	grace.Stop()
 	close(s.sends)
 	s.unsubscribe()
 	if last != nil {
@@ -72,7 +77,7 @@ type line struct {
 func readLines(ctx context.Context, in io.Reader, lines chan<- line) {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for {
-		text, err := readLine(r)
+		text, err := readLine(r, maxLine)
 		select {
 		case lines <- line{text, err}:
 		case <-ctx.Done():
@@ -86,6 +91,7 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- line) {
 
 type server struct {
 	backend  Backend
+	stop     func() // ends the daemon; nil: there is none
 	cancel   context.CancelCauseFunc
 	slots    chan struct{} // one per request at work
 	sends    chan func()   // in line order, one at a time
@@ -144,7 +150,7 @@ func (s *server) start(ctx, work context.Context, req request) {
 		s.subscribe(ctx, req)
 		return
 	}
-	if req.method == "message.send" {
+	if req.method == "message.send" || req.method == "message.reply" {
 		s.send(ctx, work, req)
 		return
 	}
@@ -176,12 +182,21 @@ func (s *server) finish(req request, call func() (any, error)) {
 	s.answerRequest(req, result, failure(err))
 }
 
-// send begins to send a text behind those of earlier lines. The next one begins
-// when this one has its place, not only when it is on the disk, so that texts
-// which follow each other share disk syncs.
+// send begins to send a text, or a reply, behind those of earlier lines. The next
+// one begins when this one has its place, not only when it is on the disk, so
+// that texts which follow each other share disk syncs.
 func (s *server) send(ctx, work context.Context, req request) {
 	args := &arguments{params: req.params}
-	contact, text := args.text("contact", true), args.text("text", true)
+	var contact string
+	var o chat.SendOptions
+	if req.method == "message.reply" {
+		o.Reply = args.text("message", true)
+		contact = chat.ConversationOf(o.Reply)
+	} else {
+		contact = args.text("contact", true)
+	}
+	text := args.text("text", true)
+	o.Key = args.key()
 	if bad := args.done(); bad != nil {
 		s.answerRequest(req, nil, bad)
 		return
@@ -190,82 +205,34 @@ func (s *server) send(ctx, work context.Context, req request) {
 		return
 	}
 	s.sends <- func() { // never blocks for long: slots bound it below its capacity
-		wait := s.backend.StartSend(work, contact, text, chat.SendOptions{})
+		wait := s.backend.StartSend(work, contact, text, o)
 		go s.finish(req, func() (any, error) {
 			m, err := wait()
-			return struct {
-				ID string `json:"id"`
-			}{m.ID}, err
+			return idShape{m.ID}, err
 		})
 	}
-}
-
-// prepare reads the parameters of a request and returns the work to do.
-func (s *server) prepare(req request) (func(context.Context) (any, error), *answerError) {
-	args := &arguments{params: req.params}
-	var call func(context.Context) (any, error)
-	switch req.method {
-	case "status":
-		call = func(context.Context) (any, error) { return shapeStatus(s.backend.Status()), nil }
-	case "invite.create":
-		name := args.text("name", false)
-		call = func(ctx context.Context) (any, error) {
-			inv, err := s.backend.CreateInvite(ctx, name)
-			return inviteShape{inv.ID, inv.Link, timeText(inv.Expires)}, err
-		}
-	case "invite.accept":
-		link, name := args.text("link", true), args.text("name", true)
-		call = func(ctx context.Context) (any, error) {
-			c, err := s.backend.AcceptInvite(ctx, link, name)
-			return struct {
-				Contact string `json:"contact"`
-			}{c.ID}, err
-		}
-	case "consent":
-		call = func(ctx context.Context) (any, error) { return struct{}{}, s.backend.Consent(ctx) }
-	case "contact.list":
-		call = s.listContacts
-	case "message.list":
-		contact := args.text("contact", true)
-		after := args.number("after", 0, 1<<63-1, 0)
-		limit := args.number("limit", 1, 1000, 100)
-		call = func(ctx context.Context) (any, error) { return s.listMessages(ctx, contact, after, int(limit)) }
-	default:
-		return nil, refuse(codeMethod, "unknown method")
-	}
-	return call, args.done()
-}
-
-func (s *server) listContacts(ctx context.Context) (any, error) {
-	contacts, err := s.backend.Contacts(ctx)
-	if contacts == nil {
-		contacts = []chat.Contact{}
-	}
-	return struct {
-		Contacts []chat.Contact `json:"contacts"`
-	}{contacts}, err
-}
-
-func (s *server) listMessages(ctx context.Context, contact string, after uint64, limit int) (any, error) {
-	messages, err := s.backend.Messages(ctx, contact, after, limit)
-	shapes := make([]messageShape, len(messages))
-	for i, m := range messages {
-		shapes[i] = shapeMessage(m)
-	}
-	return struct {
-		Messages []messageShape `json:"messages"`
-	}{shapes}, err
 }
 
 // subscribe answers first, so that no event of the subscription precedes its
 // number, and replaces an earlier subscription.
 func (s *server) subscribe(ctx context.Context, req request) {
-	if bad := (&arguments{params: req.params}).done(); bad != nil {
+	args := &arguments{params: req.params}
+	var since *uint64
+	args.read("since", false, &since)
+	if bad := args.done(); bad != nil {
 		s.answerRequest(req, nil, bad)
 		return
 	}
 	s.unsubscribe()
 	sub := s.backend.Subscribe()
+	if since != nil {
+		sub.Close()
+		var err error
+		if sub, err = s.backend.SubscribeSince(ctx, *since); err != nil {
+			s.answerRequest(req, nil, failure(err))
+			return
+		}
+	}
 	s.answerRequest(req, struct {
 		Seq uint64 `json:"seq"`
 	}{sub.Seq()}, nil)
@@ -291,21 +258,6 @@ func (s *server) unsubscribe() {
 		s.endPump()
 		s.endPump = nil
 	}
-}
-
-// failure turns an error of the backend into the error of an answer.
-func failure(err error) *answerError {
-	if err == nil {
-		return nil
-	}
-	var e *chat.Error
-	if errors.As(err, &e) {
-		return &answerError{Code: codeFailed, Message: chat.PlainError(e), Data: &errorData{e.Kind, e.Hint}}
-	}
-	if errors.Is(err, context.Canceled) {
-		return &answerError{Code: codeFailed, Message: "stopped by shutdown", Data: &errorData{Kind: chat.KindIO}}
-	}
-	return &answerError{Code: codeFailed, Message: chat.PlainError(err), Data: &errorData{Kind: chat.KindOf(err)}}
 }
 
 func (s *server) answerRequest(req request, result any, bad *answerError) {

@@ -30,13 +30,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeChat is a messenger whose answers are fixed.
 type fakeChat struct {
-	Backend // nil: what is not overridden panics
-	feed    *chat.Feed
+	feed *chat.Feed
 
-	mu   sync.Mutex
-	sent []string
-	gate chan struct{} // CreateInvite waits for it, if set
-	disk chan struct{} // each send takes one before it is answered, if set
+	mu    sync.Mutex
+	sent  []string
+	calls []string
+	gate  chan struct{} // CreateInvite waits for it, if set
+	disk  chan struct{} // each send takes one before it is answered, if set
 }
 
 var when = time.Date(2026, 11, 21, 14, 5, 6, 789_000_000, time.UTC)
@@ -87,7 +87,10 @@ func (f *fakeChat) Contacts(context.Context) ([]chat.Contact, error) {
 	return []chat.Contact{{ID: "c_1", Name: "marta", State: chat.ContactActive, SafetyNumber: "28471 90312"}}, nil
 }
 
-func (f *fakeChat) StartSend(_ context.Context, contact, text string, _ chat.SendOptions) func() (chat.Message, error) {
+func (f *fakeChat) StartSend(_ context.Context, contact, text string, o chat.SendOptions) func() (chat.Message, error) {
+	if o != (chat.SendOptions{}) {
+		_ = f.note("send %s %s key %s reply %s", contact, text, o.Key, o.Reply)
+	}
 	if contact != "c_1" {
 		return func() (chat.Message, error) {
 			return chat.Message{}, &chat.Error{Kind: chat.KindNotFound, Text: "no such contact"}
@@ -118,7 +121,7 @@ func (f *fakeChat) Messages(_ context.Context, contact string, after uint64, lim
 func (f *fakeChat) Subscribe() *chat.Subscription { return f.feed.Subscribe() }
 
 // TestTranscripts plays each testdata/*.in, line by line, and compares what
-// comes out. Lines "!name" publish events; each line is answered before the
+// comes out, and behind it what was asked of the messenger. Lines "!name" publish events; each line is answered before the
 // next is read.
 func TestTranscripts(t *testing.T) {
 	inputs, err := filepath.Glob("testdata/*.in")
@@ -181,6 +184,9 @@ func play(t *testing.T, script string) (transcript string) {
 		}
 		inR.Close()
 		transcript = out.String()
+		for _, call := range f.calls {
+			transcript += "# " + call + "\n"
+		}
 	})
 	return transcript
 }
@@ -199,7 +205,17 @@ func publish(t *testing.T, feed *chat.Feed, name string) {
 		"!circuit.built":    {Type: chat.CircuitBuilt, Circuit: info},
 		"!circuit.closed":   {Type: chat.CircuitClosed, Circuit: info},
 		"!error":            {Type: chat.ErrorEvent, Kind: chat.KindInviteUsed, Detail: "somebody else opened the invite first"},
-		"!resync":           {Type: chat.Resync},
+		"!resync":           {Type: chat.Resync, Oldest: 7},
+
+		"!message.changed":      {Type: chat.MessageChanged, Message: &chat.Message{ID: "m_1_3", Contact: "c_1", Direction: chat.In, Seq: 3, Time: when, State: chat.Received, Deleted: chat.DeletedPeer, Reactions: []chat.Reaction{{From: "me", Emoji: "+"}}}},
+		"!contact.sas":          {Type: chat.ContactWords, Contact: c, Words: "otter plum wren fern"},
+		"!contact.removed":      {Type: chat.ContactRemoved, Contact: c},
+		"!conversation.changed": {Type: chat.ConversationChanged, Contact: &chat.Contact{ID: "c_1", Settings: &chat.Conversation{DisappearAfter: 24 * time.Hour, Pinned: true}}, Detail: "marta set it to 1 day"},
+		"!request.received":     {Type: chat.RequestReceived, Request: &chat.Request{ID: "r_1", Address: "a_1", Name: "nils", Text: "hello", Time: when, Effort: 22}},
+		"!file.progress":        {Type: chat.FileProgress, File: &chat.File{ID: "f_1", Contact: "c_1", Done: 5, Size: 9, State: chat.FileSending}},
+		"!group.changed":        {Type: chat.GroupChanged, Group: &chat.Group{ID: "g_1", Name: "printers"}, Contact: c, Detail: "marta joined"},
+		"!profile.locked":       {Type: chat.ProfileLocked},
+		"!profile.unlocked":     {Type: chat.ProfileUnlocked},
 	}
 	ev, ok := events[name]
 	if !ok {
@@ -350,7 +366,7 @@ func FuzzLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bufio.NewReaderSize(bytes.NewReader(data), 64)
 		for {
-			line, err := readLine(r)
+			line, err := readLine(r, maxLine)
 			if errors.Is(err, errLineTooLong) {
 				continue
 			}

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
 
 	"hearsay/chat"
@@ -11,7 +13,36 @@ import (
 // timeLayout is RFC 3339 in UTC with milliseconds.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
+// stamp is a time as the interface writes it.
+type stamp time.Time
+
+// MarshalJSON writes RFC 3339 in UTC with milliseconds.
+func (s stamp) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + time.Time(s).UTC().Format(timeLayout) + `"`), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *stamp) UnmarshalJSON(b []byte) error {
+	t, err := time.Parse(`"`+timeLayout+`"`, string(b))
+	*s = stamp(t)
+	return err
+}
+
+func stampOf(t *time.Time) *stamp {
+	if t == nil {
+		return nil
+	}
+	s := stamp(*t)
+	return &s
+}
+
+func (s *stamp) time() *time.Time {
+	if s == nil {
+		return nil
+	}
+	t := time.Time(*s)
+	return &t
+}
 
 type readyShape struct {
 	V       int     `json:"v"`
@@ -30,22 +61,41 @@ type statusShape struct {
 	Lab       *bool          `json:"lab"`
 	Cover     string         `json:"cover"`
 	Encrypted bool           `json:"encrypted"`
+	Locked    bool           `json:"locked"`
 	Snapshot  *snapshotShape `json:"snapshot"`
 	Queued    int            `json:"queued"`
+	Due       int            `json:"subscriptions_due"`
+	Standing  int            `json:"subscriptions_standing"`
+	Why       string         `json:"why"`
 	Warnings  []string       `json:"warnings"`
 	Directory []warningShape `json:"network_warnings"`
+	Operator  operatorShape  `json:"largest_operator"`
 	Consent   bool           `json:"needs_consent"`
+	Steps     []stepShape    `json:"steps"`
 }
 
 type warningShape struct {
 	Kind  string `json:"kind"`
 	Text  string `json:"text"`
-	Since string `json:"since"`
+	Since stamp  `json:"since"`
+}
+
+type operatorShape struct {
+	Name   string  `json:"name"`
+	Relays int     `json:"relays"`
+	Both   float64 `json:"both_ends"`
 }
 
 type snapshotShape struct {
 	Epoch uint64 `json:"epoch"`
 	Age   int64  `json:"age_s"`
+}
+
+type stepShape struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Took   int64  `json:"took_ms"`
+	Detail string `json:"detail"`
 }
 
 type circuitShape struct {
@@ -57,22 +107,137 @@ type circuitShape struct {
 	RTT         *int64          `json:"rtt_ms"`
 }
 
+// pathShape is the circuit that last served a conversation; all but open is
+// empty if none did.
+type pathShape struct {
+	Relays  []string `json:"relays"`
+	Mailbox *string  `json:"mailbox"`
+	RTT     *int64   `json:"rtt_ms"`
+	Open    bool     `json:"open"`
+}
+
+type contactShape struct {
+	ID           string             `json:"id"`
+	Name         string             `json:"name"`
+	State        chat.ContactState  `json:"state"`
+	Verified     bool               `json:"verified"`
+	SafetyNumber string             `json:"safety_number"`
+	Problem      string             `json:"problem,omitempty"`
+	Introduced   string             `json:"introduced,omitempty"`
+	Settings     *conversationShape `json:"settings,omitempty"`
+}
+
+type conversationShape struct {
+	DisappearAfter int64  `json:"disappear_after"` // seconds; 0: never
+	Muted          bool   `json:"muted"`
+	Archived       bool   `json:"archived"`
+	Pinned         bool   `json:"pinned"`
+	Draft          string `json:"draft,omitempty"`
+}
+
 type messageShape struct {
 	ID        string            `json:"id"`
 	Contact   string            `json:"contact"`
 	Direction string            `json:"direction"`
 	Text      string            `json:"text"`
 	Seq       uint64            `json:"seq"`
-	Time      string            `json:"time"`
+	Time      stamp             `json:"time"`
 	State     chat.MessageState `json:"state"`
 	Late      bool              `json:"late"`
 	Copies    *chat.Copies      `json:"copies,omitempty"`
+	Kind      string            `json:"kind,omitempty"`
+	Reply     string            `json:"reply,omitempty"`
+	Edited    bool              `json:"edited,omitempty"`
+	Deleted   string            `json:"deleted,omitempty"`
+	Reactions []chat.Reaction   `json:"reactions,omitempty"`
+	Expires   *stamp            `json:"expires,omitempty"`
+	File      *fileShape        `json:"file,omitempty"`
+	Author    string            `json:"author,omitempty"`
+	Delivered *chat.Copies      `json:"delivered,omitempty"`
+}
+
+// pageShape is a list of messages that fits into a line.
+type pageShape struct {
+	Messages []json.RawMessage `json:"messages"`
+	More     bool              `json:"more,omitempty"` // there are more, within the limit asked for
+}
+
+// maxPage is how many bytes of messages one line takes; the rest is for what
+// stands around them.
+const maxPage = maxLine - 4096
+
+func shapePage(messages []chat.Message, err error) (any, error) {
+	page := pageShape{Messages: []json.RawMessage{}}
+	if err != nil {
+		return page, err
+	}
+	sum := 0
+	for _, m := range messages {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(shapeMessage(m)); err != nil {
+			return page, err
+		}
+		if sum += b.Len() + 1; sum > maxPage {
+			page.More = true
+			break
+		}
+		page.Messages = append(page.Messages, b.Bytes())
+	}
+	return page, nil
+}
+
+type whyShape struct {
+	History []entryShape   `json:"history"`
+	NextTry *stamp         `json:"next_try,omitempty"`
+	Expires *stamp         `json:"expires,omitempty"`
+	Next    string         `json:"next,omitempty"`
+	Earlier []earlierShape `json:"earlier,omitempty"`
+}
+
+type entryShape struct {
+	Time   stamp             `json:"time"`
+	State  chat.MessageState `json:"state"`
+	Detail string            `json:"detail"`
+}
+
+type earlierShape struct {
+	Time stamp  `json:"time"`
+	Text string `json:"text"`
+}
+
+type fileShape struct {
+	ID        string         `json:"id"`
+	Contact   string         `json:"contact"`
+	Direction string         `json:"direction"`
+	Name      string         `json:"name"`
+	Size      int64          `json:"size"`
+	Padded    int64          `json:"padded,omitempty"`
+	Done      int64          `json:"done"`
+	State     chat.FileState `json:"state"`
+	Time      stamp          `json:"time"`
+	Burst     bool           `json:"burst,omitempty"`
+	Detail    string         `json:"detail,omitempty"`
+	Path      string         `json:"path,omitempty"`
 }
 
 type inviteShape struct {
 	ID      string `json:"id"`
 	Link    string `json:"link"`
-	Expires string `json:"expires"`
+	Expires stamp  `json:"expires"`
+	Name    string `json:"name,omitempty"`
+	State   string `json:"state,omitempty"`
+	Opened  *int   `json:"opened,omitempty"`
+}
+
+type requestShape struct {
+	ID      string `json:"id"`
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name"`
+	Text    string `json:"text"`
+	Time    stamp  `json:"time"`
+	Effort  int    `json:"effort"`
 }
 
 func shapeReady(r Ready) readyShape {
@@ -87,12 +252,16 @@ func shapeStatus(s chat.Status) statusShape {
 	shape := statusShape{
 		V: version, Ready: s.Ready, Relays: s.Relays, Circuits: make([]circuitShape, 0, len(s.Circuits)),
 		ClockSkew: float64(s.ClockSkew.Milliseconds()) / 1000, Health: s.Health, Cover: s.Cover,
-		Encrypted: s.Encrypted, Queued: s.Queued,
+		Encrypted: s.Encrypted, Locked: s.Locked, Queued: s.Queued, Due: s.Due, Standing: s.Standing, Why: s.Why,
 		Warnings: append([]string{}, s.Outlook.Warnings...), Consent: s.Outlook.NeedsConsent,
-		Directory: make([]warningShape, 0, len(s.Warnings)),
+		Operator:  operatorShape{s.Outlook.Operator.Name, s.Outlook.Operator.Relays, s.Outlook.Operator.Both},
+		Directory: make([]warningShape, 0, len(s.Warnings)), Steps: make([]stepShape, 0, len(s.Steps)),
 	}
 	for _, w := range s.Warnings {
-		shape.Directory = append(shape.Directory, warningShape{Kind: w.Kind, Text: w.Text, Since: timeText(w.Since)})
+		shape.Directory = append(shape.Directory, warningShape{Kind: w.Kind, Text: w.Text, Since: stamp(w.Since)})
+	}
+	for _, step := range s.Steps {
+		shape.Steps = append(shape.Steps, stepShape{step.Name, step.State, step.Took.Milliseconds(), step.Detail})
 	}
 	if s.Network != "" {
 		shape.Network, shape.Lab = &s.Network, &s.Lab
@@ -106,6 +275,36 @@ func shapeStatus(s chat.Status) statusShape {
 	return shape
 }
 
+func (s *statusShape) status() chat.Status {
+	status := chat.Status{
+		Ready: s.Ready, Relays: s.Relays, ClockSkew: time.Duration(s.ClockSkew * float64(time.Second)), Health: s.Health,
+		Cover: s.Cover, Encrypted: s.Encrypted, Locked: s.Locked, Queued: s.Queued, Due: s.Due, Standing: s.Standing, Why: s.Why,
+		Outlook: circuit.Outlook{
+			Warnings: s.Warnings, NeedsConsent: s.Consent,
+			Operator: circuit.Operator{Name: s.Operator.Name, Relays: s.Operator.Relays, Both: s.Operator.Both},
+		},
+	}
+	if s.Network != nil {
+		status.Network = *s.Network
+	}
+	if s.Lab != nil {
+		status.Lab = *s.Lab
+	}
+	if s.Snapshot != nil {
+		status.Epoch, status.SnapshotAge = s.Snapshot.Epoch, time.Duration(s.Snapshot.Age)*time.Second
+	}
+	for _, w := range s.Directory {
+		status.Warnings = append(status.Warnings, chat.Warning{Kind: w.Kind, Text: w.Text, Since: time.Time(w.Since)})
+	}
+	for _, step := range s.Steps {
+		status.Steps = append(status.Steps, chat.Step{Name: step.Name, State: step.State, Took: time.Duration(step.Took) * time.Millisecond, Detail: step.Detail})
+	}
+	for _, c := range s.Circuits {
+		status.Circuits = append(status.Circuits, c.info())
+	}
+	return status
+}
+
 func shapeCircuit(c circuit.Info) circuitShape {
 	shape := circuitShape{ID: c.ID, Purpose: c.Purpose, Path: shapePath(c.Path), State: c.State, RTT: shapeRTT(c.RTT)}
 	if c.Destination != (directory.RelayID{}) {
@@ -115,12 +314,28 @@ func shapeCircuit(c circuit.Info) circuitShape {
 	return shape
 }
 
+func (c *circuitShape) info() circuit.Info {
+	info := circuit.Info{ID: c.ID, Purpose: c.Purpose, Path: parsePath(c.Path), State: c.State, RTT: parseRTT(c.RTT)}
+	if c.Destination != nil {
+		info.Destination = parsePath([]string{*c.Destination})[0]
+	}
+	return info
+}
+
 func shapePath(path []directory.RelayID) []string {
 	ids := make([]string, len(path))
 	for i, id := range path {
 		ids[i] = id.String()
 	}
 	return ids
+}
+
+func parsePath(ids []string) []directory.RelayID {
+	path := make([]directory.RelayID, len(ids))
+	for i, id := range ids {
+		path[i], _ = directory.ParseRelayID(id) // of our own program: zero if it is not one
+	}
+	return path
 }
 
 // shapeRTT rounds up, so that a measured round trip is never shown as 0.
@@ -132,116 +347,132 @@ func shapeRTT(d time.Duration) *int64 {
 	return &ms
 }
 
+func parseRTT(ms *int64) time.Duration {
+	if ms == nil {
+		return 0
+	}
+	return time.Duration(*ms) * time.Millisecond
+}
+
+func shapeServed(p chat.Path, served bool) pathShape {
+	shape := pathShape{Relays: append([]string{}, p.Relays...), RTT: shapeRTT(p.RTT), Open: p.Open}
+	if served {
+		shape.Mailbox = &p.Mailbox
+	}
+	return shape
+}
+
+func shapeContact(c chat.Contact) contactShape {
+	shape := contactShape{
+		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+	}
+	if s := c.Settings; s != nil {
+		shape.Settings = &conversationShape{int64(s.DisappearAfter / time.Second), s.Muted, s.Archived, s.Pinned, s.Draft}
+	}
+	return shape
+}
+
+func (c *contactShape) contact() chat.Contact {
+	contact := chat.Contact{
+		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+	}
+	if s := c.Settings; s != nil {
+		contact.Settings = &chat.Conversation{
+			DisappearAfter: time.Duration(s.DisappearAfter) * time.Second, Muted: s.Muted, Archived: s.Archived, Pinned: s.Pinned, Draft: s.Draft,
+		}
+	}
+	return contact
+}
+
 func shapeMessage(m chat.Message) messageShape {
-	return messageShape{
-		ID: m.ID, Contact: m.Contact, Direction: m.Direction, Text: m.Text, Seq: m.Seq,
-		Time: timeText(m.Time), State: m.State, Late: m.Late, Copies: m.Copies,
+	shape := messageShape{
+		ID: m.ID, Contact: m.Contact, Direction: m.Direction, Text: m.Text, Seq: m.Seq, Time: stamp(m.Time), State: m.State,
+		Late: m.Late, Copies: m.Copies, Kind: m.Kind, Reply: m.Reply, Edited: m.Edited, Deleted: m.Deleted, Reactions: m.Reactions,
+		Expires: stampOf(m.Expires), Author: m.Author, Delivered: m.Delivered,
+	}
+	if m.File != nil {
+		f := shapeFile(*m.File)
+		shape.File = &f
+	}
+	return shape
+}
+
+func (m *messageShape) message() chat.Message {
+	message := chat.Message{
+		ID: m.ID, Contact: m.Contact, Direction: m.Direction, Text: m.Text, Seq: m.Seq, Time: time.Time(m.Time), State: m.State,
+		Late: m.Late, Copies: m.Copies, Kind: m.Kind, Reply: m.Reply, Edited: m.Edited, Deleted: m.Deleted, Reactions: m.Reactions,
+		Expires: m.Expires.time(), Author: m.Author, Delivered: m.Delivered,
+	}
+	if m.File != nil {
+		f := m.File.file()
+		message.File = &f
+	}
+	return message
+}
+
+func shapeWhy(w chat.Why) whyShape {
+	shape := whyShape{History: make([]entryShape, 0, len(w.History)), NextTry: stampOf(w.NextTry), Expires: stampOf(w.Expires), Next: w.Next}
+	for _, h := range w.History {
+		shape.History = append(shape.History, entryShape{stamp(h.Time), h.State, h.Detail})
+	}
+	for _, e := range w.Earlier {
+		shape.Earlier = append(shape.Earlier, earlierShape{stamp(e.Time), e.Text})
+	}
+	return shape
+}
+
+func (w *whyShape) why() chat.Why {
+	why := chat.Why{NextTry: w.NextTry.time(), Expires: w.Expires.time(), Next: w.Next}
+	for _, h := range w.History {
+		why.History = append(why.History, chat.HistoryEntry{Time: time.Time(h.Time), State: h.State, Detail: h.Detail})
+	}
+	for _, e := range w.Earlier {
+		why.Earlier = append(why.Earlier, chat.Earlier{Time: time.Time(e.Time), Text: e.Text})
+	}
+	return why
+}
+
+func shapeFile(f chat.File) fileShape {
+	return fileShape{f.ID, f.Contact, f.Direction, f.Name, f.Size, f.Padded, f.Done, f.State, stamp(f.Time), f.Burst, f.Detail, f.Path}
+}
+
+func (f *fileShape) file() chat.File {
+	return chat.File{
+		ID: f.ID, Contact: f.Contact, Direction: f.Direction, Name: f.Name, Size: f.Size, Padded: f.Padded, Done: f.Done,
+		State: f.State, Time: time.Time(f.Time), Burst: f.Burst, Detail: f.Detail, Path: f.Path,
 	}
 }
 
-// eventHead begins the params of every event.
-type eventHead struct {
-	Seq  uint64         `json:"seq"`
-	Type chat.EventType `json:"type"`
+// shapeInvite describes an invite; listed adds what only a list tells.
+func shapeInvite(i chat.Invite, listed bool) inviteShape {
+	shape := inviteShape{ID: i.ID, Link: i.Link, Expires: stamp(i.Expires)}
+	if listed {
+		shape.Name, shape.State, shape.Opened = i.Name, i.State, &i.Opened
+	}
+	return shape
 }
 
-// shapeEvent returns the params of an event, or nil for one without the part
-// that its type asks for.
-func shapeEvent(ev chat.Event) any {
-	head := eventHead{ev.Seq, ev.Type}
-	switch ev.Type {
-	case chat.MessageReceived:
-		if ev.Message == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			Message messageShape `json:"message"`
-		}{head, shapeMessage(*ev.Message)}
-	case chat.MessageStateChanged:
-		if ev.Message == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			ID      string            `json:"id"`
-			Contact string            `json:"contact"`
-			State   chat.MessageState `json:"state"`
-			Copies  *chat.Copies      `json:"copies"`
-			Detail  string            `json:"detail"`
-		}{head, ev.Message.ID, ev.Message.Contact, ev.Message.State, ev.Message.Copies, ev.Detail}
-	case chat.ContactAdded:
-		if ev.Contact == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			Contact string `json:"contact"`
-			Name    string `json:"name"`
-		}{head, ev.Contact.ID, ev.Contact.Name}
-	case chat.ContactStateChanged:
-		if ev.Contact == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			Contact  string            `json:"contact"`
-			State    chat.ContactState `json:"state"`
-			Verified bool              `json:"verified"`
-		}{head, ev.Contact.ID, ev.Contact.State, ev.Contact.Verified}
-	case chat.InviteUsed:
-		if ev.Contact == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			ID      string `json:"id"`
-			Contact string `json:"contact"`
-		}{head, ev.Invite, ev.Contact.ID}
-	default:
-		return shapeVolatile(head, ev)
+func (i *inviteShape) invite() chat.Invite {
+	invite := chat.Invite{ID: i.ID, Link: i.Link, Expires: time.Time(i.Expires), Name: i.Name, State: i.State}
+	if i.Opened != nil {
+		invite.Opened = *i.Opened
 	}
+	return invite
 }
 
-func shapeVolatile(head eventHead, ev chat.Event) any {
-	switch ev.Type {
-	case chat.NetworkReady:
-		return struct {
-			eventHead
-			Relays int    `json:"relays"`
-			Epoch  uint64 `json:"epoch"`
-		}{head, ev.Relays, ev.Epoch}
-	case chat.CircuitBuilt:
-		if ev.Circuit == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			ID      string          `json:"id"`
-			Purpose circuit.Purpose `json:"purpose"`
-			Path    []string        `json:"path"`
-			RTT     *int64          `json:"rtt_ms"`
-		}{head, ev.Circuit.ID, ev.Circuit.Purpose, shapePath(ev.Circuit.Path), shapeRTT(ev.Circuit.RTT)}
-	case chat.CircuitClosed:
-		if ev.Circuit == nil {
-			return nil
-		}
-		return struct {
-			eventHead
-			ID     string `json:"id"`
-			Reason string `json:"reason"`
-		}{head, ev.Circuit.ID, ev.Circuit.Reason}
-	case chat.ErrorEvent:
-		return struct {
-			eventHead
-			Kind   string `json:"kind"`
-			Detail string `json:"detail"`
-		}{head, ev.Kind, ev.Detail}
-	case chat.Resync:
-		return struct {
-			eventHead
-			Oldest uint64 `json:"oldest"`
-		}{head, ev.Seq}
+func shapeRequest(r chat.Request) requestShape {
+	return requestShape{r.ID, r.Address, r.Name, r.Text, stamp(r.Time), r.Effort}
+}
+
+func (r *requestShape) request() chat.Request {
+	return chat.Request{ID: r.ID, Address: r.Address, Name: r.Name, Text: r.Text, Time: time.Time(r.Time), Effort: r.Effort}
+}
+
+// list shapes each of a list; it is never null.
+func list[A, B any](from []A, shape func(A) B) []B {
+	to := make([]B, 0, len(from))
+	for _, a := range from {
+		to = append(to, shape(a))
 	}
-	return nil
+	return to
 }

@@ -27,7 +27,8 @@ func root() *cobra.Command {
 		Use:   name,
 		Short: "Anonymous messages through onion circuits",
 		Long: `hearsay carries messages through three relays that do not know each other,
-sealed from end to end. Without a command it opens the terminal interface.`,
+sealed from end to end. Without a command it opens the terminal interface, on the
+daemon of the profile if one runs.`,
 		Args: cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			keepMemory()
@@ -46,7 +47,7 @@ sealed from end to end. Without a command it opens the terminal interface.`,
 	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
 	f.logs.Add(cmd)
 	cmd.AddCommand(passphraseCommand(f), backupCommand(f), restoreCommand(f), wipeCommand(f), profileCommand())
-	cmd.AddCommand(rpcCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))
+	cmd.AddCommand(rpcCommand(f), daemonCommand(f), attachCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))
 	return cmd
 }
 

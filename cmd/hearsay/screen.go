@@ -24,6 +24,11 @@ func runTUI(cmd *cobra.Command, f *flags) error {
 		return err
 	}
 	defer closeLog()
+	if c, err := f.attach(cmd.Context()); err == nil {
+		return showAttached(cmd, f, c)
+	} else if !errors.Is(err, errNoDaemon) {
+		return err
+	}
 	h := &tuiHome{dir: f.dir(), network: f.network, cover: f.cover, log: log}
 	if h.state, err = chat.Inspect(h.dir); err != nil {
 		return err

@@ -36,10 +36,15 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	if r.Lab {
 		lab = "LAB"
 	}
-	name := r.Network
-	if name == "" || strings.ContainsAny(name, " \t\"=") {
-		name = strconv.Quote(name)
-	}
-	_, err := fmt.Fprintf(w, "ready %s id=%s listen=%s network=%s lab=%s\n", r.Program, r.ID, r.Listen, name, lab)
+	_, err := fmt.Fprintf(w, "ready %s id=%s listen=%s network=%s lab=%s\n", r.Program, r.ID, r.Listen, ReadyText(r.Network), lab)
 	return err
+}
+
+// ReadyText returns a value as it stands in the ready line: in quotes where it
+// would not end at the next blank.
+func ReadyText(s string) string {
+	if s == "" || strings.ContainsAny(s, " \t\"=") {
+		return strconv.Quote(s)
+	}
+	return s
 }
