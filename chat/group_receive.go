@@ -125,16 +125,16 @@ func (g *group) waits(h *groupHeld) bool {
 	return slices.ContainsFunc(h.text.Parents, func(p [16]byte) bool { _, known := g.graph[p]; return !known })
 }
 
-// depth is one more than that of the deepest known message before this one.
+// depth is one more than that of the deepest message before this one. One that
+// is not known counts as coming after all that was shown.
 func (g *group) depth(h *groupHeld) uint64 {
-	depth, known := uint64(1), len(h.text.Parents) == 0
+	depth := uint64(1)
 	for _, p := range h.text.Parents {
-		if d, ok := g.graph[p]; ok {
-			depth, known = max(depth, d+1), true
+		d, known := g.graph[p]
+		if !known {
+			d = g.rec.Depth + 1
 		}
-	}
-	if !known {
-		return max(1, g.rec.Depth) // nothing says where it belongs
+		depth = max(depth, d+1)
 	}
 	return depth
 }
