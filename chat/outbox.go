@@ -343,15 +343,14 @@ func (t *turn) acked(c *contact, seqs []uint64) error {
 			return err
 		}
 	}
-	if len(seqs) == 0 {
-		return nil
-	}
-	for i := range c.slots {
-		if s := &c.slots[i]; s.full {
-			s.rests, s.full = time.Time{}, false // the contact reads: there is room again
+	if len(seqs) > 0 {
+		for i := range c.slots {
+			if s := &c.slots[i]; s.full {
+				s.rests, s.full = time.Time{}, false // the contact reads: there is room again
+			}
 		}
+		c.notePassed()
 	}
-	c.notePassed()
 	return t.ackedLate(c, seqs)
 }
 

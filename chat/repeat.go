@@ -131,11 +131,20 @@ func (t *turn) dropped(c *contact, o *outgoing) error {
 	return nil
 }
 
-// complain tells the contact that its queue in a slot cannot be used; once a day,
-// since it does not act on more.
+// complain tells the contact that its queue in a slot cannot be used: once a day,
+// since it does not act on more, and not while a complaint is on its way, so that
+// a relay does not have us send one after the other.
 func (t *turn) complain(c *contact, slotNumber int) error {
 	p := &c.rec.Peer[slotNumber]
-	if c.session == nil || c.rec.State != ContactActive || c.slots[slotNumber].addr.IsZero() || !t.daily(&p.Bad) {
+	if c.session == nil || c.rec.State != ContactActive || c.slots[slotNumber].addr.IsZero() {
+		return nil
+	}
+	for _, o := range c.out {
+		if session.FrameType(o.rec.Type) == session.FrameQBad {
+			return nil
+		}
+	}
+	if !t.daily(&p.Bad) {
 		return nil
 	}
 	t.touch(c)

@@ -384,8 +384,14 @@ func (s *Store) Update(fn func(*Tx) error) error {
 		if forget, err = tx.forget(); err != nil {
 			return err
 		}
+		if !tx.wrote {
+			return errUnchanged
+		}
 		return tx.flushKeys() // before the rows that need them
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
 	if err == nil {
 		s.drop(forget)
 	}

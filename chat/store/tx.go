@@ -13,12 +13,16 @@ type Tx struct {
 	store *Store
 	keys  *keyTable // those of its beginning
 	bolt  *bolt.Tx
+	wrote bool // something may have changed
 
 	emptied map[historyID]struct{} // weeks of which a row was deleted
 	erased  map[name]struct{}      // histories that were dropped
 }
 
-var errEnded = errors.New("store: transaction has ended")
+var (
+	errEnded     = errors.New("store: transaction has ended")
+	errUnchanged = errors.New("store: nothing was written") // rolls an update back instead of syncing the disk
+)
 
 func (t *Tx) end() {
 	t.bolt = nil
@@ -61,6 +65,7 @@ func (r *rows) find() (*bolt.Bucket, error) {
 
 // make returns the bucket, which it makes if there is none.
 func (r *rows) make() (*bolt.Bucket, error) {
+	r.tx.wrote = true
 	b, err := r.find()
 	if b != nil || err != nil {
 		return b, err
@@ -95,6 +100,7 @@ func (r *rows) remove(key []byte) error {
 	if b == nil || err != nil {
 		return err
 	}
+	r.tx.wrote = true
 	if err := b.Delete(key); err != nil {
 		return fmt.Errorf("store: delete: %w", err)
 	}
@@ -107,6 +113,7 @@ func (r *rows) drop() error {
 	if b == nil || err != nil {
 		return err
 	}
+	r.tx.wrote = true
 	n := b.Sequence()
 	r.b = nil
 	if err := r.tx.bolt.DeleteBucket(r.name[:]); err != nil {
