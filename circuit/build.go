@@ -30,6 +30,7 @@ type task struct {
 	front  bool             // a user waits for it
 	lent   bool             // to the destination, see trust
 	ahead  bool             // it follows a circuit that is to be replaced
+	passes bool             // a burst lets it pass the ticks
 
 	begun   time.Time
 	profile byte          // of the link when it began
@@ -66,7 +67,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	if p.view == nil {
 		return "there is no snapshot of the network yet", time.Time{}
 	}
-	t := &task{key: w.key, front: w.req.Front, ahead: w.ahead}
+	t := &task{key: w.key, front: w.req.Front, ahead: w.ahead, passes: w.key.bulk && p.bursting(now)}
 	dest := w.req.Destination
 	if dest != (directory.RelayID{}) {
 		r, listed := p.view.Relay(dest)
@@ -85,7 +86,7 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	if p.inUse() >= maxUsed {
 		return "there are too many circuits in use", time.Time{}
 	}
-	if p.profile() != link.Off && !p.warming(now) && len(p.tasks) >= shapedPending {
+	if p.profile() != link.Off && !p.warming(now) && !t.passes && len(p.tasks) >= shapedPending {
 		return "circuits are built one after the other", now.Add(interval)
 	}
 	avoid := p.doubtful(w, now)
@@ -95,7 +96,11 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 	}
 	if e == nil || !sure && p.profile() == link.Off {
 		// A relay that seems dead costs more than a build, unless ticks are short.
-		pa, why, at := p.pickPath(now, dest, avoid, p.share(w))
+		share := p.share(w)
+		if t.passes {
+			share = shareNone
+		}
+		pa, why, at := p.pickPath(now, dest, avoid, share)
 		switch {
 		case why == "":
 			t.path, e = pa, nil
@@ -123,6 +128,9 @@ func (p *Pool) begin(w *waiter, now time.Time) (why string, at time.Time) {
 
 // shareFront stands for what budget.mayBuildFront allows.
 const shareFront = -1
+
+// shareNone stands for builds that take no ticks, since they pass them.
+const shareNone = -2
 
 // share is how much of the ticks for builds a request may use up, in percent, or
 // shareFront.
@@ -228,7 +236,7 @@ func (p *Pool) mayBuild(now time.Time, share int) time.Time {
 		}
 	}
 	most, shaped := maxPending, p.profile() != link.Off
-	if shaped {
+	if shaped && share != shareNone {
 		// Builds share the ticks: many at once would all be late.
 		if most = shapedPending; p.warming(now) {
 			most = shapedWarmPending
@@ -240,8 +248,9 @@ func (p *Pool) mayBuild(now time.Time, share int) time.Time {
 		return now.Add(interval)
 	case p.warming(now):
 		return now
+	case share == shareNone:
 	case share == shareFront && !p.budget.mayBuildFront(now, p.profile()),
-		share != shareFront && !p.budget.mayBuild(now, p.profile(), share):
+		share >= 0 && !p.budget.mayBuild(now, p.profile(), share):
 		return now.Add(interval)
 	}
 	return p.nextBuild
@@ -289,9 +298,11 @@ func (p *Pool) start(t *task, now time.Time) {
 	warm := p.warming(now)
 	switch {
 	case !warm:
-		if t.front {
+		switch {
+		case t.passes: // it takes none
+		case t.front:
 			p.budget.buildFront(now, p.profile(), hops)
-		} else {
+		default:
 			p.budget.build(now, hops)
 		}
 		if !t.spare {

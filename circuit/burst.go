@@ -39,5 +39,13 @@ func (p *Pool) burst(ctx context.Context, d time.Duration) (until time.Time, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, speedAsk+p.ticks(4))
 	defer cancel()
-	return until, p.cfg.Burst(ctx, g.ID, d)
+	if err := p.cfg.Burst(ctx, g.ID, d); err != nil {
+		return time.Time{}, err
+	}
+	p.bursts.Store(until.UnixNano())
+	return until, nil
 }
+
+// bursting tells whether a burst runs, by what was granted last. Builds of bulk
+// circuits take no ticks then, so they do not count as such.
+func (p *Pool) bursting(now time.Time) bool { return now.UnixNano() < p.bursts.Load() }

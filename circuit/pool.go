@@ -100,7 +100,8 @@ type Pool struct {
 	waits     string // why none could be chosen to a destination
 	waitsAt   time.Time
 
-	speed speedLimit
+	speed  speedLimit
+	bursts atomic.Int64 // Unix nanoseconds until when the last burst runs
 
 	wg sync.WaitGroup // tasks, watchers of links, goroutines of circuits
 
