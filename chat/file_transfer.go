@@ -22,7 +22,10 @@ const (
 	laneQueues   = mailbox.NewMax         // made or read over one circuit
 	fileSync     = 500 * time.Millisecond // progress is on the disk so often
 	filePatience = 15 * time.Second       // without any answer a circuit is given up
-	burstRenew   = 25 * time.Second       // a burst is made longer so long before its end
+	burstRenew   = 40 * time.Second       // a burst is made longer so long before its end
+	burstAgain   = 20 * time.Second       // without a grant the guard is asked again so often
+	burstLeast   = 30 * time.Second       // that a burst is asked for
+	burstLook    = 5 * time.Second        // a transfer in slots looks for a grant so often
 	burstRate    = 1 << 20                // bytes a second that bursts are asked for
 )
 
@@ -133,10 +136,24 @@ type pace struct {
 // paceOf is slow, one circuit in the slots of the cover profile, unless the user
 // chose a burst or links are not shaped.
 func (t *transfer) paceOf(burst bool) pace {
-	if t.m.tick() == 0 || burst {
+	if t.m.tick() == 0 || burst && t.m.transfers.burst.runs() {
 		return pace{true, fileLanes}
 	}
 	return pace{false, 1}
+}
+
+// steady returns a context that ends when the pace is to change: a burst that was
+// chosen was granted at last, or is over.
+func (t *transfer) steady(ctx context.Context, p pace, burst bool) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if burst && t.m.tick() > 0 {
+		go every(ctx, burstLook, func() {
+			if t.m.transfers.burst.runs() != p.bulk {
+				cancel()
+			}
+		})
+	}
+	return ctx, cancel
 }
 
 // fileLane is one circuit of a transfer to one relay.
@@ -229,17 +246,23 @@ func (l *fileLane) Close() {
 // burster keeps a burst for those transfers whose user chose so.
 type burster struct {
 	turn  chan struct{} // capacity 1: held while the guard is asked
-	until time.Time     // guarded by turn
+	until atomic.Int64  // Unix nanoseconds; until when it was granted
 }
 
-// keepBurst has a burst run until ctx ends, if links are shaped. ready is closed when
-// the guard was asked once. Without a burst a transfer goes on in slots.
+// left is how long the burst still runs.
+func (b *burster) left() time.Duration { return time.Until(time.Unix(0, b.until.Load())) }
+
+// runs tells whether circuits that are built now pass the ticks.
+func (b *burster) runs() bool { return b.left() > 0 }
+
+// keepBurst has a burst run until ctx ends, if links are shaped. ready is closed
+// when the guard was asked once. Without a burst a transfer goes on in slots.
 func (m *Messenger) keepBurst(ctx context.Context, bytes int64, ready chan<- struct{}) {
-	b := &m.transfers.burst
 	for first := true; ctx.Err() == nil; first = false {
-		wait := burstRenew
+		wait := burstAgain
 		if m.tick() > 0 {
-			wait = b.ask(ctx, m, bytes)
+			wait = m.transfers.burst.ask(ctx, m, max(burstLeast, time.Duration(bytes/burstRate)*time.Second))
+			bytes = 0 // what is left when it has to be made longer takes the least
 		}
 		if first {
 			close(ready)
@@ -255,29 +278,29 @@ func (m *Messenger) keepBurst(ctx context.Context, bytes int64, ready chan<- str
 
 // ask asks for a burst unless one runs for long enough, and returns when to ask
 // again.
-func (b *burster) ask(ctx context.Context, m *Messenger, bytes int64) time.Duration {
+func (b *burster) ask(ctx context.Context, m *Messenger, d time.Duration) time.Duration {
 	select {
 	case b.turn <- struct{}{}:
 	case <-ctx.Done():
 		return 0
 	}
 	defer func() { <-b.turn }()
-	if left := time.Until(b.until); left > burstRenew {
+	if left := b.left(); left > burstRenew {
 		return left - burstRenew
 	}
 	n, ok := m.net.(interface {
 		Burst(ctx context.Context, d time.Duration) (time.Time, error)
 	})
 	if !ok {
-		return burstRenew
+		return burstAgain
 	}
-	until, err := n.Burst(ctx, time.Duration(bytes/burstRate+1)*time.Second)
+	until, err := n.Burst(ctx, d)
 	if err != nil {
 		m.log.Debug("no burst", errorKey, err)
-		return burstRenew
+		return burstAgain
 	}
-	b.until = until
-	return max(time.Second, time.Until(until)-burstRenew)
+	b.until.Store(until.UnixNano())
+	return max(burstAgain, time.Until(until)-burstRenew)
 }
 
 // Burst asks the guard.

@@ -19,9 +19,17 @@ type uploader struct {
 	*transfer
 	spool *spool
 
+	began time.Time // with first copies, in this run
+	first time.Time // when all first copies were stored
+
 	mu    sync.Mutex
 	fresh map[uint32]*part // what relays signed for and is not committed
 }
+
+// secondPause is the longest pause between first and second copies. It lasts as
+// long as the first copies took: a contact who fetches at once is done by then,
+// and the second copies need not be made.
+const secondPause = time.Minute
 
 // uploadPlan is what is to be stored.
 type uploadPlan struct {
@@ -65,6 +73,10 @@ func (u *uploader) Run(ctx context.Context) {
 			defer stopBurst()
 		}
 		wait := plan.next
+		if wait := u.secondWait(&plan); wait > 0 {
+			u.pause(ctx, wait)
+			continue
+		}
 		if len(plan.jobs) > 0 {
 			worked := u.round(ctx, &plan)
 			u.flush(ctx)
@@ -74,14 +86,26 @@ func (u *uploader) Run(ctx context.Context) {
 			}
 			wait = backoff(fails, u.m.timing().retryMin, u.m.timing().retryMax)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-u.wake:
-		}
-		timer.Stop()
+		u.pause(ctx, wait)
 	}
+}
+
+// secondWait is how long second copies still wait.
+func (u *uploader) secondWait(plan *uploadPlan) time.Duration {
+	switch {
+	case len(plan.jobs) == 0 || u.began.IsZero() && plan.jobs[0].copy == 1:
+		return 0
+	case u.began.IsZero():
+		u.began = time.Now()
+	}
+	if plan.jobs[0].copy != 1 {
+		u.first = time.Time{}
+		return 0
+	}
+	if u.first.IsZero() {
+		u.first = time.Now()
+	}
+	return time.Until(u.first.Add(min(u.first.Sub(u.began), secondPause)))
 }
 
 func (u *uploader) close() {
@@ -194,12 +218,12 @@ func (u *uploader) plan(ctx context.Context) (plan uploadPlan, ok bool) {
 // round runs the jobs, those of one relay over one circuit after the other, and
 // tells whether anything was stored.
 func (u *uploader) round(ctx context.Context, plan *uploadPlan) (worked bool) {
-	ctx, cancel := context.WithCancel(ctx)
+	p := u.paceOf(plan.burst)
+	ctx, cancel := u.steady(ctx, p, plan.burst)
 	var flusher sync.WaitGroup
 	flusher.Go(func() { every(ctx, fileSync, func() { u.flush(ctx) }) })
 	defer flusher.Wait()
 	defer cancel()
-	p := u.paceOf(plan.burst)
 	byRelay := make(map[directory.RelayID][]uploadJob)
 	var relays []directory.RelayID
 	for _, j := range plan.jobs {
