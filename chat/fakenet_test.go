@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -203,6 +204,20 @@ type fakeNetwork struct {
 	mu sync.Mutex
 	up bool
 	on map[*fakeRoute]struct{}
+
+	asked []string // isolation names of all circuits that were asked for
+}
+
+// visits counts the circuits that were asked for under names that begin so.
+func (n *fakeNetwork) visits(prefix string) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range n.asked {
+		if strings.HasPrefix(name, prefix) {
+			count++
+		}
+	}
+	return count
 }
 
 func (n *fakeNetwork) Run(ctx context.Context) error {
@@ -231,6 +246,9 @@ func (n *fakeNetwork) Circuits() []circuit.Info {
 }
 
 func (n *fakeNetwork) Circuit(ctx context.Context, req circuit.Request) (mailRoute, error) {
+	n.mu.Lock()
+	n.asked = append(n.asked, req.Isolation)
+	n.mu.Unlock()
 	select {
 	case <-time.After(n.w.latency * 4):
 	case <-ctx.Done():
