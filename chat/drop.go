@@ -44,7 +44,7 @@ func (t *turn) protocolDay() uint32 { return t.protocolHour() / 24 }
 // have lost all queues of ours.
 func (t *turn) silent(c *contact) bool {
 	d := c.rec.Drop
-	return d != nil && c.session != nil && (c.rec.State == ContactActive || c.rec.State == ContactChanged) &&
+	return d != nil && c.session != nil && !c.leftUs() && (c.rec.State == ContactActive || c.rec.State == ContactChanged) &&
 		t.now.Unix()-d.Heard >= dropSilence*int64(t.m.timing().day.Seconds())
 }
 

@@ -15,7 +15,7 @@ import (
 const bucketFarewell = "farewell"
 
 // farewellLife is for how long a removed contact is tried to be told (SPEC.md
-// §13.4).
+// §16.3).
 const farewellLife = 24 * time.Hour
 
 // farewellRecord is a sealed BYE and where it goes: all that is left of a contact

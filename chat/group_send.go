@@ -211,7 +211,7 @@ func (t *turn) sendOwed(g *group, member session.MemberID) error {
 }
 
 // holdSecond keeps the second copy of a frame of a group back: the first copies
-// go to all members before (SPEC.md §12.3).
+// go to all members before (SPEC.md §15.3).
 func (t *turn) holdSecond(o *outgoing) {
 	if o.rec.Group == "" {
 		return
@@ -474,6 +474,9 @@ func (t *turn) withdraw(c *contact, which func(number uint64, group string) bool
 			continue
 		}
 		c.session.GiveUp(seq)
+		if err := t.noteGaveUp(c, o); err != nil {
+			return err
+		}
 		if err := t.dropOutgoing(c, seq); err != nil {
 			return err
 		}

@@ -33,8 +33,8 @@ func (c *contact) introducedBy() string {
 // leftUs tells whether the contact removed us.
 func (c *contact) leftUs() bool { return c.rec.Life != nil && c.rec.Life.Bye != 0 }
 
-// silent tells whether nothing at all is sent to the contact.
-func (c *contact) silent() bool { return c.rec.State == ContactBlocked || c.leftUs() }
+// cutOff tells whether nothing at all is sent to the contact.
+func (c *contact) cutOff() bool { return c.rec.State == ContactBlocked || c.leftUs() }
 
 // unheard tells whether a message of the contact is dropped since it is blocked.
 // What keeps session and queues alive is taken, so that unblocking works. A
@@ -196,7 +196,7 @@ func (m *Messenger) RemoveContact(ctx context.Context, id string) error {
 // sayBye leaves a sealed farewell behind, if the contact is to hear one: a
 // blocked one learns nothing.
 func (t *turn) sayBye(c *contact) error {
-	if c.session == nil || c.silent() {
+	if c.session == nil || c.cutOff() {
 		return nil
 	}
 	for _, seq := range sortedKeys(c.out) {
@@ -238,10 +238,16 @@ func (t *turn) erase(c *contact) error {
 			return err
 		}
 	}
-	for _, name := range []string{bucketOutbox, bucketWaiting, bucketHeld, bucketSeen, bucketParked} {
+	for _, name := range []string{bucketOutbox, bucketWaiting, bucketHeld, bucketSeen, bucketParked, bucketGaveUp} {
 		if err := t.tx.Sequence(name + c.id).Drop(); err != nil {
 			return err
 		}
+	}
+	if err := t.tx.Bucket(bucketReset).Delete(c.id); err != nil {
+		return err
+	}
+	if err := t.dropFiles(c); err != nil {
+		return err
 	}
 	if err := t.dropConversation(c.id); err != nil {
 		return err

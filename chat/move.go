@@ -125,7 +125,7 @@ func (t *turn) daily(last *int64) bool {
 
 // tickMove moves queues whose time has come.
 func (t *turn) tickMove(c *contact) error {
-	if c.session == nil || c.rec.State != ContactActive {
+	if c.session == nil || c.rec.State != ContactActive || c.leftUs() {
 		return nil
 	}
 	view := t.m.views.Current()

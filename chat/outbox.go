@@ -230,7 +230,7 @@ type work struct {
 func (t *turn) due(c *contact, slotNumber int, busy []*parcel) work {
 	s := &c.slots[slotNumber]
 	w := work{addr: s.addr}
-	if w.addr.IsZero() || c.silent() {
+	if w.addr.IsZero() || c.cutOff() {
 		return work{}
 	}
 	if t.now.Before(s.rests) {
