@@ -40,15 +40,16 @@ const (
 // addressRecord is a permanent address of ours.
 type addressRecord struct {
 	Label   string         `cbor:"1,keyasint,omitempty"`
-	Secret  []byte         `cbor:"2,keyasint"`           // session.Address
-	Blob    []byte         `cbor:"3,keyasint"`           // of the newest bundle
-	Queues  [2]queueRecord `cbor:"4,keyasint"`           // Link: the relay has that blob
-	Order   int64          `cbor:"5,keyasint"`           // Unix nanoseconds of its making
-	Rotated int64          `cbor:"6,keyasint"`           // Unix seconds of the newest bundle
-	Parts   []byte         `cbor:"7,keyasint,omitempty"` // session.RequestAssembler
-	Records []publicRecord `cbor:"8,keyasint,omitempty"` // by period, rising
-	Stale   bool           `cbor:"9,keyasint,omitempty"` // a queue of the newest bundle is not the one that is read
-	Lost    [2]int64       `cbor:"10,keyasint"`          // Unix seconds since when the queue's relay is not listed; 0: it is
+	Secret  []byte         `cbor:"2,keyasint"`            // session.Address
+	Blob    []byte         `cbor:"3,keyasint"`            // of the newest bundle
+	Queues  [2]queueRecord `cbor:"4,keyasint"`            // Link: the relay has that blob
+	Order   int64          `cbor:"5,keyasint"`            // Unix nanoseconds of its making
+	Rotated int64          `cbor:"6,keyasint"`            // Unix seconds of the newest bundle
+	Parts   []byte         `cbor:"7,keyasint,omitempty"`  // session.RequestAssembler
+	Records []publicRecord `cbor:"8,keyasint,omitempty"`  // by period, rising
+	Stale   bool           `cbor:"9,keyasint,omitempty"`  // a queue of the newest bundle is not the one that is read
+	Lost    [2]int64       `cbor:"10,keyasint"`           // Unix seconds since when the queue's relay is not listed; 0: it is
+	Least   uint32         `cbor:"11,keyasint,omitempty"` // least seq of the next bundle, after a restore
 }
 
 // address is a permanent address of ours, owned by the keeper.
@@ -207,14 +208,26 @@ func (t *turn) rotate(a *address) error {
 		return nil
 	}
 	expires := t.m.snapshotTime(t.now).Add(t.m.addressTime(addressLife))
-	if err := a.secret.Rotate(rand.Reader, t.now, [2]session.QAddr{q[0].addr(), q[1].addr()}, expires, t.m.leastWork()); err != nil {
+	if err := a.secret.Rotate(rand.Reader, t.now, a.rec.Least, [2]session.QAddr{q[0].addr(), q[1].addr()}, expires, t.m.leastWork()); err != nil {
 		return err
 	}
-	a.rec.Rotated, a.rec.Stale = t.now.Unix(), false
+	a.rec.Rotated, a.rec.Stale, a.rec.Least = t.now.Unix(), false, 0
 	for n := range q {
 		q[n].Link = false
 	}
 	return a.reseal()
+}
+
+// renewAddresses has every address told anew after a restore. Strangers may hold
+// bundles that this store knows nothing of: theirs must be the lower seqs.
+func (t *turn) renewAddresses() error {
+	for _, a := range t.book.addresses {
+		a.rec.Stale, a.rec.Least = true, uint32(t.m.snapshotTime(t.now).Unix()/3600)
+		if err := t.saveAddress(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tickAddresses erases keys of addresses that nobody may answer any more.

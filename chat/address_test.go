@@ -501,7 +501,7 @@ func BenchmarkForgedRequest(b *testing.B) {
 		b.Fatal(err)
 	}
 	for range 5 {
-		if err := a.Rotate(rand.Reader, now, queues, now, 22); err != nil {
+		if err := a.Rotate(rand.Reader, now, 0, queues, now, 22); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -514,4 +514,38 @@ func BenchmarkForgedRequest(b *testing.B) {
 	}
 	perMinute := b.Elapsed() / time.Duration(b.N) * openRate
 	b.ReportMetric(float64(perMinute)/float64(time.Minute)*100, "%CPU")
+}
+
+// TestRestoredAddress restores a backup from before the last bundle: whoever has
+// the link soon answers a bundle whose keys are there.
+func TestRestoredAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 6)
+		alice, bob := w.user(t), w.user(t)
+		a := alice.newAddress("")
+		backup := alice.backup(false)
+		_ = alice.changeAddress(t.Context(), a.ID, func(turn *turn, a *address) error {
+			a.rec.Stale = true
+			return nil
+		})
+		seq := func() (seq uint32) {
+			_ = alice.look(t.Context(), func(t *turn) error {
+				a := t.book.addresses[a.ID]
+				if seq = a.secret.Bundle().Seq(); !a.rec.Queues[0].Link || !a.rec.Queues[1].Link || a.rec.Records[0].Seq != seq {
+					seq = 0
+				}
+				return nil
+			})
+			return seq
+		}
+		eventually(t, 5*time.Minute, "the next bundle", func() bool { return seq() == 2 })
+		alice.restore(backup)
+		eventually(t, 5*time.Minute, "another bundle", func() bool { return seq() > 2 })
+		b := bob.ask(a.Link, "alice", "bob", "")
+		r := alice.asked()
+		if _, err := alice.AcceptRequest(t.Context(), r.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 5*time.Minute, "active", func() bool { return bob.state(b.ID) == ContactActive })
+	})
 }

@@ -148,6 +148,9 @@ func (t *turn) endRestore() error {
 			return err
 		}
 	}
+	if err := t.renewAddresses(); err != nil {
+		return err
+	}
 	t.book.restored = 0
 	return t.tx.Bucket(bucketMeta).Delete(metaRestored)
 }

@@ -189,10 +189,12 @@ func NewAddress(rand io.Reader, network directory.NetworkID, queues [2]QAddr, ex
 	return a, nil
 }
 
-// Rotate makes the next bundle. The keys of earlier ones stay until Forget.
-func (a *Address) Rotate(rand io.Reader, now time.Time, queues [2]QAddr, expires time.Time, bits int) error {
+// Rotate makes the next bundle, with a seq of at least least: an owner whose store
+// was set back has to outbid the bundles that it knows no more. The keys of
+// earlier ones stay until Forget.
+func (a *Address) Rotate(rand io.Reader, now time.Time, least uint32, queues [2]QAddr, expires time.Time, bits int) error {
 	u := Bundle{Network: a.keys[0].bundle.Network, Queues: queues, Expires: unixDay(expires)}
-	u.address.seq, u.address.bits = a.Bundle().Seq()+1, byte(bits)
+	u.address.seq, u.address.bits = max(a.Bundle().Seq()+1, least), byte(bits)
 	if err := a.add(rand, u); err != nil {
 		return fmt.Errorf("rotate address: %w", err)
 	}

@@ -17,7 +17,7 @@ func testAddress(random io.Reader) *Address {
 }
 
 func (a *Address) rotated(random io.Reader, now time.Time) *Address {
-	if err := a.Rotate(random, now, testPair(random), now.AddDate(0, 0, 28), 22); err != nil {
+	if err := a.Rotate(random, now, 0, testPair(random), now.AddDate(0, 0, 28), 22); err != nil {
 		panic(err)
 	}
 	return a
@@ -87,6 +87,13 @@ func TestAddressRotation(t *testing.T) {
 	if a = must(ParseSecretAddress(a.Append(nil))); len(a.keys) != maxAddressKeys {
 		t.Errorf("%d generations", len(a.keys))
 	}
+	check := func(least, want uint32) {
+		if err := a.Rotate(rand.Reader, now, least, testPair(rand.Reader), now, 0); err != nil || a.Bundle().Seq() != want {
+			t.Errorf("seq %d, want %d: %v", a.Bundle().Seq(), want, err)
+		}
+	}
+	check(1000, 1000)
+	check(1000, 1001)
 }
 
 // TestForeignAddressBlob: whoever has the link can seal a blob, yet only the
