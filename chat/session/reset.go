@@ -262,23 +262,18 @@ func (s *State) OpenReset(now time.Time, keys []*ResetKey, container []byte) (*I
 	if len(container) != ContainerSize {
 		return nil, fmt.Errorf("reset: %w", ErrFormat)
 	}
-	err := fmt.Errorf("no key: %w", ErrAuth)
 	for _, k := range keys {
-		var in *Incoming
-		if in, err = s.openReset(now, k, container); err == nil {
-			return in, nil
+		core, exported, keyHash, err := k.openCore(container)
+		if err != nil {
+			continue // sealed for another key
 		}
-		if s.openedBy(k, container) {
-			break // the error is about this reset, not about the key
+		in, err := s.openReset(now, k, core, exported, keyHash, container[ContainerSize-confirmSize:])
+		if err != nil {
+			return nil, fmt.Errorf("reset: %w", err)
 		}
+		return in, nil
 	}
-	return nil, fmt.Errorf("reset: %w", err)
-}
-
-// openedBy tells whether a container was sealed for the key.
-func (s *State) openedBy(k *ResetKey, container []byte) bool {
-	_, _, _, err := k.openCore(container)
-	return err == nil
+	return nil, fmt.Errorf("reset: no key: %w", ErrAuth)
 }
 
 // openCore opens what sealCore sealed for the key.
@@ -297,11 +292,8 @@ func (k *ResetKey) openCore(container []byte) (core, exported []byte, keyHash [3
 	return core, exported, keyHash, nil
 }
 
-func (s *State) openReset(now time.Time, k *ResetKey, container []byte) (*Incoming, error) {
-	core, exported, keyHash, err := k.openCore(container)
-	if err != nil {
-		return nil, err
-	}
+// openReset checks the opened core and that its maker holds the contact's key.
+func (s *State) openReset(now time.Time, k *ResetKey, core, exported []byte, keyHash [32]byte, confirm []byte) (*Incoming, error) {
 	c, err := parseResetCore(core)
 	if err != nil {
 		return nil, err
@@ -327,7 +319,7 @@ func (s *State) openReset(now time.Time, k *ResetKey, container []byte) (*Incomi
 			}
 			keys := deriveSessionKeys(in.th, dh1, dh2, dh3, exported)
 			want := mac(keys.confirm[:], in.th[:])
-			if subtle.ConstantTimeCompare(want[:confirmSize], container[ContainerSize-confirmSize:]) == 1 {
+			if subtle.ConstantTimeCompare(want[:confirmSize], confirm) == 1 {
 				in.keys, proved = keys, true
 			}
 		}
