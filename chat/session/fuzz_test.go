@@ -133,6 +133,44 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+// FuzzReset feeds containers, cores, reset keys and parts of resets.
+func FuzzReset(f *testing.F) {
+	v := frozen[resetVectors](f, "reset.json")
+	key, good := must(ParseResetKey(v.Key)), []byte(v.Container)
+	f.Add(good, []byte(v.Core), []byte(v.Public), []byte(v.Key))
+	f.Add(good[:100], []byte(v.Core[:100]), []byte(v.Public[:100]), []byte(v.Key[:10]))
+	chunks := must(SplitReset(good))
+	f.Fuzz(func(t *testing.T, container, core, public, private []byte) {
+		s := must(ParseState(v.Receiver))
+		if _, err := s.OpenReset(testNow, []*ResetKey{key}, container); err == nil && !bytes.Equal(container, good) {
+			t.Fatal("accepted another container")
+		}
+		if !bytes.Equal(s.Append(nil), v.Receiver) {
+			t.Fatal("opening changed the state")
+		}
+		if c, err := parseResetCore(core); err == nil {
+			checkParse(t, core, c.append(nil), nil)
+		}
+		if p, err := ParseResetPublic(public); err == nil {
+			checkParse(t, public, p.Append(nil), nil)
+			if _, err := s.Reset(seeded("fuzz"), testNow, p, testPair(seeded("queues"))); err == nil && !bytes.Equal(s.Append(nil), v.Receiver) {
+				t.Fatal("making a reset changed the state")
+			}
+		}
+		if k, err := ParseResetKey(private); err == nil {
+			checkParse(t, private, k.Append(nil), nil)
+		}
+		as := &RequestAssembler{}
+		for i := range chunks {
+			b := bytes.Clone(chunks[i])
+			copy(b, core[:min(len(core), i*30)])
+			if got, err := as.AddReset(testNow, b); err == nil && got != nil && !bytes.Equal(got, good) {
+				t.Fatal("put another container together")
+			}
+		}
+	})
+}
+
 // frozen loads golden vectors: encapsulations draw from the system's generator,
 // and all processes of a fuzz run need the same seeds.
 func frozen[T any](f *testing.F, name string) (v T) {
@@ -304,11 +342,16 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 0x80, 4, 0x84, 0, 0x80, 4, 0x84, 3, 0x83})
 	f.Add([]byte{2, 2, 4, 4, 4, 4, 0x80, 0x84, 1, 1, 5, 5, 6, 9})
 	f.Add(append([]byte{7}, Frame{Type: FramePQCT, Count: 1, Seq: 1, Content: make([]byte, 4)}.Append(nil)...))
+	f.Add([]byte{0, 0x80, 10, 0x8A, 11, 0x8B, 0, 4, 0x80, 0x84, 3, 0x83, 4, 0x84})
+	f.Add([]byte{12, 0, 10, 11, 3, 4, 0, 4, 0x80, 0x84, 13, 4, 10, 11, 14})
 	f.Add(append([]byte{0x87}, Frame{Type: FrameSync, Count: 1, Content: make([]byte, 8)}.Append(nil)...))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		random := seeded("session")
 		states := [2]*State{must(ParseState(rawA)), must(ParseState(rawB))}
 		var wires [2][][]byte
+		var resets [2][]byte
+		keys := []*ResetKey{must(NewResetKey(random, 1)), must(NewResetKey(random, 1))}
+		queues := testPair(random)
 		for n := 0; len(ops) > 0 && n < 60; n++ {
 			op := ops[0]
 			ops = ops[1:]
@@ -335,7 +378,9 @@ func FuzzSession(f *testing.F) {
 			case 2:
 				put(s.Control(random, testNow))
 			case 3:
-				put([]Sealed{must(s.SealAck(random, testNow))}, nil)
+				if b, err := s.SealAck(random, testNow); err == nil {
+					put([]Sealed{b}, nil)
+				}
 			case 4, 5:
 				if at >= 0 {
 					open(wires[i][at])
@@ -348,6 +393,9 @@ func FuzzSession(f *testing.F) {
 			case 7: // a frame of the fuzzer's, with the right keys
 				body := make([]byte, BodySize)
 				ops = ops[copy(body, ops):]
+				if s.Dormant() {
+					break
+				}
 				c := s.Clone()
 				if c.ratchet.owes {
 					if err := c.ratchet.sendingHalf(random, nil); err != nil {
@@ -366,6 +414,37 @@ func FuzzSession(f *testing.F) {
 			case 9:
 				for _, seq := range s.Unacked() {
 					s.GiveUp(seq)
+				}
+			case 10: // a reset, which the peer may take now, later or never
+				r, err := s.Reset(random, testNow, keys[1-i].Public(), queues)
+				if err != nil {
+					break
+				}
+				states[i], wires[i], resets[i] = r.State, nil, r.Container
+			case 11:
+				before := peer.Append(nil)
+				in, err := peer.OpenReset(testNow, keys[1-i:2-i], resets[i])
+				switch {
+				case err != nil:
+					if !bytes.Equal(before, peer.Append(nil)) {
+						t.Fatal("a refused reset changed the state")
+					}
+				case in.Wins:
+					if _, err := peer.AcceptReset(testNow, in); err != nil {
+						t.Fatal(err)
+					}
+				default:
+					peer.NoteReset(in)
+				}
+			case 12:
+				own, _ := s.Device()
+				if err := s.SetBack(NextDevice(own, testNow)); err == nil && (!s.Dormant() || s.Room(true) != 0 || s.AckOwed()) {
+					t.Fatal("awake after it was set back")
+				}
+			case 13:
+				if all, err := s.RotateIdentity(random, testNow); err == nil {
+					put(all, nil)
+					_ = peer.TakeRotation(must(ParseFrame(all[0].Body)).Content)
 				}
 			default:
 				raw := s.Append(nil)
