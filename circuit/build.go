@@ -410,6 +410,9 @@ func (p *Pool) build(t *task, slack time.Duration) *fault {
 	if err != nil {
 		return &fault{guard: true, err: err}
 	}
+	if t.passes {
+		p.joinBurst(t.path.Guard.ID)
+	}
 	ctx, cancel = context.WithTimeout(p.ctx, t.close)
 	defer cancel()
 	g := p.useLink(t.path.Guard.ID, l)

@@ -3,9 +3,11 @@ package circuit
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"hearsay/circuit/link"
+	"hearsay/directory"
 )
 
 // Implementation constants of bursts.
@@ -37,15 +39,73 @@ func (p *Pool) burst(ctx context.Context, d time.Duration) (until time.Time, err
 	if !ok || p.cfg.Burst == nil {
 		return time.Time{}, errNoGuard
 	}
-	ctx, cancel := context.WithTimeout(ctx, speedAsk+p.ticks(4))
-	defer cancel()
-	if err := p.cfg.Burst(ctx, g.ID, d); err != nil {
-		return time.Time{}, err
-	}
-	p.bursts.Store(until.UnixNano())
-	return until, nil
+	return until, p.bursts.ask(ctx, p, g.ID, until)
 }
 
-// bursting tells whether a burst runs, by what was granted last. Builds of bulk
+// bursts are the bursts that guards granted.
+type bursts struct {
+	turn chan struct{} // capacity 1: held while a guard is asked
+
+	mu    sync.Mutex
+	until map[directory.RelayID]time.Time
+}
+
+func newBursts() *bursts {
+	return &bursts{turn: make(chan struct{}, 1), until: make(map[directory.RelayID]time.Time)}
+}
+
+// last returns until when the longest burst runs.
+func (b *bursts) last() (last time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.until {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// of returns until when a guard's burst runs.
+func (b *bursts) of(guard directory.RelayID) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.until[guard]
+}
+
+// ask asks a guard for a burst, unless it granted one that is as long.
+func (b *bursts) ask(ctx context.Context, p *Pool, guard directory.RelayID, until time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, speedAsk+p.ticks(4))
+	defer cancel()
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-b.turn }()
+	if !b.of(guard).Before(until) {
+		return nil
+	}
+	if err := p.cfg.Burst(ctx, guard, time.Until(until)); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until[guard] = until
+	return nil
+}
+
+// joinBurst has the guard of a bulk circuit grant the burst that runs at another
+// one: a circuit to the guard in use, as destination, begins elsewhere. If it
+// does not, the circuit keeps to the ticks.
+func (p *Pool) joinBurst(guard directory.RelayID) {
+	until := p.bursts.last()
+	if now := time.Now(); p.bursts.of(guard).After(now) || !until.After(now) {
+		return
+	}
+	_ = p.bursts.ask(p.ctx, p, guard, until)
+}
+
+// bursting tells whether a burst runs, by what was granted. Builds of bulk
 // circuits take no ticks then, so they do not count as such.
-func (p *Pool) bursting(now time.Time) bool { return now.UnixNano() < p.bursts.Load() }
+func (p *Pool) bursting(now time.Time) bool { return now.Before(p.bursts.last()) }

@@ -40,8 +40,22 @@ func TestBurst(t *testing.T) {
 	if !p.mayBuild(now, shareNone).Equal(p.nextBuild) {
 		t.Error("a build that takes no ticks waits for some")
 	}
-	p.bursts.Store(now.Add(time.Second).UnixNano())
-	if !p.bursting(now) || p.bursting(now.Add(time.Second)) {
-		t.Error("a burst has no end")
+	p.ctx = t.Context()
+	p.joinBurst(directory.RelayID{2})
+	if asked != 0 {
+		t.Error("a guard was asked for a burst that does not run")
+	}
+	for range 2 {
+		if err := p.bursts.ask(t.Context(), p, directory.RelayID{1}, now.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 1 || !p.bursting(now) || p.bursting(now.Add(time.Minute)) {
+		t.Errorf("asked %d times for one burst", asked)
+	}
+	p.joinBurst(directory.RelayID{2})
+	p.joinBurst(directory.RelayID{2})
+	if asked != 2 || !p.bursts.of(directory.RelayID{2}).Equal(now.Add(time.Minute)) {
+		t.Errorf("another guard was asked %d times", asked-1)
 	}
 }

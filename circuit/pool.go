@@ -101,7 +101,7 @@ type Pool struct {
 	waitsAt   time.Time
 
 	speed  speedLimit
-	bursts atomic.Int64 // Unix nanoseconds until when the last burst runs
+	bursts *bursts
 
 	wg sync.WaitGroup // tasks, watchers of links, goroutines of circuits
 
@@ -168,6 +168,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		cfg: cfg, log: cfg.Log,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 		rnd:      rand.New(secureSource{}),
+		bursts:   newBursts(),
 		entries:  map[*Circuit]*entry{},
 		tasks:    map[*task]struct{}{},
 		links:    map[directory.RelayID]*poolLink{},
