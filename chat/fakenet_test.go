@@ -58,7 +58,8 @@ type fakeWorld struct {
 	// sent and forge, if set, see what relays get, and change what they answer.
 	sent      func(relay directory.RelayID, c mailbox.Command, data []byte)
 	forge     func(relay directory.RelayID, c mailbox.Command, data []byte)
-	delivered int // MSGs
+	delivered int                     // MSGs
+	asked     func(r circuit.Request) // if set, sees requests for circuits
 }
 
 func newFakeWorld(t *testing.T, relays int) *fakeWorld {
@@ -262,6 +263,9 @@ func (n *fakeNetwork) Circuit(ctx context.Context, req circuit.Request) (mailRou
 	r := n.w.relay(req.Destination)
 	if r == nil || r.server == nil || !up {
 		return nil, errors.New("fake: the relay cannot be reached")
+	}
+	if n.w.asked != nil {
+		n.w.asked(req)
 	}
 	n.w.lastID++
 	route := &fakeRoute{

@@ -184,17 +184,17 @@ func (d *downloader) list(ctx context.Context, l *fileLane, j downloadJob) (foun
 				continue
 			}
 			missing[(c-first)/8] &^= 1 << ((c - first) % 8)
-			found.add(p.first+uint64(n), c)
+			found.add(p.first+uint64(n), c, l.blocks)
 		}
 	}
 	found.whole = missing == bitmap{}
 	return found, nil
 }
 
-func (f *finding) add(seq uint64, c uint32) {
+func (f *finding) add(seq uint64, c uint32, most int) {
 	f.blocks++
 	if last := len(f.runs) - 1; last >= 0 {
-		if r := &f.runs[last]; r.after+uint64(len(r.ids))+1 == seq && len(r.ids) < mailbox.PollWindow {
+		if r := &f.runs[last]; r.after+uint64(len(r.ids))+1 == seq && len(r.ids) < most {
 			r.ids = append(r.ids, c)
 			return
 		}

@@ -22,6 +22,8 @@ const (
 	laneQueues   = mailbox.NewMax         // made or read over one circuit
 	fileSync     = 500 * time.Millisecond // progress is on the disk so often
 	filePatience = 15 * time.Second       // without any answer a circuit is given up
+	slowPatience = 4 * shapedTicks        // and so many ticks more in slots
+	slowBlocks   = 16                     // asked for at once in slots; else as many as a poll may
 	burstRenew   = 40 * time.Second       // a burst is made longer so long before its end
 	burstAgain   = 20 * time.Second       // without a grant the guard is asked again so often
 	burstLeast   = 30 * time.Second       // that a burst is asked for
@@ -159,6 +161,7 @@ func (t *transfer) steady(ctx context.Context, p pace, burst bool) (context.Cont
 // fileLane is one circuit of a transfer to one relay.
 type fileLane struct {
 	*post
+	blocks  int // asked for at once
 	leave   func()
 	queues  map[uint32]struct{} // read, by part
 	refused int                 // AUTH: a relay takes few
@@ -190,9 +193,10 @@ func (t *transfer) openLane(ctx context.Context, relay directory.RelayID, p pace
 		left()
 		return nil, err
 	}
-	l := &fileLane{post: post, queues: make(map[uint32]struct{}), leave: left, limit: post.patience(filePatience)}
+	l := &fileLane{post: post, blocks: mailbox.PollWindow, queues: make(map[uint32]struct{}), leave: left, limit: post.patience(filePatience)}
 	if !p.bulk {
-		l.limit += 2 * shapedTicks * t.m.tick()
+		l.blocks = slowBlocks
+		l.limit += slowPatience * t.m.tick()
 	}
 	l.timer = time.AfterFunc(l.limit, func() { post.fail(errNoAnswer) })
 	l.timer.Stop()
