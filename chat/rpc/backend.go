@@ -25,6 +25,7 @@ type Backend interface {
 	Invites(ctx context.Context) ([]chat.Invite, error)
 	RevokeInvite(ctx context.Context, id string) error
 	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
+	AskContact(ctx context.Context, link, name, as, text string) (chat.Contact, error)
 	CreateAddress(ctx context.Context, label string) (chat.Address, error)
 	Addresses(ctx context.Context) ([]chat.Address, error)
 	RevokeAddress(ctx context.Context, id string) error

@@ -87,8 +87,9 @@ func (s *server) inviteMethod(method string, args *arguments) work {
 		return nothing(func(ctx context.Context) error { return b.RevokeInvite(ctx, id) })
 	case "invite.accept":
 		link, name := args.text("link", true), args.text("name", true)
+		as, text := args.text("as", false), args.text("text", false)
 		return func(ctx context.Context) (any, error) {
-			c, err := b.AcceptInvite(ctx, link, name)
+			c, err := b.AskContact(ctx, link, name, as, text)
 			return contactIDShape{c.ID}, err
 		}
 	case "address.create":

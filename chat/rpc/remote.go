@@ -83,6 +83,11 @@ func (c *Client) AcceptInvite(ctx context.Context, link, name string) (chat.Cont
 	return c.newContact(ctx, "invite.accept", params{"link": link, "name": name})
 }
 
+// AskContact is as for the messenger.
+func (c *Client) AskContact(ctx context.Context, link, name, as, text string) (chat.Contact, error) {
+	return c.newContact(ctx, "invite.accept", params{"link": link, "name": name}.put("as", as, as != "").put("text", text, text != ""))
+}
+
 // newContact calls a method that makes a contact, and describes it.
 func (c *Client) newContact(ctx context.Context, method string, p params) (chat.Contact, error) {
 	var r contactIDShape

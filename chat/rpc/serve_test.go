@@ -74,7 +74,14 @@ func (f *fakeChat) CreateInvite(ctx context.Context, name string) (chat.Invite, 
 	return chat.Invite{ID: "i_1", Link: "HEARSAY:AAAA", Name: name, Expires: when}, nil
 }
 
-func (f *fakeChat) AcceptInvite(_ context.Context, link, name string) (chat.Contact, error) {
+func (f *fakeChat) AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error) {
+	return f.AskContact(ctx, link, name, "", "")
+}
+
+func (f *fakeChat) AskContact(_ context.Context, link, name, as, text string) (chat.Contact, error) {
+	if as != "" || text != "" {
+		return chat.Contact{ID: "c_3", Name: strings.Join([]string{name, as, text}, "/"), State: chat.ContactInvited}, nil
+	}
 	if link != "HEARSAY:AAAA" {
 		return chat.Contact{}, &chat.Error{Kind: chat.KindRefused, Text: "the invite is mistyped", Hint: "copy it again"}
 	}

@@ -26,7 +26,7 @@ Methods ("?" marks what may be left out):
 
   status   consent   cover.set {cover}   contact.path {contact}
   invite.create {name?}   invite.list   invite.revoke {id}
-  invite.accept {link, name}
+  invite.accept {link, name, as?, text?}
   address.create {label?}   address.list   address.revoke {id}
   request.list   request.accept {id, name}   request.reject {id, block?}
   contact.list   contact.rename {contact, name}
