@@ -138,6 +138,7 @@ func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id s
 		}
 		wg.Wait()
 		if err := ctx.Err(); err != nil {
+			m.unmake(ctx, queues)
 			return queues, err
 		}
 		if (queues[0].Made || queues[1].Made) && time.Since(start) > patience {

@@ -123,3 +123,15 @@ func (t *turn) swept(tag string, gone bool) error {
 	r.Next = t.now.Add(backoff(r.Tries, tm.quotaMin, tm.quotaMax)).Unix()
 	return t.tx.Bucket(bucketTrash).Put(tag, encode(r))
 }
+
+// unmake discards queues that were made for nothing.
+func (m *Messenger) unmake(ctx context.Context, queues [2]queueRecord) {
+	_ = m.do(context.WithoutCancel(ctx), func(t *turn) error {
+		for i := range queues {
+			if queues[i].Made {
+				t.discard(queues[i])
+			}
+		}
+		return nil
+	})
+}

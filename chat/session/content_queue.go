@@ -10,7 +10,7 @@ import (
 const QBadUnwritable byte = 1
 
 // QBad is the content of a FrameQBad: the sender cannot use a queue that the
-// receiver named, and asks for another one (SPEC.md §6.5).
+// receiver named, and asks for another one (SPEC.md §14.1).
 type QBad struct {
 	Slot       byte   // 0 or 1
 	Generation uint32 // of the QAdd that named it; 0: it was in the bundle or request

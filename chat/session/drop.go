@@ -6,7 +6,7 @@ import (
 )
 
 // DropKeys are the keys of one side's queue of last resort for one day. Both
-// sides derive them (SPEC.md §11.1).
+// sides derive them (SPEC.md §14.2).
 type DropKeys struct {
 	Seed [32]byte   // of the Ed25519 key that owns the queue
 	Cap  Capability // lets blocks be written
