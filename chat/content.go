@@ -101,6 +101,7 @@ func (t *turn) addMessage(c *contact, rec messageRecord) error {
 		}
 	}
 	shape := shapeMessage(c, number, rec)
+	shape.File = t.fileShape(rec.File)
 	t.publish(Event{Type: MessageReceived, Message: &shape})
 	if rec.Late {
 		return t.takeEarlyWishes(c, number)

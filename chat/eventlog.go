@@ -400,6 +400,7 @@ func (t *turn) recallMessage(conversation string, number uint64) (*Message, erro
 		return nil, err
 	}
 	m := shapeMessage(c, number, rec)
+	m.File = t.fileShape(rec.File)
 	return &m, nil
 }
 

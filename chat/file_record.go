@@ -349,6 +349,16 @@ func (b *book) shapeFile(f *file) File {
 	return s
 }
 
+// fileShape is the transfer that a message offers, nil if there is none.
+func (t *turn) fileShape(id string) *File {
+	f := t.book.files[id]
+	if f == nil {
+		return nil
+	}
+	s := t.book.shapeFile(f)
+	return &s
+}
+
 // done is how many bytes are at a relay at least, or fetched.
 func (f *file) done() int64 {
 	if f.parts == nil {

@@ -86,6 +86,9 @@ func TestFile(t *testing.T) {
 		if offer.Name != "plan.pdf" || offer.Size != 100_000 || offer.Padded != 104*session.FileBlockSize {
 			t.Errorf("offer %+v", offer)
 		}
+		if m := bob.message(a, bob.offerMessage(a)); m.Kind != KindMessageFile || m.File == nil || m.File.ID != offer.ID {
+			t.Errorf("the message is %+v", m)
+		}
 		eventually(t, time.Minute, "stored", func() bool { return alice.file(sent.ID).State == FileStored && alice.file(sent.ID).Detail == "" })
 		if m := alice.message(b, alice.offerMessage(b)); m.State == Delivered || m.Text != "[file: plan.pdf, 98 KiB]" {
 			t.Errorf("the offer is %+v before the file arrived", m)

@@ -43,7 +43,9 @@ func (t *turn) notes() (*Contact, error) {
 // scripts see.
 func (t *turn) shapeRow(conversation string, number uint64, rec *messageRecord) (Message, error) {
 	if c := t.book.contacts[conversation]; c != nil {
-		return shapeMessage(c, number, *rec), nil
+		m := shapeMessage(c, number, *rec)
+		m.File = t.fileShape(rec.File)
+		return m, nil
 	}
 	if conversation == NotesID {
 		m := Message{
