@@ -40,6 +40,7 @@ const (
 	groupBehind      = 10 * time.Minute
 	groupAskAgain    = 6 * time.Hour
 	groupSettle      = 24 * time.Hour
+	groupNoticeAgain = time.Hour
 )
 
 // Group is a conversation among up to 32 people, each of whom sends to each.
@@ -119,6 +120,7 @@ type group struct {
 
 	lookAt   time.Time                // when tickGroups looks at it again
 	gapEnds  time.Time                // when held messages stop waiting; zero: nothing waits
+	noticed  time.Time                // when a missing message was last spoken of
 	wantAt   time.Time                // when operations were last asked for
 	served   map[string]time.Time     // when a contact was last sent the operations
 	relayed  map[relayKey]time.Time   // when an introduction was last passed on
@@ -177,6 +179,17 @@ func (g *group) admin() bool { return g.rec.State == GroupActive && g.roster.Adm
 
 // loadGroups reads the groups, after the contacts.
 func (b *book) loadGroups(tx *store.Tx) error {
+	have := make(map[string]map[logKey]int) // by contact
+	for id, c := range b.contacts {
+		have[id] = c.weigh(func(o *outgoing) (n int) {
+			for _, got := range o.got {
+				if got != nil {
+					n++
+				}
+			}
+			return n
+		})
+	}
 	return tx.Bucket(bucketGroup).Each(func(id string, raw []byte) error {
 		g := newGroup(id)
 		b.groups[id] = g
@@ -214,15 +227,12 @@ func (b *book) loadGroups(tx *store.Tx) error {
 			if err := decode(raw, &f.rec); err != nil {
 				return err
 			}
-			b.weigh(g, f, func(o *outgoing) int {
-				have := 0
-				for _, got := range o.got {
-					if got != nil {
-						have++
-					}
+			for i := range f.rec.Copies {
+				k := &f.rec.Copies[i]
+				if c := b.contacts[k.Contact]; c != nil {
+					k.have, k.want = have[k.Contact][logKey{id, n}], c.want()
 				}
-				return have
-			})
+			}
 			f.told = f.sum()
 			return nil
 		})

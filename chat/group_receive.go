@@ -155,7 +155,8 @@ func (t *turn) showGroup(g *group, h *groupHeld, missing bool) error {
 		if err := t.groupNotice(g, t.book.memberName(g, h.rec.Member)+" wrote something here before that has not arrived"); err != nil {
 			return err
 		}
-	case t.now.Unix()-g.rec.Since >= int64(t.groupTimer(groupSettle).Seconds()):
+	case t.now.Unix()-g.rec.Since >= int64(t.groupTimer(groupSettle).Seconds()) && t.now.Sub(g.noticed) >= t.groupTimer(groupNoticeAgain):
+		g.noticed = t.now // whoever names what never was cannot fill the screen with it
 		if err := t.groupNotice(g, "a message that other members have has not arrived"); err != nil {
 			return err
 		}

@@ -227,7 +227,7 @@ func (t *turn) takeOver(g *group, from uint32) error {
 	}
 	for i := range g.rec.Members {
 		if m := &g.rec.Members[i]; m.Gone && g.roster.Has(m.ID) {
-			if err := t.issueOp(g, session.RosterOp{Kind: session.RosterLeft, Member: m.ID}); err != nil {
+			if err := t.writeLeft(g, m); err != nil {
 				return err
 			}
 		}
@@ -275,9 +275,19 @@ func (t *turn) takeLeave(c *contact, g *group) error {
 		return t.warnGroup(g, c.rec.Name+", who administered this group, left it: nobody can change it any more")
 	}
 	if g.admin() {
-		return t.issueOp(g, session.RosterOp{Kind: session.RosterLeft, Member: m.ID})
+		return t.writeLeft(g, m)
 	}
 	return nil
+}
+
+// writeLeft writes into the roster that a member left. If the roster cannot be
+// changed, all stopped sending all the same.
+func (t *turn) writeLeft(g *group, m *memberRecord) error {
+	err := t.issueOp(g, session.RosterOp{Kind: session.RosterLeft, Member: m.ID})
+	if isRefusal(err) {
+		return nil
+	}
+	return err
 }
 
 // stopSending ends what goes to a member.

@@ -148,7 +148,7 @@ func (t *turn) enqueueGroup(g *group, text, reply string) (Message, error) {
 	}
 	for i := range g.rec.Members {
 		m := &g.rec.Members[i]
-		if c := t.book.contacts[m.Contact]; g.here(m) && (c == nil || c.rec.State != ContactBlocked && !c.leftUs()) {
+		if c := t.book.contacts[m.Contact]; g.here(m) && (c == nil || !c.cutOff() && !c.inviteFailed()) {
 			f.rec.Copies = append(f.rec.Copies, copyRecord{Member: m.ID, Contact: m.Contact})
 		}
 	}
@@ -187,7 +187,7 @@ func (t *turn) sendOwed(g *group, member session.MemberID) error {
 		return nil
 	}
 	c := t.book.contacts[m.Contact]
-	if c == nil || c.rec.State != ContactActive && c.rec.State != ContactInvited {
+	if c == nil || c.rec.State != ContactActive && c.rec.State != ContactInvited || c.cutOff() || c.inviteFailed() {
 		return nil
 	}
 	for _, number := range sortedKeys(g.flight) {
@@ -261,41 +261,43 @@ func (t *turn) letSecond(g *group, f *groupFlight) {
 	}
 }
 
-// weigh counts the relays that hold each copy of a message.
-func (b *book) weigh(g *group, f *groupFlight, count func(*outgoing) int) {
-	for i := range f.rec.Copies {
-		if c := b.contacts[f.rec.Copies[i].Contact]; c != nil && f.rec.Copies[i].State == copyUnderway {
-			f.rec.Copies[i].have, _ = weighCopy(c, g.id, f.number, count)
-			f.rec.Copies[i].want = c.want()
+// weigh counts, for the messages to groups on their way to a contact, the relays
+// that hold each: of its fragments the least.
+func (c *contact) weigh(count func(*outgoing) int) map[logKey]int {
+	var have map[logKey]int
+	note := func(k logKey, n int) {
+		if have == nil {
+			have = make(map[logKey]int)
 		}
-	}
-}
-
-// weighCopy counts the relays that hold one contact's copy, of its fragments the
-// least, and tells whether any of it is still on its way.
-func weighCopy(c *contact, group string, number uint64, count func(*outgoing) int) (have int, underway bool) {
-	for _, w := range c.waiting {
-		if w.group == group && w.number == number {
-			return 0, true
+		if least, ok := have[k]; !ok || n < least {
+			have[k] = n
 		}
 	}
 	for _, o := range c.out {
-		if o.rec.Group == group && o.rec.Number == number {
-			if k := count(o); !underway || k < have {
-				have = k
-			}
-			underway = true
+		if o.rec.Group != "" {
+			note(logKey{o.rec.Group, o.rec.Number}, count(o))
 		}
 	}
-	return have, underway
+	for _, w := range c.waiting {
+		if w.group != "" {
+			note(logKey{w.group, w.number}, 0)
+		}
+	}
+	return have
 }
 
 // settleGroups tells what changed about the copies of group messages that go to
 // this contact.
 func (t *turn) settleGroups(c *contact) error {
+	var have map[logKey]int
 	for _, g := range t.book.groups {
 		if len(g.flight) == 0 || g.of(c.id) == nil {
 			continue
+		}
+		if have == nil {
+			if have = c.weigh(t.copies); have == nil {
+				have = map[logKey]int{}
+			}
 		}
 		for _, number := range sortedKeys(g.flight) {
 			f := g.flight[number]
@@ -304,18 +306,20 @@ func (t *turn) settleGroups(c *contact) error {
 				if k.Contact != c.id || k.State != copyUnderway {
 					continue
 				}
-				have, underway := weighCopy(c, g.id, number, t.copies)
-				k.have, k.want = have, c.want()
+				var underway bool
+				k.have, underway = have[logKey{g.id, number}]
+				k.want = c.want()
 				if !underway {
 					k.State = copyDelivered
 					if err := t.endCopy(c, g, f, logRecord{What: logDelivered, Contact: c.id}); err != nil {
 						return err
 					}
 				}
-			}
-			t.letSecond(g, f)
-			if err := t.tellFlight(g, f); err != nil {
-				return err
+				t.letSecond(g, f)
+				if err := t.tellFlight(g, f); err != nil {
+					return err
+				}
+				break // a member has one copy
 			}
 		}
 	}

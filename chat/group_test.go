@@ -599,3 +599,24 @@ func TestGroupGap(t *testing.T) {
 		}
 	})
 }
+
+// TestGroupsOfOneContact has one contact put us into group after group.
+func TestGroupsOfOneContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newCircle(t, 5, 2)
+		alice, bob := k.users[0], k.users[1]
+		for i := range groupPerContact + 2 {
+			must(alice.CreateGroup(t.Context(), fmt.Sprint("group ", i), k.at[0][1:]))
+		}
+		alice.say(k.at[0][1], "done")
+		eventually(t, time.Minute, "all arrived", func() bool { return slices.Contains(bob.texts(k.at[1][0], In), "done") })
+		if n := len(must(bob.Groups(t.Context()))); n != groupPerContact {
+			t.Errorf("in %d groups, want %d", n, groupPerContact)
+		}
+		if err := bob.LeaveGroup(t.Context(), must(bob.Groups(t.Context()))[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		g := must(alice.CreateGroup(t.Context(), "one more", k.at[0][1:]))
+		eventually(t, time.Minute, "there is room again", func() bool { return bob.groupOf(g.ID).State == GroupActive })
+	})
+}

@@ -22,7 +22,7 @@ func (c *contact) life() *lifeRecord {
 	return c.rec.Life
 }
 
-// introducer is the name of who introduced the contact, or "".
+// introducedBy is the name of who introduced the contact, or "".
 func (c *contact) introducedBy() string {
 	if c.rec.Life == nil {
 		return ""
@@ -35,6 +35,9 @@ func (c *contact) leftUs() bool { return c.rec.Life != nil && c.rec.Life.Bye != 
 
 // cutOff tells whether nothing at all is sent to the contact.
 func (c *contact) cutOff() bool { return c.rec.State == ContactBlocked || c.leftUs() }
+
+// inviteFailed tells whether the contact will never answer.
+func (c *contact) inviteFailed() bool { return c.rec.Claim != nil && c.rec.Claim.Failed != "" }
 
 // unheard tells whether a message of the contact is dropped since it is blocked.
 // What keeps session and queues alive is taken, so that unblocking works. A
