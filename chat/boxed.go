@@ -55,7 +55,8 @@ func (t *turn) boxBlocks(key inboxKey, number int, q *queueRecord, blocks []mail
 }
 
 // unbox takes the oldest of what was sealed while the profile was locked. A row
-// whose queue is gone, or that is not what was sealed, brings nothing.
+// whose queue is gone, or that is damaged, brings nothing: nobody was told that
+// it arrived, so it comes again.
 func (t *turn) unbox() error {
 	rows, err := t.tx.Box(bucketBox).Take(unboxLimit)
 	if err != nil {
@@ -64,8 +65,9 @@ func (t *turn) unbox() error {
 	t.book.boxed = len(rows) == unboxLimit
 	for _, raw := range rows {
 		var rec boxRecord
-		if err := decode(raw, &rec); err != nil {
-			return err
+		if raw == nil || decode(raw, &rec) != nil {
+			t.m.log.Error("a block that came while the profile was locked is damaged")
+			continue
 		}
 		if err := t.takeBoxed(rec); err != nil && err != errGone { //nolint:errorlint // a constant of ours
 			return err

@@ -398,8 +398,9 @@ var testLog *slog.Logger
 
 // user is a person with a home.
 type user struct {
-	passphrase []byte // of the home; nil: none
-	place      uint64 // stands for where the home lies; a crash does not move it
+	passphrase []byte      // of the home; nil: none
+	full       atomic.Bool // its disk is full
+	place      uint64      // stands for where the home lies; a crash does not move it
 	t          *testing.T
 	w          *fakeWorld
 	home       string
@@ -420,7 +421,7 @@ func (w *fakeWorld) user(t *testing.T) *user {
 // start opens the home and runs the messenger.
 func (u *user) start() {
 	u.t.Helper()
-	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog, Passphrase: u.passphrase, testOnlyMemory: 64, testOnlyPlace: u.place + 1})
+	m, err := Open(Config{Home: u.home, Network: u.w.link.String(), Log: testLog, Passphrase: u.passphrase, testOnlyMemory: 64, testOnlyPlace: u.place + 1, testOnlyFull: u.full.Load})
 	if err != nil {
 		u.t.Fatal(err)
 	}

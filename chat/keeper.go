@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"hearsay/chat/store"
@@ -110,6 +111,7 @@ func (m *Messenger) keep() {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var rest time.Time // of ticks, after one failed: an operation in between does not end it
 	for {
 		select {
 		case o := <-m.ops:
@@ -122,13 +124,12 @@ func (m *Messenger) keep() {
 			}
 			o := &op{run: (*turn).tick, done: make(chan error, 1)}
 			if m.batch([]*op{o}); <-o.done != nil {
-				timer.Reset(time.Second) // the disk is in trouble: not in a busy loop
-				continue
+				rest = time.Now().Add(time.Second) // the disk is in trouble: not in a busy loop
 			}
 		case <-m.closing:
 			return
 		}
-		timer.Reset(max(0, time.Until(m.book.deadline(m))))
+		timer.Reset(max(0, time.Until(m.book.deadline(m)), time.Until(rest)))
 	}
 }
 
@@ -256,6 +257,9 @@ func (t *turn) finish() error {
 	}
 	if t.reads {
 		return nil
+	}
+	if full := t.m.cfg.testOnlyFull; full != nil && full() {
+		return syscall.ENOSPC
 	}
 	return t.logEvents()
 }

@@ -73,6 +73,8 @@ type Config struct {
 	testOnlyMemory int
 	// testOnlyPlace stands for the number of the database's file; 0: it is asked.
 	testOnlyPlace uint64
+	// testOnlyFull tells whether the disk is full; nil: it is not.
+	testOnlyFull func() bool
 }
 
 // Messenger is one open profile. Its methods are safe for concurrent use; they

@@ -151,6 +151,12 @@ func (t *turn) endRestore() error {
 	if err := t.renewAddresses(); err != nil {
 		return err
 	}
+	for _, g := range t.book.groups { // nor is a number of the author's used again
+		g.rec.Sent = max(g.rec.Sent, uint64(device)<<32)
+		if err := t.saveGroup(g); err != nil {
+			return err
+		}
+	}
 	t.book.restored = 0
 	return t.tx.Bucket(bucketMeta).Delete(metaRestored)
 }

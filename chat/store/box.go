@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/hpke"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -81,7 +82,8 @@ func (b *Box) open(key, sealed []byte) ([]byte, error) {
 	return unpadValue(plain)
 }
 
-// Take removes up to limit of the oldest rows and returns them in order.
+// Take removes up to limit of the oldest rows and returns them in order, nil for
+// those that are damaged.
 func (b *Box) Take(limit int) ([][]byte, error) {
 	if b.rows.tx.keys.locked {
 		return nil, ErrLocked
@@ -97,7 +99,7 @@ func (b *Box) take(bb *bolt.Bucket, limit int) (values [][]byte, err error) {
 	c := bb.Cursor()
 	for key, sealed := c.First(); key != nil && len(values) < limit; key, sealed = c.First() {
 		value, err := b.open(key, sealed)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return nil, err
 		}
 		values = append(values, value)

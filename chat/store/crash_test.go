@@ -1,12 +1,16 @@
 package store
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // errKilled ends a change of files at a step, as a crash would.
@@ -364,5 +368,65 @@ func TestReaderWhileAWeekIsForgotten(t *testing.T) {
 	close(gone)
 	if err := <-read; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFullDisk keeps the database from growing: a transaction that needs space
+// fails and leaves nothing, what is there can be read and deleted, and with
+// space again all goes on.
+func TestFullDisk(t *testing.T) {
+	s, dir := makeStore(t)
+	row := make([]byte, 4096)
+	if _, err := rand.Read(row); err != nil {
+		t.Fatal(err)
+	}
+	add := func() error {
+		return s.Update(func(tx *Tx) error {
+			_, err := tx.History("a").Add(time.Unix(1e9, 0), row)
+			return err
+		})
+	}
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(filepath.Join(dir, databaseFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db.MaxSize = int(st.Size())
+	rows := 1
+	for ; rows < 1000; rows++ {
+		if err = add(); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, bolterrors.ErrMaxSizeReached) {
+		t.Fatalf("full: %v", err)
+	}
+	count := func() (n int) {
+		t.Helper()
+		if err := s.View(func(tx *Tx) error {
+			return tx.History("a").Up(0, func(_ uint64, v []byte) (bool, error) {
+				if !bytes.Equal(v, row) {
+					t.Error("a row changed")
+				}
+				n++
+				return true, nil
+			})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := count(); n != rows {
+		t.Errorf("%d rows, want %d", n, rows)
+	}
+	s.db.MaxSize = 0
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s, Config{Dir: dir})
+	if n := count(); n != rows+1 {
+		t.Errorf("%d rows after opening again, want %d", n, rows+1)
 	}
 }

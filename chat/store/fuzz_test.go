@@ -64,12 +64,13 @@ func FuzzStoredRow(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add([]byte{})
+	f.Add(make([]byte, boxEnc+tagSize))
 	f.Add(binary.BigEndian.AppendUint32(nil, 7))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		err := s.Update(func(tx *Tx) error {
-			q, h, kv := tx.Sequence("q"), tx.History("q"), tx.Bucket("q")
+			q, h, kv, box := tx.Sequence("q"), tx.History("q"), tx.Bucket("q"), tx.Box("q")
 			n := s.keys.rowName(kv.rows.name, "k")
-			for _, err := range []error{q.rows.put(numberKey(1), b), h.rows.put(numberKey(1), b), kv.rows.put(n[:], b)} {
+			for _, err := range []error{q.rows.put(numberKey(1), b), h.rows.put(numberKey(1), b), kv.rows.put(n[:], b), box.rows.put(numberKey(1), b)} {
 				if err != nil {
 					return err
 				}
@@ -83,6 +84,9 @@ func FuzzStoredRow(f *testing.F) {
 			}
 			if v, err := h.Get(1); !errors.Is(err, ErrDamaged) {
 				t.Errorf("history: %q, %v", v, err)
+			}
+			if v, err := box.Take(2); len(v) != 1 || v[0] != nil || err != nil {
+				t.Errorf("box: %q, %v", v, err)
 			}
 			if v, err := kv.Get("k"); !errors.Is(err, ErrDamaged) {
 				t.Errorf("bucket: %q, %v", v, err)
