@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
+	"crypto/hpke"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
 	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/hex"
+	"encoding/json"
+	"os"
 	"testing"
 )
 
@@ -61,6 +64,39 @@ func TestPublishedVectors(t *testing.T) {
 	// RFC 8032 §7.1, for the queues' owners.
 	key := ed25519.NewKeyFromSeed(unhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
 	same(t, "Ed25519", ed25519.Sign(key, nil), unhex("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"))
+}
+
+// TestPublishedHPKE pins HPKE with X-Wing, as the containers of requests and
+// resets use it, to a published vector.
+func TestPublishedHPKE(t *testing.T) {
+	var v struct {
+		Source                                                                  string
+		Private, Public, Info, Enc, AAD, Sealed, Plain, ExportContext, Exported hexBytes
+	}
+	if err := json.Unmarshal(must(os.ReadFile("testdata/hpke-xwing.json")), &v); err != nil {
+		t.Fatal(err)
+	}
+	key := must(hpke.MLKEM768X25519().NewPrivateKey(v.Private))
+	same(t, "public key", key.PublicKey().Bytes(), v.Public)
+	open := func(enc []byte) ([]byte, error) {
+		r, err := hpke.NewRecipient(enc, key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), v.Info)
+		if err != nil {
+			return nil, err
+		}
+		exported, err := r.Export(string(v.ExportContext), len(v.Exported))
+		if err == nil && bytes.Equal(enc, v.Enc) {
+			same(t, "exported", exported, v.Exported)
+		}
+		return r.Open(v.AAD, v.Sealed)
+	}
+	same(t, "plain text", must(open(v.Enc)), v.Plain)
+	for _, at := range []int{0, 1087, 1088, 1119} { // ML-KEM ciphertext and X25519 key
+		enc := bytes.Clone(v.Enc)
+		enc[at] ^= 1
+		if _, err := open(enc); err == nil {
+			t.Errorf("opened with byte %d of the encapsulation changed", at)
+		}
+	}
 }
 
 // TestKEM: encapsulation with given randomness opens, a changed ciphertext is
