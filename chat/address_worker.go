@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,7 +57,7 @@ func (w *addressWorker) Run(ctx context.Context) {
 		now := time.Now()
 		wait := addressLook
 		worked := false
-		for _, job := range w.jobs(&a) {
+		for _, job := range w.jobs(ctx, &a) {
 			if at := w.next[job.name]; now.Before(at) {
 				wait = min(wait, at.Sub(now))
 				continue
@@ -115,7 +114,7 @@ func (w *addressWorker) state(ctx context.Context) (rec addressRecord, ok bool) 
 }
 
 // jobs returns what may be due, the most urgent first.
-func (w *addressWorker) jobs(a *addressRecord) []addressJob {
+func (w *addressWorker) jobs(ctx context.Context, a *addressRecord) []addressJob {
 	var jobs []addressJob
 	add := func(name string, run func(ctx context.Context) (time.Duration, error)) {
 		jobs = append(jobs, addressJob{name, run})
@@ -128,7 +127,7 @@ func (w *addressWorker) jobs(a *addressRecord) []addressJob {
 	for n := range a.Queues {
 		q := a.Queues[n]
 		switch {
-		case q.exists() && w.replaceable(a, view, n):
+		case q.exists() && w.replaceable(ctx, a, view, n):
 			add(fmt.Sprint("replace", n), func(ctx context.Context) (time.Duration, error) { return w.replace(ctx, n, q) })
 		case !q.exists() && n == 1 && mailboxRelays(view) > 1: // it was not to be had before
 			add("replace1", func(ctx context.Context) (time.Duration, error) { return w.replace(ctx, n, q) })
@@ -155,7 +154,7 @@ func (w *addressWorker) jobs(a *addressRecord) []addressJob {
 
 // replaceable tells whether a queue has to be made elsewhere: its relay is gone
 // for some time or says that it will go.
-func (w *addressWorker) replaceable(a *addressRecord, view *directory.View, n int) bool {
+func (w *addressWorker) replaceable(ctx context.Context, a *addressRecord, view *directory.View, n int) bool {
 	q := &a.Queues[n]
 	if w.leaves[n] {
 		return true
@@ -167,7 +166,7 @@ func (w *addressWorker) replaceable(a *addressRecord, view *directory.View, n in
 			since = time.Now().Unix()
 		}
 		a.Lost[n] = since
-		_ = w.m.changeAddress(context.Background(), w.address, func(_ *turn, now *address) error {
+		_ = w.m.changeAddress(ctx, w.address, func(_ *turn, now *address) error {
 			now.rec.Lost[n] = since
 			return nil
 		})
@@ -318,7 +317,7 @@ func (w *addressWorker) read(ctx context.Context, n int, q queueRecord) (time.Du
 			taken, err = t.takeStrangers(a, &a.rec.Queues[n], blocks)
 			return err
 		})
-		if errors.Is(err, errGone) || err != nil {
+		if err != nil {
 			return 0, err
 		}
 		if taken > 0 {

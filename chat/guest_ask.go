@@ -21,7 +21,6 @@ type askRecord struct {
 	Text   string   `cbor:"2,keyasint,omitempty"`
 	Chunks [][]byte `cbor:"3,keyasint,omitempty"` // inner blocks of the request
 	Times  [2]int   `cbor:"4,keyasint"`           // how often the queue took the request
-	Last   [2]int64 `cbor:"5,keyasint"`           // Unix seconds
 	Gone   [2]bool  `cbor:"6,keyasint"`           // the relay does not know the queue
 }
 
@@ -370,7 +369,7 @@ func (a *asker) note(ctx context.Context, p askPlan, taken bool) {
 		claim := c.rec.Claim
 		t.touch(c)
 		if taken {
-			claim.Ask.Times[a.number], claim.Ask.Last[a.number] = p.times+1, t.now.Unix()
+			claim.Ask.Times[a.number] = p.times + 1
 			return nil
 		}
 		claim.Ask.Gone[a.number] = true

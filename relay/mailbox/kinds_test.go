@@ -62,6 +62,8 @@ func TestAddressQueue(t *testing.T) {
 		b.wantPrice(CmdSend, 0)
 		a.must(CmdWork, a.workCommand(q, 0, next-1)) // the same counter
 		a.wantPrice(CmdWork, 0)
+		b.must(CmdWork, a.workCommand(q, 16, 0)) // work of another stream
+		b.wantPrice(CmdWork, 0)
 		for n := 1; n < GrantStep; n++ {
 			next = a.pay(q, 0, next)
 			a.store(q, 100+n)
