@@ -419,3 +419,51 @@ func FuzzReadBackup(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRestoredRow restores one row of any content: it is refused, or a messenger
+// can read it.
+func FuzzRestoredRow(f *testing.F) {
+	id := []byte("c_aaaaaaaaaaaaaaaa")
+	f.Add(entryBucket, bucketContact, id, encode(contactRecord{Name: "a", State: ContactActive}))
+	f.Add(entryBucket, bucketContact, id, encode(contactRecord{Claim: &claimRecord{Link: "x", Failed: KindRefused}, Move: &moveRecord{}, Old: []oldQueues{{ID: 1}}}))
+	f.Add(entryBucket, bucketSession, id, []byte{1, 0, 0})
+	f.Add(entryBucket, bucketReset, id, encode(resetRow{Own: []ownResetKey{{Key: []byte{1}}}}))
+	f.Add(entryBucket, bucketSettings, []byte("notes"), encode(settingsRecord{}))
+	f.Add(entryBucket, bucketGroup, []byte("g_a"), encode(groupRecord{}))
+	f.Add(entrySequence, bucketGroupOps+"g_a", make([]byte, 8), []byte{1})
+	f.Add(entryBucket, bucketAddress, []byte("a_a"), []byte{0xa0})
+	f.Add(entryHistory, string(id), make([]byte, 8), encode(messageRecord{Text: "hello"}))
+	st, err := store.Create(store.Config{Dir: filepath.Join(f.TempDir(), "home")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = st.Close() })
+	f.Fuzz(func(t *testing.T, kind byte, name string, key, value []byte) {
+		e := entry{kind, name, key, value}
+		if len(name) == 0 || len(name) > maxEntryName || len(key) == 0 || len(key) > maxEntryKey || !e.known() {
+			return
+		}
+		put := func() error {
+			return st.Update(func(tx *store.Tx) error {
+				if err := e.restore(tx); err != nil || e.name != bucketSession {
+					return err
+				}
+				return tx.Bucket(bucketContact).Put(string(e.key), encode(contactRecord{}))
+			})
+		}
+		if put() == nil {
+			if b, err := loadBook(st); err == nil && b.restorable() == nil {
+				for _, c := range b.sorted() {
+					shapeContact(c)
+				}
+				b.lock()
+			}
+		}
+		err := st.Update(func(tx *store.Tx) error {
+			return errors.Join(tx.Bucket(name).Drop(), tx.Bucket(bucketContact).Drop(), tx.Sequence(name).Drop(), tx.History(name).Drop())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
