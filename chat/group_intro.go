@@ -210,6 +210,19 @@ func (t *turn) takeKnown(c *contact, g *group, op session.GroupOp) error {
 	return t.bind(g, m, c)
 }
 
+// introduces tells whether an invite was made for a member of a group: people
+// have nothing to do with it.
+func (b *book) introduces(invite string) bool {
+	for _, g := range b.groups {
+		for i := range g.rec.Members {
+			if g.rec.Members[i].Invite == invite {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // introduced takes the contact who used an invite that was made for a member.
 func (t *turn) introduced(c *contact, invite string) error {
 	for _, g := range t.book.groups {

@@ -239,9 +239,7 @@ func (t *turn) takeOver(g *group, from uint32) error {
 func (t *turn) endGroup(g *group, state, text string) error {
 	g.rec.State = state
 	for i := range g.rec.Members {
-		m := &g.rec.Members[i]
-		m.Wanted = false
-		if err := t.dropCopies(g, m); err != nil {
+		if err := t.dropCopies(g, &g.rec.Members[i]); err != nil {
 			return err
 		}
 	}

@@ -430,9 +430,15 @@ func (t *turn) publishGroupState(g *group, f *groupFlight, detail string) {
 	t.publish(Event{Type: MessageStateChanged, Message: m, Detail: detail})
 }
 
-// dropCopies stops sending to a member: what was not acknowledged by then is
+// dropCopies stops sending to a member, and inviting them: what was not acknowledged by then is
 // taken back as far as it can be.
 func (t *turn) dropCopies(g *group, m *memberRecord) error {
+	if i := t.book.invites[m.Invite]; i != nil {
+		if err := t.revokeInvite(i); err != nil {
+			return err
+		}
+	}
+	m.Invite, m.Wanted = "", false
 	for _, number := range sortedKeys(g.flight) {
 		f := g.flight[number]
 		n := len(f.rec.Copies)

@@ -14,7 +14,9 @@ func (m *Messenger) Invites(ctx context.Context) ([]Invite, error) {
 	list := []Invite{}
 	err := m.look(ctx, func(t *turn) error {
 		for _, i := range t.book.invites {
-			list = append(list, shapeInvite(i))
+			if !t.book.introduces(i.id) {
+				list = append(list, shapeInvite(i))
+			}
 		}
 		return nil
 	})
@@ -41,11 +43,15 @@ func (m *Messenger) RevokeInvite(ctx context.Context, id string) error {
 		if i == nil {
 			return errNoInvite
 		}
-		t.discard(i.rec.Queues[:]...)
-		delete(t.book.invites, id)
-		t.roster = true
-		return t.tx.Bucket(bucketInvite).Delete(id)
+		return t.revokeInvite(i)
 	})
+}
+
+func (t *turn) revokeInvite(i *invite) error {
+	t.discard(i.rec.Queues[:]...)
+	delete(t.book.invites, i.id)
+	t.roster = true
+	return t.tx.Bucket(bucketInvite).Delete(i.id)
 }
 
 // noteOpened takes a relay's word of how many readers asked for the link of an
