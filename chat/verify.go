@@ -15,11 +15,10 @@ import (
 // verifyRecord is what is known about the comparison of keys. All times are Unix
 // seconds.
 type verifyRecord struct {
-	Keys    []byte      `cbor:"1,keyasint,omitempty"` // session.Identities that were compared; empty: none, or to be compared again
-	Changed bool        `cbor:"2,keyasint,omitempty"` // the contact's key changed since: nothing is written before it was compared
-	Expect  bool        `cbor:"3,keyasint,omitempty"` // the contact gives up the key of its address for one of its own, once
-	Tries   []int64     `cbor:"4,keyasint,omitempty"` // comparisons by words, of the last day
-	Words   *wordRecord `cbor:"5,keyasint,omitempty"` // the last comparison by words
+	Keys   []byte      `cbor:"1,keyasint,omitempty"` // session.Identities that were compared; empty: none, or to be compared again
+	Expect bool        `cbor:"2,keyasint,omitempty"` // the contact gives up the key of its address for one of its own, once
+	Tries  []int64     `cbor:"3,keyasint,omitempty"` // comparisons by words, of the last day
+	Words  *wordRecord `cbor:"4,keyasint,omitempty"` // the last comparison by words
 }
 
 // wordRecord is a comparison by words.
@@ -98,7 +97,7 @@ func (t *turn) takeRotation(c *contact, content []byte) error {
 	if expected {
 		return nil
 	}
-	v.Keys, v.Changed = nil, true
+	v.Keys = nil
 	switch c.rec.State {
 	case ContactActive:
 		c.rec.State = ContactChanged
@@ -134,7 +133,7 @@ func (t *turn) confirm(c *contact, keys session.Identities) error {
 	}
 	t.touch(c)
 	v := c.verification()
-	v.Keys, v.Changed, v.Words = keys[:], false, nil
+	v.Keys, v.Words = keys[:], nil
 	switch {
 	case c.rec.State == ContactChanged:
 		c.rec.State = ContactActive
