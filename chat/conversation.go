@@ -221,11 +221,20 @@ func (t *turn) addNotice(c *contact, text string) error {
 
 // conversationChanged tells what was set for a conversation.
 func (t *turn) conversationChanged(id string) error {
+	ev, err := t.conversationEvent(id)
+	if err == nil {
+		t.publish(*ev)
+	}
+	return err
+}
+
+// conversationEvent makes the event of what is set for a conversation.
+func (t *turn) conversationEvent(id string) (*Event, error) {
 	settings, err := t.conversation(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ev := Event{Type: ConversationChanged}
+	ev := &Event{Type: ConversationChanged}
 	switch c := t.book.contacts[id]; {
 	case c != nil:
 		shape := shapeContact(c)
@@ -236,8 +245,7 @@ func (t *turn) conversationChanged(id string) error {
 	default:
 		ev.Group = &Group{ID: id, Settings: settings}
 	}
-	t.publish(ev)
-	return nil
+	return ev, nil
 }
 
 // MarkDisplayed notes that the messages of a contact, a group or the notes up to

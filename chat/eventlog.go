@@ -2,9 +2,7 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"hearsay/chat/store"
@@ -346,75 +344,71 @@ func (t *turn) recallEvent(rec eventRecord) (*Event, error) {
 	case FileProgress:
 		ev.File = t.recallFile(rec)
 	default:
-		return t.recallContact(ev, rec), nil
+		return t.recallContact(ev, rec)
 	}
 	return ev, nil
 }
 
-// recallContact completes an event about a contact or a group.
-func (t *turn) recallContact(ev *Event, rec eventRecord) *Event {
-	if ev.Type == GroupChanged || strings.HasPrefix(rec.Conversation, "g_") {
+// recallContact completes an event about a contact or a group; nil if it is gone
+// and the event is not about that.
+func (t *turn) recallContact(ev *Event, rec eventRecord) (*Event, error) {
+	switch ev.Type {
+	case GroupChanged:
 		ev.Group = t.recallGroup(rec.Conversation)
-		return ev
+		return ev, nil
+	case ConversationChanged:
+		if !t.isConversation(rec.Conversation) {
+			return nil, nil
+		}
+		return t.conversationEvent(rec.Conversation)
+	case ContactRemoved:
+		ev.Contact = &Contact{ID: rec.Conversation}
+		return ev, nil
 	}
 	ev.Invite = rec.ID
 	c := t.book.contacts[rec.Conversation]
 	if c == nil {
-		if ev.Type != ContactRemoved && ev.Type != ConversationChanged {
-			return nil
-		}
-		ev.Contact = &Contact{ID: rec.Conversation}
-		return ev
+		return nil, nil
 	}
 	shape := shapeContact(c)
 	if ev.Type == ContactStateChanged {
 		shape.State, shape.Verified = ContactState(rec.State), rec.Verified
 	}
 	ev.Contact = &shape
-	return ev
+	return ev, nil
 }
 
 // recallMessage returns a message as it is now, nil if it is gone.
 func (t *turn) recallMessage(conversation string, number uint64) (*Message, error) {
-	if strings.HasPrefix(conversation, "g_") {
-		list, err := t.groupMessages(conversation, number-1, 1)
-		var refused *Error
-		if errors.As(err, &refused) {
-			return nil, nil
-		}
-		if err != nil || len(list) == 0 || list[0].Seq != number {
-			return nil, err
-		}
-		return &list[0], nil
-	}
-	c := t.book.contacts[conversation]
-	if c == nil {
+	if !t.isConversation(conversation) {
 		return nil, nil
 	}
-	raw, err := t.tx.History(conversation).Get(number)
-	if raw == nil || err != nil {
+	rec, err := t.row(conversation, number)
+	if rec == nil || err != nil {
 		return nil, err
 	}
-	var rec messageRecord
-	if err := decode(raw, &rec); err != nil {
-		return nil, err
-	}
-	m := shapeMessage(c, number, rec)
-	m.File = t.fileShape(rec.File)
-	return &m, nil
+	m, err := t.shapeRow(conversation, number, rec)
+	return &m, err
 }
 
 // recallRequest returns a pending request, nil if it is gone.
 func (t *turn) recallRequest(id string) *Request {
-	if t.book.requests[id] == nil {
+	r := t.book.requests[id]
+	if r == nil {
 		return nil
 	}
-	return &Request{ID: id}
+	shape := shapeRequest(r)
+	return &shape
 }
 
-// recallFile returns a transfer as it was told.
+// recallFile returns a transfer in the state that was told.
 func (t *turn) recallFile(rec eventRecord) *File {
-	return &File{ID: rec.ID, Contact: rec.Conversation, State: FileState(rec.State), Done: int64(rec.Number)}
+	shape := File{ID: rec.ID, Contact: rec.Conversation}
+	if f := t.book.files[rec.ID]; f != nil {
+		shape = t.book.shapeFile(f)
+	}
+	shape.State, shape.Done = FileState(rec.State), int64(rec.Number)
+	return &shape
 }
 
 // recallGroup returns a group as it is now, or what is left of it.

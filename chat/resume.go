@@ -155,16 +155,6 @@ func (m *Messenger) SubscribeSince(_ context.Context, since uint64) (*Subscripti
 	return m.feed.subscribeSince(since), nil
 }
 
-// ConversationOf returns the contact or group that a message belongs to, "" if
-// the id is of no message.
-func ConversationOf(message string) string {
-	conversation, _, ok := parseMessageID(message)
-	if !ok {
-		return ""
-	}
-	return conversation
-}
-
 // MessageNumber returns the number of a message in its conversation, which is
 // its Seq; 0 if the id is of no message.
 func MessageNumber(message string) uint64 {

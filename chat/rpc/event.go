@@ -82,9 +82,9 @@ func (e *eventShape) fillConversation(ev chat.Event) bool {
 		switch {
 		case ev.Contact != nil:
 			e.Contact = ev.Contact.ID
-			e.Settings = shapeContact(*ev.Contact).Settings
+			e.Settings = shapeConversation(ev.Contact.Settings)
 		case ev.Group != nil:
-			e.Contact = ev.Group.ID
+			e.Contact, e.Settings = ev.Group.ID, shapeConversation(ev.Group.Settings)
 		default:
 			return false
 		}
@@ -171,8 +171,8 @@ func (e *eventShape) event() chat.Event {
 	case chat.InviteUsed:
 		ev.Invite = e.ID
 	case chat.ConversationChanged:
-		if e.Settings != nil {
-			ev.Contact.Settings = (&contactShape{Settings: e.Settings}).contact().Settings
+		if ev.Contact != nil {
+			ev.Contact.Settings = e.Settings.conversation()
 		}
 	case chat.RequestReceived:
 		if e.Request != nil {

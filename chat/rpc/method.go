@@ -288,8 +288,8 @@ func (s *server) groupMethod(method string, args *arguments) work {
 		return func(ctx context.Context) (any, error) {
 			l, err := b.Groups(ctx)
 			return struct {
-				Groups []chat.Group `json:"groups"`
-			}{list(l, func(g chat.Group) chat.Group { g.Members = append([]string{}, g.Members...); return g })}, err
+				Groups []groupShape `json:"groups"`
+			}{list(l, shapeGroup)}, err
 		}
 	}
 	return nil

@@ -365,9 +365,9 @@ func (c *Client) LeaveGroup(ctx context.Context, group string) error {
 
 // Groups is as for the messenger.
 func (c *Client) Groups(ctx context.Context) ([]chat.Group, error) {
-	var r struct{ Groups []chat.Group }
+	var r struct{ Groups []groupShape }
 	err := c.call(ctx, "group.list", params{}, &r)
-	return r.Groups, err
+	return list(r.Groups, func(g groupShape) chat.Group { return g.group() }), err
 }
 
 // Lock locks the profile for everybody who is attached.

@@ -191,7 +191,7 @@ func (s *server) send(ctx, work context.Context, req request) {
 	var o chat.SendOptions
 	if req.method == "message.reply" {
 		o.Reply = args.text("message", true)
-		contact = chat.ConversationOf(o.Reply)
+		contact, _ = chat.ConversationOf(o.Reply)
 	} else {
 		contact = args.text("contact", true)
 	}

@@ -133,6 +133,18 @@ type conversationShape struct {
 	Archived       bool   `json:"archived"`
 	Pinned         bool   `json:"pinned"`
 	Draft          string `json:"draft,omitempty"`
+	Displayed      uint64 `json:"displayed,omitempty"`
+}
+
+type groupShape struct {
+	ID       string             `json:"id"`
+	Name     string             `json:"name"`
+	Members  []string           `json:"members"`
+	Pending  int                `json:"pending,omitempty"`
+	State    string             `json:"state"`
+	Admin    bool               `json:"admin,omitempty"`
+	Warning  string             `json:"warning,omitempty"`
+	Settings *conversationShape `json:"settings,omitempty"`
 }
 
 type messageShape struct {
@@ -366,21 +378,43 @@ func shapeContact(c chat.Contact) contactShape {
 	shape := contactShape{
 		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
 	}
-	if s := c.Settings; s != nil {
-		shape.Settings = &conversationShape{int64(s.DisappearAfter / time.Second), s.Muted, s.Archived, s.Pinned, s.Draft}
-	}
+	shape.Settings = shapeConversation(c.Settings)
 	return shape
+}
+
+func shapeConversation(s *chat.Conversation) *conversationShape {
+	if s == nil {
+		return nil
+	}
+	return &conversationShape{int64(s.DisappearAfter / time.Second), s.Muted, s.Archived, s.Pinned, s.Draft, s.Displayed}
+}
+
+func (s *conversationShape) conversation() *chat.Conversation {
+	if s == nil {
+		return nil
+	}
+	return &chat.Conversation{
+		DisappearAfter: time.Duration(s.DisappearAfter) * time.Second, Muted: s.Muted, Archived: s.Archived, Pinned: s.Pinned,
+		Draft: s.Draft, Displayed: s.Displayed,
+	}
+}
+
+func shapeGroup(g chat.Group) groupShape {
+	return groupShape{g.ID, g.Name, append([]string{}, g.Members...), g.Pending, g.State, g.Admin, g.Warning, shapeConversation(g.Settings)}
+}
+
+func (g *groupShape) group() chat.Group {
+	return chat.Group{
+		ID: g.ID, Name: g.Name, Members: g.Members, Pending: g.Pending, State: g.State, Admin: g.Admin, Warning: g.Warning,
+		Settings: g.Settings.conversation(),
+	}
 }
 
 func (c *contactShape) contact() chat.Contact {
 	contact := chat.Contact{
 		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
 	}
-	if s := c.Settings; s != nil {
-		contact.Settings = &chat.Conversation{
-			DisappearAfter: time.Duration(s.DisappearAfter) * time.Second, Muted: s.Muted, Archived: s.Archived, Pinned: s.Pinned, Draft: s.Draft,
-		}
-	}
+	contact.Settings = c.Settings.conversation()
 	return contact
 }
 
