@@ -190,7 +190,7 @@ func TestAttackForeignAmendments(t *testing.T) {
 			bob.inject(a, kind, id[:15])
 		}
 		bob.must(bob.do(t.Context(), func(t *turn) error {
-			for i := range 2 * maxEarly {
+			for i := range maxEarly + 9 {
 				nothing := append(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i+1)), "nothing"...)
 				if err := t.wait(t.book.contacts[a], waitRecord{Type: byte(session.FrameEdit), Content: nothing}); err != nil {
 					return err

@@ -51,7 +51,8 @@ func (t *turn) takeText(c *contact, m session.Message, late bool) error {
 	}
 	rec := messageRecord{ID: m.ID, Late: late, Text: text.Text, Reply: text.Reply, Timer: text.Timer}
 	if rec.Reply != nil {
-		rec.ReplyTo, _, err = t.byID(c.id, *rec.Reply, (*messageRecord).written)
+		// One that is deleted counts too: it would, had the deletion come later.
+		rec.ReplyTo, _, err = t.byID(c.id, *rec.Reply, func(to *messageRecord) bool { return to.Kind == kindText || to.Kind == kindFile })
 		if err != nil {
 			return err
 		}

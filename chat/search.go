@@ -154,7 +154,7 @@ func (m *Messenger) scan(ctx context.Context, spans []span, sought needle, limit
 		return nil, err
 	}
 	if errors.Is(failure, store.ErrLocked) {
-		return nil, &Error{Kind: KindLocked, Text: "the profile is locked", Hint: "unlock it first"}
+		return nil, errLocked
 	}
 	return all, failure
 }

@@ -87,19 +87,6 @@ func mergeLogs(a, b []logRecord) []logRecord {
 	return merged
 }
 
-// log adds an entry to the ledger of a message, wherever that lies now. number
-// is of the contact's history, or of the group's if group is not empty.
-func (t *turn) log(c *contact, group string, number uint64, e logRecord) error {
-	e.At = t.now.Unix()
-	for _, seq := range c.order {
-		if o := c.out[seq]; o.rec.Number == number && o.rec.Group == group {
-			o.rec.Log = appendLog(o.rec.Log, e)
-			return t.saveOutgoing(c, o)
-		}
-	}
-	return t.logRow(cmp.Or(group, c.id), number, e)
-}
-
 // logRow adds an entry to a message's row in the history, if it is there.
 func (t *turn) logRow(conversation string, number uint64, e logRecord) error {
 	e.At = t.now.Unix()
