@@ -94,6 +94,14 @@ type Earlier struct {
 	Text string    `json:"text"`
 }
 
+// ConversationOf returns the contact or group that a message belongs to, by its
+// id; ok is false if it is no id of a message. Whether there is such a message is
+// another question.
+func ConversationOf(message string) (id string, ok bool) {
+	id, _, ok = parseMessageID(message)
+	return id, ok
+}
+
 var kindNames = map[byte]string{kindFile: KindMessageFile, kindNotice: KindMessageNotice, kindUnsupported: KindMessageUnsupported}
 
 // dress adds what became of a message after it was written, and what it is.
