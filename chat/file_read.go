@@ -52,7 +52,7 @@ func (d *downloader) readRelay(ctx context.Context, relay directory.RelayID, job
 			fetches.Wait()
 			return d.unfinished(jobs), err
 		}
-		if l != nil && l.spent() {
+		if l != nil && l.spent(partKey(jobs[at].segment, jobs[at].copy)) {
 			closeLane()
 		}
 		if l == nil {

@@ -71,17 +71,17 @@ func TestNonceNeverTwice(t *testing.T) {
 		b, a := befriend(t, alice, bob)
 		var s sends
 		s.watch(w)
-		want := content(500_000)
+		want := content(200_000)
 		path := writeContent(t, "changing", want)
 		sent, err := alice.SendFile(t.Context(), b, path, SendFileOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, content(501_000)[1000:], 0o600); err != nil {
+		if err := os.WriteFile(path, content(201_000)[1000:], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
-			<-time.After(500 * time.Millisecond)
+			<-time.After(250 * time.Millisecond)
 			alice.crash()
 		}
 		offer := bob.offered(a)
@@ -97,7 +97,7 @@ func TestNonceNeverTwice(t *testing.T) {
 		if other != 0 {
 			t.Errorf("%d blocks were sealed twice to different bytes", other)
 		}
-		if again == 0 || blocks < 512 {
+		if again == 0 || blocks < 208 {
 			t.Errorf("%d blocks, %d again: the crashes hit nothing", blocks, again)
 		}
 	})
@@ -113,19 +113,19 @@ func TestFileResumes(t *testing.T) {
 		b, a := befriend(t, alice, bob)
 		var s sends
 		s.watch(w)
-		want := content(750_000) // 745 blocks, padded to 768: two segments
+		want := content(560_000) // 556 blocks, padded to 576: two segments
 		sent, err := alice.SendFile(t.Context(), b, writeContent(t, "plan", want), SendFileOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, time.Minute, "half is at relays", func() bool { return alice.file(sent.ID).Done > 350_000 })
+		eventually(t, time.Minute, "half is at relays", func() bool { return alice.file(sent.ID).Done > 300_000 })
 		alice.crash()
 		if f := alice.file(sent.ID); f.Done < 200_000 {
 			t.Errorf("progress fell to %d", f.Done)
 		}
 		eventually(t, time.Minute, "stored", func() bool { return alice.file(sent.ID).Detail == "" && alice.file(sent.ID).State == FileStored })
 		blocks, again, _ := s.counts()
-		if blocks != 2*768 || again > 400 {
+		if blocks != 2*576 || again > 400 {
 			t.Errorf("%d blocks were stored, %d of them again", blocks, again)
 		}
 		var dead directory.RelayID
@@ -149,7 +149,7 @@ func TestFileResumes(t *testing.T) {
 			t.Errorf("of what was fetched %d bytes are left", held)
 		}
 		eventually(t, 5*time.Minute, "fetched", func() bool { return bob.file(offer.ID).State == FileComplete })
-		if most := (768*1008-int(held))/session.FileBlockSize + 64; w.blocksDelivered() > most {
+		if most := (576*1008-int(held))/session.FileBlockSize + 64; w.blocksDelivered() > most {
 			t.Errorf("%d blocks were fetched after the crash, want at most %d", w.blocksDelivered(), most)
 		}
 		target := filepath.Join(t.TempDir(), "saved")
@@ -241,7 +241,7 @@ func TestFileJunk(t *testing.T) {
 		w := newFakeWorld(t, 6)
 		alice, bob := w.user(t), w.user(t)
 		b, a := befriend(t, alice, bob)
-		want := content(300_000)
+		want := content(60_000)
 		sent, err := alice.SendFile(t.Context(), b, writeContent(t, "plan", want), SendFileOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 // limits, while links are shaped and the user chose a burst. HEARSAY_FILES is the
 // size in megabytes; then the rate has to be 3 MB/s.
 func TestFileOverQUIC(t *testing.T) {
-	size, cover := 1_000_000, "off"
+	size, cover := 600_000, "off"
 	if mb, err := strconv.Atoi(os.Getenv("HEARSAY_FILES")); err == nil {
 		size = mb * 1_000_000
 	}

@@ -162,6 +162,7 @@ func (t *transfer) steady(ctx context.Context, p pace, burst bool) (context.Cont
 type fileLane struct {
 	*post
 	blocks  int // asked for at once
+	most    int // queues
 	leave   func()
 	queues  map[uint32]struct{} // read, by part
 	refused int                 // AUTH: a relay takes few
@@ -193,9 +194,9 @@ func (t *transfer) openLane(ctx context.Context, relay directory.RelayID, p pace
 		left()
 		return nil, err
 	}
-	l := &fileLane{post: post, blocks: mailbox.PollWindow, queues: make(map[uint32]struct{}), leave: left, limit: post.patience(filePatience)}
+	l := &fileLane{post: post, blocks: mailbox.PollWindow, most: laneQueues, queues: make(map[uint32]struct{}), leave: left, limit: post.patience(filePatience)}
 	if !p.bulk {
-		l.blocks = slowBlocks
+		l.blocks, l.most = slowBlocks, 1 // others have their turn
 		l.limit += slowPatience * t.m.tick()
 	}
 	l.timer = time.AfterFunc(l.limit, func() { post.fail(errNoAnswer) })
@@ -225,9 +226,9 @@ func (l *fileLane) watch(more int) {
 // reads notes that a queue was read: a stream may read only so many.
 func (l *fileLane) reads(key uint32) { l.queues[key] = struct{}{} }
 
-// spent tells whether the next segment needs another circuit.
-func (l *fileLane) spent() bool {
-	if len(l.queues) >= laneQueues || l.refused >= mailbox.FailuresMax-2 {
+// spent tells whether a part needs another circuit.
+func (l *fileLane) spent(key uint32) bool {
+	if _, known := l.queues[key]; !known && len(l.queues) >= l.most || l.refused >= mailbox.FailuresMax-2 {
 		return true
 	}
 	select {

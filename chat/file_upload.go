@@ -289,7 +289,7 @@ func (u *uploader) store(ctx context.Context, relay directory.RelayID, jobs []up
 		if err != nil {
 			return n, err
 		}
-		batch := jobs[:min(len(jobs), laneQueues)]
+		batch := jobs[:min(len(jobs), l.most)]
 		m, err := u.storeOver(ctx, l, batch, plan)
 		l.Close()
 		if n += m; err != nil {
