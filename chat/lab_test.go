@@ -165,6 +165,28 @@ func TestConversationWhileRelaysDie(t *testing.T) {
 		if p, ok := alice.Path(atAlice); !ok || len(p.Relays) != 3 || p.Mailbox == "" {
 			t.Errorf("path %+v", p)
 		}
+		// The relay of a queue that pushes goes for good, with its disk: within a
+		// minute the queue is elsewhere.
+		var dead directory.RelayID
+		bob.until("a subscription", time.Minute, func() bool {
+			for _, c := range bob.Status().Circuits {
+				if c.Purpose == circuit.Subscribe && c.State == "open" {
+					dead = c.Destination
+				}
+			}
+			return dead != (directory.RelayID{})
+		})
+		n.Relay(dead).Kill()
+		began = time.Now()
+		<-time.After(2 * time.Second)
+		if _, err := alice.Send(t.Context(), atAlice, "after it went"); err != nil {
+			t.Fatal(err)
+		}
+		bob.until("a moved queue", time.Minute, func() bool {
+			return bob.Status().Health == chat.Connected && len(bob.list(c.ID, chat.In)) == each+1
+		})
+		t.Logf("moved and received after %v; alice is %v", time.Since(began), alice.Status().Health)
+		alice.until("delivered", time.Minute, func() bool { return delivered(alice.list(atAlice, chat.Out)) })
 	})
 }
 

@@ -204,6 +204,7 @@ func (t *turn) moved(c *contact, n int, q queueRecord) error {
 	s.Missed, s.MissedAt = 0, 0
 	t.drawLife(c, n)
 	if old := c.rec.Own[n]; old.exists() {
+		c.moving().Gen = max(c.moving().Gen, old.Gen)
 		t.putOld(c, n, old)
 	}
 	q.Gen, q.InUse, q.Acked = 0, false, 0
