@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"hearsay/chat"
+	"hearsay/chat/rpc"
 	"hearsay/cmd/program"
 )
 
@@ -23,8 +27,14 @@ Whoever has the file and its passphrase can pose as you. Files on their way are
 not in it, and messages on their way count as failed there.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			home, err := homePassphrase(f)
+			c, err := f.running(cmd.Context())
 			if err != nil {
+				return err
+			}
+			var home []byte
+			if c != nil {
+				defer c.Close()
+			} else if home, err = homePassphrase(f); err != nil {
 				return err
 			}
 			defer clear(home)
@@ -33,7 +43,14 @@ not in it, and messages on their way count as failed there.`,
 				return err
 			}
 			defer clear(passphrase)
-			return profileError(chat.WriteBackup(cmd.Context(), f.dir(), home, args[0], passphrase, !short))
+			if c == nil {
+				return profileError(chat.WriteBackup(cmd.Context(), f.dir(), home, args[0], passphrase, !short))
+			}
+			path, err := filepath.Abs(args[0]) // the daemon is elsewhere
+			if err != nil {
+				return err
+			}
+			return profileError(c.Backup(cmd.Context(), path, passphrase, !short))
 		},
 	}
 	cmd.Flags().StringVar(&file, "backup-passphrase-file", "", "file with the passphrase of the backup")
@@ -106,9 +123,39 @@ disk may keep old pages, which without a passphrase may hold the key.`,
 			if !yes {
 				return program.Fail(program.ExitRefused, "give --yes to destroy the profile without a question", errors.New("nothing was destroyed"))
 			}
-			return chatError(chat.Wipe(f.dir()))
+			return chatError(wipe(cmd.Context(), f))
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "ask nothing")
 	return cmd
+}
+
+// wipeWait is how long a daemon may take to hear of a wipe.
+const wipeWait = 500 * time.Millisecond
+
+// wipe destroys the home first, and then tells a daemon that runs on it.
+func wipe(ctx context.Context, f *flags) error {
+	ctx, cancel := context.WithTimeout(ctx, wipeWait)
+	defer cancel()
+	c, err := f.running(ctx) // before the socket is gone
+	if err == nil && c != nil {
+		defer c.Close()
+	}
+	failed := chat.Wipe(f.dir())
+	if err == nil && c != nil {
+		_ = c.Wipe(ctx)
+	}
+	return failed
+}
+
+// running returns the daemon of the profile, nil if none runs.
+func (f *flags) running(ctx context.Context) (*rpc.Client, error) {
+	c, err := f.attach(ctx)
+	switch {
+	case errors.Is(err, errNoDaemon):
+		return nil, nil
+	case err != nil:
+		return nil, chatError(err)
+	}
+	return c, nil
 }

@@ -40,7 +40,17 @@ A copy of the home that was made before still opens with the old passphrase.`,
 				}
 				defer clear(passphrase)
 			}
-			if err := chat.ChangePassphrase(f.dir(), old, passphrase); err != nil {
+			c, err := f.running(cmd.Context())
+			switch {
+			case err != nil:
+				return err
+			case c != nil:
+				err = c.ChangePassphrase(cmd.Context(), old, passphrase)
+				_ = c.Close()
+			default:
+				err = chat.ChangePassphrase(f.dir(), old, passphrase)
+			}
+			if err != nil {
 				return chatError(err)
 			}
 			if remove {

@@ -44,6 +44,37 @@ func TestProfileExitCodes(t *testing.T) {
 	code(0, "wipe", "--home", home, "--yes")
 }
 
+// TestDaemonHandlesItsProfile backs up and wipes a profile whose daemon runs.
+func TestDaemonHandlesItsProfile(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
+	var made struct{ Link string }
+	unmarshal(t, p.line(20*time.Second), &made)
+	pass := filepath.Join(dir, "pass")
+	if err := os.WriteFile(pass, []byte("four words or more\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := start(t, "hearsay", "daemon", "--home", dir+"/h", "--network", made.Link)
+	daemon.line(20 * time.Second)
+	for _, args := range [][]string{
+		{"backup", dir + "/file", "--backup-passphrase-file", pass},
+		{"wipe", "--yes"},
+	} {
+		p := start(t, "hearsay", append(args, "--home", dir+"/h")...)
+		p.stdin.Close()
+		if code := p.wait(30 * time.Second); code != 0 {
+			t.Errorf("%q: %d", args, code)
+		}
+	}
+	if st, err := os.Stat(dir + "/file"); err != nil || st.Size() == 0 {
+		t.Errorf("the backup: %v", err)
+	}
+	daemon.wait(10 * time.Second) // nothing is left to run on
+	if left, err := os.ReadDir(dir + "/h"); err == nil && len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestWipeIsQuick wipes the home of a client that runs: it takes less than two
 // seconds, and the client ends without writing keys again.
 func TestWipeIsQuick(t *testing.T) {
