@@ -65,6 +65,8 @@ type App struct {
 	quitArmed     bool
 	attached      bool
 	gone          bool // the daemon ended
+	locked        bool // nothing but the lock screen is shown
+	looked        bool // the first status has come
 }
 
 // New returns an App for a home. ctx ends its commands.
@@ -104,7 +106,13 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		return a.opened(msg)
 	case eventsMsg:
 		return a.applyEvents(msg)
+	case lockMsg, unlockedMsg:
+		return a.applyLock(msg)
 	case statusMsg:
+		if msg.status.Locked && !a.looked { // somebody locked it before we came
+			a.hide()
+		}
+		a.looked = true
 		a.tellWarnings(msg.status.Warnings)
 		a.askConsent(msg.status.Outlook.NeedsConsent)
 		a.status, a.path, a.served = msg.status, msg.path, msg.served
@@ -116,9 +124,14 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case clockMsg:
 		return tickClock()
 	case contactsMsg:
+		if a.locked {
+			return nil // asked for before
+		}
 		return a.applyContacts(msg)
 	case historyMsg:
-		a.applyHistory(msg)
+		if !a.locked {
+			a.applyHistory(msg)
+		}
 		return nil
 	case coverMsg:
 		return a.applyCover(msg)
@@ -165,6 +178,8 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, true
 	case "ctrl+l":
 		return tea.ClearScreen, true
+	case "f9":
+		return a.lock(), true
 	case "f1":
 		if _, open := a.dialog.(*helpDialog); open {
 			a.dialog = nil
@@ -364,6 +379,17 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 	cmds := []tea.Cmd{a.nextEvents(), a.loadStatus()}
 	reload := false
 	for _, ev := range msg.events {
+		switch ev.Type {
+		case chat.ProfileLocked:
+			a.hide()
+			continue
+		case chat.ProfileUnlocked:
+			cmds = append(cmds, a.show())
+			continue
+		}
+		if a.locked {
+			continue
+		}
 		switch ev.Type {
 		case chat.MessageReceived:
 			if ev.Message != nil {

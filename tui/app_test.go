@@ -35,7 +35,13 @@ type fakeChat struct {
 	accErr   error
 	covErr   error
 	consents int
+
+	locks     int
+	unlockErr error
 }
+
+func (f *fakeChat) Lock(context.Context) error           { f.locks++; return nil }
+func (f *fakeChat) Unlock(context.Context, []byte) error { return f.unlockErr }
 
 func (f *fakeChat) Status() chat.Status           { return f.status }
 func (f *fakeChat) Path(string) (chat.Path, bool) { return f.path, len(f.path.Relays) > 0 }

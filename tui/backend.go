@@ -21,6 +21,8 @@ type Chat interface {
 	Subscribe() *chat.Subscription
 	SetCover(ctx context.Context, name string) error
 	Consent(ctx context.Context) error
+	Lock(ctx context.Context) error
+	Unlock(ctx context.Context, passphrase []byte) error
 }
 
 // Home is a profile that may not exist yet.

@@ -17,6 +17,7 @@ func keyTable() []group {
 	return []group{
 		{"everywhere", []binding{
 			{"f1", "help"},
+			{"f9", "lock, on all terminals"},
 			{"esc", "close the top thing"},
 			{"ctrl+c", "clear input; twice quits"},
 			{"ctrl+l", "draw the screen again"},

@@ -143,7 +143,9 @@ func (a *App) updateFirst(msg tea.Msg) tea.Cmd {
 		case "esc":
 			return a.quit()
 		case "enter":
-			if o.passphrase.Value() != "" {
+			if o.passphrase.Value() != "" && a.locked {
+				return a.unlock()
+			} else if o.passphrase.Value() != "" {
 				return a.open()
 			}
 		default:
@@ -279,6 +281,9 @@ func (a *App) viewFirst(w, h int) ([]string, *tea.Cursor) {
 		}
 	case stepUnlock:
 		title = "hearsay"
+		if a.locked {
+			title = "hearsay is locked"
+		}
 		add("")
 		add(o.passphrase.View())
 		add("")
