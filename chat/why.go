@@ -99,7 +99,7 @@ func (t *turn) logRow(conversation string, number uint64, e logRecord) error {
 }
 
 // span returns the seqs of the frames of o's message: index and count stand at 4
-// and 6 of the frame (session/SPEC.md §6.1).
+// and 6 of the frame (chat/session/SPEC.md §6.1).
 func (o *outgoing) span() (first, count uint64) {
 	if len(o.rec.Body) < 8 {
 		return o.seq, 1
