@@ -28,9 +28,6 @@ const (
 	KindLocked        = "locked"
 )
 
-// errUnbuilt stands where a part of the messenger is missing.
-var errUnbuilt = &Error{Kind: KindRefused, Text: "this version cannot do that"}
-
 // KindOf returns the kind of an Error in the chain of err, else KindIO.
 func KindOf(err error) string {
 	var e *Error
