@@ -254,7 +254,7 @@ func (f *flags) dialHolder(ctx context.Context) (net.Conn, error) {
 // checkHome refuses to trust a socket in a directory that others may write to.
 func (f *flags) checkHome() error {
 	at, err := os.Stat(f.dir())
-	if err != nil || at.Mode().Perm()&0o077 == 0 || filepath.Separator == '\\' {
+	if err != nil || !at.IsDir() || at.Mode().Perm()&0o077 == 0 || filepath.Separator == '\\' {
 		return nil //nolint:nilerr // no home, no socket
 	}
 	return fmt.Errorf("%w: mode %o", chat.ErrHomeOpen, at.Mode().Perm())
@@ -262,5 +262,5 @@ func (f *flags) checkHome() error {
 
 // noDaemon tells that nobody listens from other failures.
 func noDaemon(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOTDIR)
 }
