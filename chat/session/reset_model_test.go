@@ -223,7 +223,7 @@ func TestResetModel(t *testing.T) {
 		random := seeded(fmt.Sprint(rapid.Uint64().Draw(rt, "seed")))
 		alice, bob := newRenewers(random)
 		sides := []*renewer{alice, bob}
-		for n := range rapid.IntRange(0, 60).Draw(rt, "steps") {
+		for n := range rapid.IntRange(0, 40).Draw(rt, "steps") {
 			s := sides[rapid.IntRange(0, 1).Draw(rt, "side")]
 			op := rapid.IntRange(0, 12).Draw(rt, "op")
 			if n < 6 && op >= 10 {
