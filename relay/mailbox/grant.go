@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -76,11 +77,48 @@ func (s *Server) price(sid SID) (bits byte, err error) {
 	pending := 0
 	if limits, _ := q.kind.Limits(); ok && limits.Work {
 		err = s.store.db.View(func(b *bolt.Tx) error {
-			pending = len(s.store.grants(b, rid))
+			pending = s.store.pending(rid, s.store.grants(b, rid))
 			return nil
 		})
 	}
 	return priceOf(s.cfg.Lab, pending), err
+}
+
+// readToday counts the requests that owners took out of queues of addresses in
+// this day. They count for the price until it ends, or anybody could see by the
+// price falling when an owner is there. A restart forgets them.
+type readToday struct {
+	mu     sync.Mutex
+	day    uint32
+	queues map[RID]int
+}
+
+func (r *readToday) count(rid RID, now uint32, more int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if day := now / 24; r.queues == nil || day > r.day {
+		r.day, r.queues = day, make(map[RID]int)
+	}
+	if more > 0 {
+		r.queues[rid] = min(r.queues[rid]+more, GrantsMax)
+	}
+	return r.queues[rid]
+}
+
+// pending is how many requests count for the price.
+func (s *store) pending(rid RID, held map[uint64]*paidFor) int {
+	return len(held) + s.readToday.count(rid, s.now(), 0)
+}
+
+// noteRead counts the requests that are gone with the blocks up to seq.
+func (t *tx) noteRead(rid RID, seq uint64) {
+	read := 0
+	for _, p := range t.store.grants(t.Tx, rid) {
+		if p.blocks[len(p.blocks)-1].seq <= seq {
+			read++
+		}
+	}
+	t.store.readToday.count(rid, t.now, read)
 }
 
 func priceOf(lab bool, pending int) byte {
@@ -137,7 +175,7 @@ func (s *store) count(b *bolt.Tx, rid RID, q *meta) int {
 func (t *tx) admit(rid RID, q *meta, g grant) error {
 	pending := t.store.grants(t.Tx, rid)
 	if g.id == 0 {
-		return &refusal{code: CodeWork, argument: uint16(priceOf(t.store.lab, len(pending)))}
+		return &refusal{code: CodeWork, argument: uint16(priceOf(t.store.lab, t.store.pending(rid, pending)))}
 	}
 	if pending[g.id] != nil || len(pending) < GrantsMax {
 		return nil

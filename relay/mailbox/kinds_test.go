@@ -72,9 +72,41 @@ func TestAddressQueue(t *testing.T) {
 		a.wantPrice(CmdWork, 1)
 		next = a.pay(q, 1, next)
 		a.store(q, 200)
+	})
+}
+
+// TestPriceHidesOwner: the price does not fall when the owner reads, or anybody
+// who knows the address could see when that is; it falls when the day is over.
+func TestPriceHidesOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, true)
+		defer s.shutdown()
+		pass(24*time.Minute - time.Duration(time.Now().Unix()%(24*60))*time.Second) // a new day of labs
+		owner, a := s.peer(), s.peer()
+		defer owner.session.Close()
+		defer a.session.Close()
+		q := owner.create(KindAddress)
+		owner.subscribe(q, 0, 0, false)
+		var next uint64
+		for n := range GrantStep {
+			next = a.pay(q, 0, next)
+			a.store(q, n)
+		}
+		a.must(CmdWork, a.workCommand(q, 0, next))
+		a.wantPrice(CmdWork, 1)
 		owner.ack(q, 100)
 		pass(lazyDelay)
 		synctest.Wait()
+		if n := s.Stats().Blocks; n != 0 {
+			t.Fatalf("%d blocks are left", n)
+		}
+		a.must(CmdWork, a.workCommand(q, 0, next))
+		a.wantPrice(CmdWork, 1)
+		b := s.peer()
+		defer b.session.Close()
+		b.must(CmdSend, b.sendCommand(q, 200))
+		b.wantPrice(CmdSend, 1)
+		pass(24 * time.Minute)
 		a.pay(q, 0, next)
 		a.store(q, 201)
 	})

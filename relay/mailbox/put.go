@@ -243,6 +243,9 @@ func (t *tx) ackTo(rid RID, seq uint64) error {
 	if seq < q.lowest {
 		return nil
 	}
+	if limits, _ := q.kind.Limits(); limits.Work {
+		t.noteRead(rid, seq)
+	}
 	if err := t.dropTo(rid, q, seq); err != nil {
 		return err
 	}

@@ -43,6 +43,8 @@ type store struct {
 	hour    atomic.Uint32 // highest hour seen; never falls
 	dropped atomic.Uint64 // unreadable rows met
 	reads   atomic.Uint64 // queue rows read and opened to authenticate somebody
+
+	readToday readToday
 }
 
 // openStore opens or creates the store in dir. noSync is for tests alone.
