@@ -58,6 +58,9 @@ func TestPublishedVectors(t *testing.T) {
 	// FIPS 202 and 180-4 examples.
 	empty := sha3.Sum256(nil)
 	same(t, "SHA3-256", empty[:], unhex("a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a"))
+	short, long := sha3.Sum256([]byte("abc")), sha3.Sum256(bytes.Repeat([]byte{0xa3}, 200))
+	same(t, "SHA3-256 of abc", short[:], unhex("3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532"))
+	same(t, "SHA3-256 of 1600 bits", long[:], unhex("79f38adec5c20307a98ef76e8324afbfd46cfd81b22e3973c65fa1bd9de31787"))
 	abc := sha512.Sum512([]byte("abc"))
 	same(t, "SHA-512", abc[56:], unhex("2a9ac94fa54ca49f"))
 
@@ -90,6 +93,12 @@ func TestPublishedHPKE(t *testing.T) {
 		return r.Open(v.AAD, v.Sealed)
 	}
 	same(t, "plain text", must(open(v.Enc)), v.Plain)
+	for _, n := range []int{0, 32, 1088, 1119, 1121} {
+		enc := append(bytes.Clone(v.Enc), 0)[:n]
+		if _, err := open(enc); err == nil {
+			t.Errorf("opened with an encapsulation of %d bytes", n)
+		}
+	}
 	for _, at := range []int{0, 1087, 1088, 1119} { // ML-KEM ciphertext and X25519 key
 		enc := bytes.Clone(v.Enc)
 		enc[at] ^= 1
