@@ -465,14 +465,26 @@ func TestArgon2Bounds(t *testing.T) {
 	}
 }
 
-// TestArgon2Vector pins the library to Argon2id version 1.3 by a vector of the
-// reference implementation. That of RFC 9106 §5.3 has a secret and associated
-// data, which the library does not take.
-func TestArgon2Vector(t *testing.T) {
-	const want = "655ad15eac652dc59f7170a7332bf49b8469be1fdb9c28bb"
-	got := argon2.IDKey([]byte("password"), []byte("somesalt"), 1, 64, 1, 24)
-	if hex.EncodeToString(got) != want {
-		t.Errorf("argon2id = %x", got)
+// TestArgon2Vectors pins the library to Argon2id version 1.3 by the test of the
+// reference implementation (phc-winner-argon2, src/test.c) and one more with
+// another length. That of RFC 9106 §5.3 has a secret and associated data, which
+// the library does not take.
+func TestArgon2Vectors(t *testing.T) {
+	for _, c := range []struct {
+		time, memory   uint32 // KiB
+		threads        uint8
+		password, salt string
+		want           string
+	}{
+		{1, 64, 1, "password", "somesalt", "655ad15eac652dc59f7170a7332bf49b8469be1fdb9c28bb"},
+		{2, 1 << 8, 1, "password", "somesalt", "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"},
+		{2, 1 << 8, 2, "password", "somesalt", "6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037"},
+		{1, 1 << 16, 1, "password", "somesalt", "f6a5adc1ba723dddef9b5ac1d464e180fcd9dffc9d1cbf76cca2fed795d9ca98"},
+	} {
+		got := argon2.IDKey([]byte(c.password), []byte(c.salt), c.time, c.memory, c.threads, uint32(len(c.want)/2))
+		if hex.EncodeToString(got) != c.want {
+			t.Errorf("argon2id(%s, %s, %d, %d, %d) = %x", c.password, c.salt, c.time, c.memory, c.threads, got)
+		}
 	}
 }
 
