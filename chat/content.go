@@ -35,6 +35,9 @@ func (t *turn) deliver(c *contact, m session.Message, seq uint64, late bool) err
 	case session.FrameIntro:
 		return t.takeIntro(c, m)
 	case session.FrameBye:
+		if len(m.Content) != 0 {
+			return nil // malformed
+		}
 		return t.takeBye(c)
 	}
 	if m.Type.Control() {

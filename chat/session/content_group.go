@@ -36,7 +36,7 @@ type GroupText struct {
 // Append appends the content; ErrFormat if it is one that ParseGroupText
 // refuses.
 func (g GroupText) Append(b []byte) ([]byte, error) {
-	if g.Epoch == 0 || g.Seq == 0 || len(g.Parents) > MaxGroupParents || !rising(g.Parents) {
+	if g.Group == (GroupID{}) || g.Epoch == 0 || g.Seq == 0 || len(g.Parents) > MaxGroupParents || !rising(g.Parents) {
 		return nil, fmt.Errorf("group text: %w", ErrFormat)
 	}
 	b = append(b, g.Group[:]...)
@@ -59,7 +59,7 @@ func ParseGroupText(content []byte) (GroupText, error) {
 	g.Roster = [16]byte(r.bytes(16))
 	g.Seq = r.uint64()
 	n := int(r.byte())
-	if g.Epoch == 0 || g.Seq == 0 || n > MaxGroupParents {
+	if g.Group == (GroupID{}) || g.Epoch == 0 || g.Seq == 0 || n > MaxGroupParents {
 		r.fail()
 	}
 	for range n {
@@ -151,12 +151,15 @@ func ParseGroupOp(content []byte) (GroupOp, error) {
 	g.Group = GroupID(r.bytes(16))
 	g.Form = GroupForm(r.byte())
 	r.zero(3)
+	if g.Group == (GroupID{}) {
+		r.fail()
+	}
 	switch g.Form {
 	case GroupOps:
 		g.Epoch = r.uint32()
 		g.You = MemberID(r.bytes(16))
 		n := int(r.uint16())
-		if g.Epoch == 0 || n == 0 || n > MaxOpsPerFrame {
+		if g.You == (MemberID{}) || g.Epoch == 0 || n == 0 || n > MaxOpsPerFrame {
 			r.fail()
 		}
 		for i := 0; i < n && !r.bad; i++ {
@@ -175,6 +178,9 @@ func ParseGroupOp(content []byte) (GroupOp, error) {
 	case GroupKnown:
 		g.Member = MemberID(r.bytes(16))
 		g.Nonce = [16]byte(r.bytes(16))
+		if g.Member == (MemberID{}) {
+			r.fail()
+		}
 	default:
 		r.fail()
 	}
@@ -233,7 +239,7 @@ func ParseIntro(content []byte) (Intro, error) {
 	i.From = MemberID(r.bytes(16))
 	i.To = MemberID(r.bytes(16))
 	i.Nonce = [16]byte(r.bytes(16))
-	if i.From == i.To {
+	if i.Group == (GroupID{}) || i.From == (MemberID{}) || i.To == (MemberID{}) || i.From == i.To {
 		r.fail()
 	}
 	switch i.Form {

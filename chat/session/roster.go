@@ -67,7 +67,7 @@ func ParseRosterOp(b []byte) (RosterOp, error) {
 	case RosterCreate:
 		op.Group = GroupID(r.bytes(16))
 		n := int(r.byte())
-		if n == 0 || n > MaxGroupMembers {
+		if op.Group == (GroupID{}) || n == 0 || n > MaxGroupMembers {
 			r.fail()
 		}
 		for i := 0; i < n && !r.bad; i++ {
