@@ -120,7 +120,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case consentMsg:
 		return a.applyConsent(msg)
 	case refreshMsg:
-		return tea.Batch(a.loadStatus(), a.refresh())
+		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh())
 	case clockMsg:
 		return tickClock()
 	case contactsMsg:
@@ -197,7 +197,12 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 }
 
 // quit leaves the screen; the program closes the profile then.
-func (a *App) quit() tea.Cmd { return tea.Quit }
+func (a *App) quit() tea.Cmd {
+	if save := a.saveDrafts(); save != nil {
+		return tea.Sequence(save, tea.Quit)
+	}
+	return tea.Quit
+}
 
 // updateChat handles keys and pastes on the conversation screen.
 func (a *App) updateChat(msg tea.Msg) tea.Cmd {
@@ -327,6 +332,7 @@ func (a *App) applyContacts(msg contactsMsg) tea.Cmd {
 		id = c.ID
 	}
 	a.contacts = msg.contacts
+	a.takeDrafts()
 	a.current = slices.IndexFunc(a.contacts, func(c chat.Contact) bool { return c.ID == id })
 	if a.wanted != "" {
 		if i := slices.IndexFunc(a.contacts, func(c chat.Contact) bool { return c.ID == a.wanted || c.Name == a.wanted }); i >= 0 {
@@ -395,12 +401,30 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 			if ev.Message != nil {
 				a.applyMessage(*ev.Message)
 			}
+		case chat.MessageChanged:
+			switch m := ev.Message; {
+			case m == nil || !a.conversation(m.Contact).loaded:
+			case m.Deleted == chat.DeletedExpired:
+				a.conversation(m.Contact).remove(m.ID)
+			default:
+				a.conversation(m.Contact).replace(*m)
+			}
 		case chat.MessageStateChanged:
 			if ev.Message != nil {
 				a.conversation(ev.Message.Contact).setState(*ev.Message)
 			}
 		case chat.ContactAdded, chat.ContactStateChanged:
 			reload = true
+		case chat.ContactRemoved:
+			reload = true
+			if ev.Contact != nil {
+				if c := a.selected(); c != nil && c.ID == ev.Contact.ID {
+					a.composer.Reset() // it was for them
+				}
+				delete(a.conversations, ev.Contact.ID)
+			}
+		case chat.RequestReceived:
+			a.notice = "a stranger asks to be your contact; `hearsay rpc` answers them: request.list"
 		case chat.InviteUsed:
 			reload = true
 			if d, ok := a.dialog.(*inviteDialog); ok && d.invite.ID == ev.Invite {

@@ -40,6 +40,15 @@ type fakeChat struct {
 	unlockErr error
 }
 
+func (f *fakeChat) SetConversation(_ context.Context, id string, change chat.ConversationChange) error {
+	for i := range f.contacts {
+		if f.contacts[i].ID == id && change.Draft != nil {
+			f.contacts[i].Settings = &chat.Conversation{Draft: *change.Draft}
+		}
+	}
+	return nil
+}
+
 func (f *fakeChat) Lock(context.Context) error           { f.locks++; return nil }
 func (f *fakeChat) Unlock(context.Context, []byte) error { return f.unlockErr }
 
@@ -547,6 +556,62 @@ func TestIncomingMessage(t *testing.T) {
 }
 
 // TestPeerCannotForge puts terminal codes into everything that a peer can name.
+// TestWhatBecameOfMessages: what was changed, deleted or said by the program is
+// shown as that, and never as the contact's own words; events of what has no
+// screen yet break nothing.
+func TestWhatBecameOfMessages(t *testing.T) {
+	f := newFake()
+	a := New(t.Context(), Config{Home: &fakeHome{state: HomeState{Exists: true, HasNetwork: true}, chat: f}})
+	a.update(tea.WindowSizeMsg{Width: 100, Height: 28})
+	a.update(openedMsg{chat: f})
+	a.update(contactsMsg{contacts: f.contacts})
+	a.update(a.loadHistory("c_1")())
+	msg := func(id string, seq uint64) *chat.Message {
+		return &chat.Message{ID: id, Contact: "c_1", Direction: chat.In, Seq: seq, Time: testNow, State: chat.Received}
+	}
+	reply, mine, notice, goes := msg("m_90", 90), msg("m_91", 91), msg("m_92", 92), msg("m_93", 93)
+	reply.Text, reply.Reply = "to that", "m_1"
+	mine.Direction, mine.State, mine.Text = chat.Out, chat.Delivered, "in my name"
+	notice.Kind, notice.Text = chat.KindMessageNotice, "marta has a new key"
+	goes.Text = "gone soon"
+	for _, m := range []*chat.Message{reply, mine, notice, goes} {
+		a.update(eventsMsg{events: []chat.Event{{Type: chat.MessageReceived, Message: m}}})
+	}
+	edited, asked, gone := *reply, *mine, *goes
+	edited.Text, edited.Edited, edited.Reactions = "to this", true, []chat.Reaction{{From: "me", Emoji: "+1"}}
+	asked.Text, asked.Deleted = "", chat.DeletedAsked
+	gone.Text, gone.Deleted = "", chat.DeletedExpired
+	a.update(eventsMsg{events: []chat.Event{
+		{Type: chat.MessageChanged, Message: &edited},
+		{Type: chat.MessageChanged, Message: &asked},
+		{Type: chat.MessageChanged, Message: &gone},
+		{Type: chat.GroupChanged, Group: &chat.Group{ID: "g_1"}},
+		{Type: chat.MessageReceived, Message: &chat.Message{ID: "m_g", Contact: "g_1"}},
+		{Type: chat.FileProgress, File: &chat.File{ID: "f_1"}},
+		{Type: chat.RequestReceived},
+		{Type: chat.ContactWords},
+		{Type: chat.ConversationChanged},
+		{Type: chat.ContactStateChanged},
+		{Type: chat.ContactRemoved},
+	}})
+	screen := ansi.Strip(a.View().Content)
+	for _, want := range []string{"(reply) to this (edited)", "you: +1", "(deleted here; the copy of marta was asked to delete it)", "note     marta has a new key"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("no %q in\n%s", want, screen)
+		}
+	}
+	for _, not := range []string{"to that", "in my name", "gone soon", "marta    marta has a new key"} {
+		if strings.Contains(screen, not) {
+			t.Errorf("%q in\n%s", not, screen)
+		}
+	}
+	for state, word := range map[chat.ContactState]string{chat.ContactChanged: "key changed", chat.ContactBlocked: "blocked"} {
+		if got := contactWord(chat.Contact{State: state, Verified: true}); !strings.Contains(got, word) {
+			t.Errorf("%s is shown as %q", state, got)
+		}
+	}
+}
+
 func TestPeerCannotForge(t *testing.T) {
 	f := newFake()
 	evil := "x\x1b]0;owned\x07\x1b[2J\rmarta: hi\u202e\u0085\u009b31m"

@@ -21,6 +21,7 @@ type Chat interface {
 	Subscribe() *chat.Subscription
 	SetCover(ctx context.Context, name string) error
 	Consent(ctx context.Context) error
+	SetConversation(ctx context.Context, contact string, change chat.ConversationChange) error
 	Lock(ctx context.Context) error
 	Unlock(ctx context.Context, passphrase []byte) error
 }

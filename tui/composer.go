@@ -54,7 +54,7 @@ func (a *App) submit() tea.Cmd {
 		return nil
 	}
 	a.composer.Reset()
-	return a.send(c.ID, text)
+	return tea.Batch(a.send(c.ID, text), a.saveDrafts())
 }
 
 // command runs a slash command. An unknown one is never sent as text.

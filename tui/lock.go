@@ -20,8 +20,13 @@ func (a *App) lock() tea.Cmd {
 	if a.chat == nil || a.locked {
 		return nil
 	}
-	c := a.chat
-	return a.call(func(ctx context.Context) tea.Msg { return lockMsg{c.Lock(ctx)} })
+	c, save := a.chat, a.saveDrafts()
+	return a.call(func(ctx context.Context) tea.Msg {
+		if save != nil {
+			save() // a draft that cannot be written is no reason to stay open
+		}
+		return lockMsg{c.Lock(ctx)}
+	})
 }
 
 // unlock asks the profile to unlock with what was typed.
@@ -47,6 +52,7 @@ func (a *App) applyLock(msg tea.Msg) tea.Cmd {
 		a.first.busy = false
 		if msg.err != nil {
 			a.first.problem = errorText(msg.err)
+			a.first.passphrase.Reset()
 			return nil
 		}
 		return a.show()

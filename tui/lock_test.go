@@ -60,6 +60,9 @@ func TestLockHidesEverything(t *testing.T) {
 			t.Errorf("screen:\n%s", screen())
 		}
 		f.unlockErr = nil
+		for _, r := range "right" {
+			a.Update(tea.KeyPressMsg{Code: r, Text: string(r)})
+		}
 		_, cmd = a.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
 		run(cmd)
 		a.update(contactsMsg{contacts: f.contacts})
@@ -67,6 +70,42 @@ func TestLockHidesEverything(t *testing.T) {
 		if a.locked || !strings.Contains(screen(), "pick up after six") {
 			t.Errorf("screen:\n%s", screen())
 		}
+	}
+}
+
+// TestLockKeepsDraft: what was typed and not sent is there again after unlocking,
+// also when another terminal locked; what was sent is not.
+func TestLockKeepsDraft(t *testing.T) {
+	f := newFake()
+	a := New(t.Context(), Config{Home: &fakeHome{state: HomeState{Exists: true, HasNetwork: true}, chat: f}})
+	a.update(tea.WindowSizeMsg{Width: 100, Height: 28})
+	a.update(openedMsg{chat: f})
+	a.update(contactsMsg{contacts: f.contacts})
+	for n, locks := range []func(){
+		func() { a.update(a.lock()()) },
+		func() {
+			a.composer.SetValue("and more")
+			a.saveDrafts()() // as every few seconds
+			a.update(eventsMsg{events: []chat.Event{{Type: chat.ProfileLocked}}})
+		},
+	} {
+		a.composer.SetValue("not yet sent")
+		locks()
+		if a.composer.Value() != "" {
+			t.Error("the draft is kept in memory while locked")
+		}
+		a.show()
+		list, _ := f.Contacts(t.Context())
+		a.update(contactsMsg{contacts: list})
+		if got := a.composer.Value(); got != []string{"not yet sent", "and more"}[n] {
+			t.Errorf("the composer holds %q", got)
+		}
+	}
+	for _, cmd := range a.submit()().(tea.BatchMsg) {
+		cmd()
+	}
+	if f.contacts[0].Settings.Draft != "" || len(f.sent) != 1 {
+		t.Errorf("sent %q, and the draft is %q", f.sent, f.contacts[0].Settings.Draft)
 	}
 }
 

@@ -165,6 +165,10 @@ func contactWord(c chat.Contact) string {
 		return "! invite failed"
 	case c.State == chat.ContactInvited:
 		return "… invited"
+	case c.State == chat.ContactChanged:
+		return "‼ key changed"
+	case c.State == chat.ContactBlocked:
+		return "blocked"
 	case c.Verified:
 		return "✓ verified"
 	}
@@ -185,6 +189,10 @@ func (a *App) drawContacts(w, h int) []string {
 			right = "failed "
 		} else if c.State == chat.ContactInvited {
 			right = "invited "
+		} else if c.State == chat.ContactChanged {
+			right = "‼ changed "
+		} else if c.State == chat.ContactBlocked {
+			right = "blocked "
 		}
 		line := spread(mark+sanitizeLine(c.Name), right, w)
 		if i == a.current {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type conversation struct {
 	scroll   int // lines between the end and the bottom of the pane; 0 follows
 	below    int // messages that came while scrolled back
 	draft    string
+	saved    string // of the draft, on the disk
 
 	// early holds states whose message is not here yet: the event may be faster
 	// than the answer to sending. At most earlyStates, then all are dropped and
@@ -52,6 +54,20 @@ func (c *conversation) add(m chat.Message) (isNew bool) {
 	return true
 }
 
+// replace takes a message as it is now, if it is on the screen.
+func (c *conversation) replace(m chat.Message) {
+	for i := range c.messages {
+		if c.messages[i].ID == m.ID {
+			c.messages[i] = m
+		}
+	}
+}
+
+// remove forgets a message that disappeared.
+func (c *conversation) remove(id string) {
+	c.messages = slices.DeleteFunc(c.messages, func(m chat.Message) bool { return m.ID == id })
+}
+
 // setState takes what an event says of a message: its state and copies.
 func (c *conversation) setState(m chat.Message) {
 	for i := range c.messages {
@@ -81,7 +97,7 @@ const groupGap = 5 * time.Minute
 
 // stateText says a delivery state in a glyph and, where there is room, a word.
 func (t theme) stateText(m chat.Message, wide bool) string {
-	if m.Direction == chat.In {
+	if m.Direction == chat.In || m.Kind == chat.KindMessageNotice || m.Deleted != "" {
 		return ""
 	}
 	copies := ""
@@ -130,10 +146,13 @@ func (t theme) messageLines(m chat.Message, prev *chat.Message, author string, w
 		lines = append(lines, t.dim.Render(fit(strings.Repeat(" ", max(0, (w-ansi.StringWidth(label))/2))+label, w)))
 	}
 	who := author
-	if m.Direction == chat.Out {
+	switch {
+	case m.Kind == chat.KindMessageNotice:
+		who = "note" // said by this program, not by the contact
+	case m.Direction == chat.Out:
 		who = "you"
 	}
-	if len(lines) == 0 && prev != nil && prev.Direction == m.Direction && m.Time.Sub(prev.Time) < groupGap {
+	if len(lines) == 0 && prev != nil && prev.Direction == m.Direction && prev.Kind != chat.KindMessageNotice && m.Kind != chat.KindMessageNotice && m.Time.Sub(prev.Time) < groupGap {
 		who = ""
 	}
 	state := t.stateText(m, w >= wideStates)
@@ -148,7 +167,7 @@ func (t theme) messageLines(m chat.Message, prev *chat.Message, author string, w
 	if m.Late {
 		lines = append(lines, t.dim.Render(fit(strings.Repeat(" ", indent)+"arrived late", w)))
 	}
-	for i, l := range wrap(chat.Sanitize(m.Text), room) {
+	for i, l := range wrap(shownText(m, author), room) {
 		if i == 0 {
 			lines = append(lines, spread(head+l, state, w))
 		} else {
@@ -156,6 +175,33 @@ func (t theme) messageLines(m chat.Message, prev *chat.Message, author string, w
 		}
 	}
 	return lines
+}
+
+// shownText is what a message says, with what became of it.
+func shownText(m chat.Message, author string) string {
+	switch m.Deleted {
+	case chat.DeletedHere:
+		return "(deleted on this computer)"
+	case chat.DeletedAsked:
+		return "(deleted here; the copy of " + author + " was asked to delete it)"
+	case chat.DeletedPeer:
+		return "(" + author + " deleted this)"
+	}
+	text := chat.Sanitize(m.Text)
+	if m.Reply != "" {
+		text = "(reply) " + text
+	}
+	if m.Edited {
+		text += " (edited)"
+	}
+	for _, r := range m.Reactions {
+		who := author
+		if r.From == "me" {
+			who = "you"
+		}
+		text += "\n" + who + ": " + chat.Sanitize(r.Emoji)
+	}
+	return text
 }
 
 func sameDay(a, b time.Time) bool {

@@ -1,0 +1,54 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"hearsay/chat"
+)
+
+// draftTime bounds the writing of drafts, which nothing waits for longer.
+const draftTime = time.Second
+
+// saveDrafts writes what stands unsent to the disk, as far as it changed since:
+// a lock, here or on another terminal, forgets what is on the screen. nil:
+// nothing changed.
+func (a *App) saveDrafts() tea.Cmd {
+	if a.chat == nil || a.locked {
+		return nil
+	}
+	if c := a.shown(); c != nil {
+		c.draft = a.composer.Value()
+	}
+	changed := map[string]string{}
+	for id, c := range a.conversations {
+		if c.draft != c.saved && len(c.draft) <= maxText {
+			changed[id], c.saved = c.draft, c.draft
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	c, parent := a.chat, a.ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(parent), draftTime)
+		defer cancel()
+		for id, text := range changed {
+			_ = c.SetConversation(ctx, id, chat.ConversationChange{Draft: &text})
+		}
+		return nil
+	}
+}
+
+// takeDrafts brings back what was written to the disk, where nothing is held yet.
+func (a *App) takeDrafts() {
+	for _, c := range a.contacts {
+		if c.Settings == nil || c.Settings.Draft == "" || a.conversations[c.ID] != nil {
+			continue
+		}
+		held := a.conversation(c.ID)
+		held.draft, held.saved = c.Settings.Draft, c.Settings.Draft
+	}
+}
