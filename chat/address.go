@@ -138,7 +138,7 @@ func (m *Messenger) CreateAddress(ctx context.Context, label string) (Address, e
 	if err != nil {
 		return Address{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, m.timing().makeInvite, errInviteTimeout)
+	ctx, cancel := m.linkTime(ctx)
 	defer cancel()
 	m.warmUp()
 	a, err := m.createAddress(ctx, label)
@@ -149,12 +149,8 @@ func (m *Messenger) CreateAddress(ctx context.Context, label string) (Address, e
 }
 
 func (m *Messenger) createAddress(ctx context.Context, label string) (Address, error) {
-	view, err := m.waitView(ctx)
-	if err != nil {
-		return Address{}, err
-	}
 	a := &address{id: newID("a_"), parts: &session.RequestAssembler{}}
-	queues, err := m.inviteQueues(ctx, view, a.id, mailbox.KindAddress)
+	queues, err := m.inviteQueues(ctx, a.id, mailbox.KindAddress)
 	if err != nil {
 		return Address{}, err
 	}

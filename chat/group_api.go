@@ -36,15 +36,27 @@ func (t *turn) mayJoin(contact string) (*contact, error) {
 // members. It fails with not_found, refused (no name or nobody, or a contact who
 // may not be written to) or limit (32 members, oneself included; 64 groups).
 func (m *Messenger) CreateGroup(ctx context.Context, name string, contacts []string) (Group, error) {
+	return m.CreateGroupOnce(ctx, name, contacts, "")
+}
+
+// CreateGroupOnce is CreateGroup; with a key that was used in the last 30 days it
+// returns the group that was made then, as it is now.
+func (m *Messenger) CreateGroupOnce(ctx context.Context, name string, contacts []string, key string) (Group, error) {
 	name, err := checkGroupName(name)
 	if err != nil {
 		return Group{}, err
 	}
 	var shape Group
 	err = m.do(ctx, func(t *turn) error {
-		g, err := t.createGroup(name, contacts)
+		id, err := t.once(key, callText("group.create", append([]string{name}, contacts...)...), func() (string, error) {
+			g, err := t.createGroup(name, contacts)
+			if err != nil {
+				return "", err
+			}
+			return g.id, nil
+		})
 		if err == nil {
-			shape = t.book.shapeGroup(g)
+			shape = *t.recallGroup(id)
 		}
 		return err
 	})

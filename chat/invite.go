@@ -18,11 +18,22 @@ import (
 // more, it fails with no_network. A name is given to whoever uses it; it may be
 // empty.
 func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, error) {
+	return m.CreateInviteOnce(ctx, name, "")
+}
+
+// CreateInviteOnce is CreateInvite; with a key that was used in the last 30 days
+// it returns the invite that was made then, and fails with not_found if that is
+// not open any more. A call that failed leaves its key free.
+func (m *Messenger) CreateInviteOnce(ctx context.Context, name, key string) (Invite, error) {
 	name, refused := checkName(name)
 	if refused != nil {
 		return Invite{}, refused
 	}
-	err := m.look(ctx, func(t *turn) error {
+	made := ""
+	err := m.look(ctx, func(t *turn) (err error) {
+		if made, err = t.madeUnder(key, callText(methodInvite, name)); err != nil || made != "" {
+			return err
+		}
 		if name != "" && t.book.nameTaken(name, "") {
 			return &Error{Kind: KindExists, Text: "there is a contact or an invite of that name", Hint: "choose another name"}
 		}
@@ -31,14 +42,38 @@ func (m *Messenger) CreateInvite(ctx context.Context, name string) (Invite, erro
 	if err != nil {
 		return Invite{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, m.timing().makeInvite, errInviteTimeout)
+	ctx, cancel := m.linkTime(ctx)
 	defer cancel()
 	m.warmUp()
-	inv, err := m.createInvite(ctx, name)
+	var inv Invite
+	if made != "" {
+		inv, err = m.awaitInvite(ctx, made)
+	} else {
+		inv, err = m.createInvite(ctx, name, key)
+	}
 	if err != nil && context.Cause(ctx) == errInviteTimeout {
 		return Invite{}, m.noRelayTook("no relay took the invite")
 	}
 	return inv, err
+}
+
+// methodInvite names the method for idempotency keys.
+const methodInvite = "invite.create"
+
+// linkTime bounds the making of an invite or address. What it takes is known
+// with the network file: until then the links count as unshaped.
+func (m *Messenger) linkTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	start := time.Now()
+	patience := timingOf(false).makeInvite
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-m.started:
+		patience = m.timing().makeInvite
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return context.WithDeadlineCause(ctx, start.Add(patience), errInviteTimeout)
 }
 
 // noRelayTook is the error of what needed the network in vain.
@@ -52,6 +87,8 @@ func (m *Messenger) noRelayTook(text string) *Error {
 	}
 	switch {
 	case why != "":
+	case net == nil:
+		why = "the network's directory does not answer: look at this computer's connection, and at the network link"
 	case m.tick() > 0:
 		why = "cover traffic leaves room for few circuits: try again in ten minutes"
 	default:
@@ -62,13 +99,9 @@ func (m *Messenger) noRelayTook(text string) *Error {
 
 var errInviteTimeout = &Error{Kind: KindNoNetwork, Text: "timed out"}
 
-func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, error) {
-	view, err := m.waitView(ctx)
-	if err != nil {
-		return Invite{}, err
-	}
+func (m *Messenger) createInvite(ctx context.Context, name, key string) (Invite, error) {
 	id := newID("i_")
-	queues, err := m.inviteQueues(ctx, view, id, mailbox.KindInvite)
+	queues, err := m.inviteQueues(ctx, id, mailbox.KindInvite)
 	if err != nil {
 		return Invite{}, err
 	}
@@ -87,24 +120,29 @@ func (m *Messenger) createInvite(ctx context.Context, name string) (Invite, erro
 	}
 	return m.publishInvite(ctx, &invite{id: id, secret: secret, parts: &session.RequestAssembler{}, rec: inviteRecord{
 		Name: name, Secret: secret.Append(nil), Blob: blob, Queues: queues, Expires: expires.Unix(),
-	}})
+	}}, key)
 }
 
 // inviteQueues makes the two queues of an invite or address. It tries other relays in place
-// of those that fail, and is content with one queue if only one mailbox relay
-// is listed or the others do not answer.
+// of those that fail, waits for further ones while none took a queue, and is content with one
+// queue if only one mailbox relay is listed or the others do not answer.
 //
 // The link's id follows from the names of the queues at their relays, so the
 // queues are made without it; linker adds it.
-func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id string, kind mailbox.Kind) ([2]queueRecord, error) {
+func (m *Messenger) inviteQueues(ctx context.Context, id string, kind mailbox.Kind) ([2]queueRecord, error) {
 	var queues [2]queueRecord
-	if err := mayPlace(view); err != nil {
-		return queues, err
-	}
 	var tried []directory.RelayID
 	patience := m.timing().makeInvite / 2
 	start := time.Now()
 	for {
+		view, err := m.waitView(ctx)
+		if err == nil {
+			err = mayPlace(view)
+		}
+		if err != nil {
+			m.unmake(ctx, queues)
+			return queues, err
+		}
 		var missing []int
 		for n := range queues {
 			if queues[n].Made {
@@ -119,7 +157,14 @@ func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id s
 			missing = append(missing, n)
 		}
 		if len(missing) == 0 {
-			break
+			if queues[0].Made || queues[1].Made {
+				break
+			}
+			tried = nil // every one of this snapshot failed: the next one may list others
+			if err := m.waitOtherView(ctx, view); err != nil {
+				return queues, err
+			}
+			continue
 		}
 		var wg sync.WaitGroup
 		for _, n := range missing {
@@ -148,10 +193,6 @@ func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id s
 	if !queues[0].Made {
 		queues[0], queues[1] = queues[1], queues[0]
 	}
-	if !queues[0].Made {
-		<-ctx.Done() // every mailbox relay was tried
-		return queues, ctx.Err()
-	}
 	if !queues[1].Made {
 		queues[1] = queueRecord{}
 	}
@@ -163,27 +204,57 @@ func (m *Messenger) inviteQueues(ctx context.Context, view *directory.View, id s
 
 // publishInvite writes the invite to the disk, and then has the relays store
 // its blob. It returns when the first does; the other follows.
-func (m *Messenger) publishInvite(ctx context.Context, i *invite) (Invite, error) {
-	err := m.do(ctx, func(t *turn) error {
-		t.book.invites[i.id] = i
-		t.roster = true
-		return t.saveInvite(i)
+func (m *Messenger) publishInvite(ctx context.Context, i *invite, key string) (Invite, error) {
+	id := ""
+	err := m.do(ctx, func(t *turn) (err error) {
+		id, err = t.once(key, callText(methodInvite, i.rec.Name), func() (string, error) {
+			t.book.invites[i.id] = i
+			t.roster = true
+			return i.id, t.saveInvite(i)
+		})
+		return err
 	})
+	if err != nil || id != i.id { // another call was faster
+		m.unmake(ctx, i.rec.Queues)
+	}
 	if err != nil {
 		return Invite{}, err
 	}
-	select {
-	case <-m.linked(i.id):
-	case <-ctx.Done():
+	inv, err := m.awaitInvite(ctx, id)
+	if err != nil && id == i.id {
 		_ = m.do(context.WithoutCancel(ctx), func(t *turn) error {
-			t.discard(i.rec.Queues[:]...)
-			delete(t.book.invites, i.id)
-			t.roster = true
-			return t.tx.Bucket(bucketInvite).Delete(i.id)
+			if t.book.invites[id] == nil {
+				return nil
+			}
+			if err := t.forgetKey(key); err != nil {
+				return err
+			}
+			return t.revokeInvite(i)
 		})
+	}
+	return inv, err
+}
+
+// awaitInvite returns an invite once a relay stores its blob.
+func (m *Messenger) awaitInvite(ctx context.Context, id string) (inv Invite, err error) {
+	stored := false
+	err = m.look(ctx, func(t *turn) error {
+		i := t.book.invites[id]
+		if i == nil {
+			return &Error{Kind: KindNotFound, Text: "the invite that was made under this key is not open any more", Hint: "use another key for a new invite"}
+		}
+		inv, stored = shapeInvite(i), i.rec.Queues[0].Link || i.rec.Queues[1].Link
+		return nil
+	})
+	if err != nil || stored {
+		return inv, err
+	}
+	select {
+	case <-m.linked(id):
+		return inv, nil
+	case <-ctx.Done():
 		return Invite{}, ctx.Err()
 	}
-	return shapeInvite(i), nil
 }
 
 // linker has one relay store the blob of an invite.

@@ -89,6 +89,19 @@ func (t *turn) madeUnder(key, what string) (id string, err error) {
 	return "", nil
 }
 
+// forgetKey frees a key: what was made under it was taken back.
+func (t *turn) forgetKey(key string) error {
+	if key == "" {
+		return nil
+	}
+	for _, epoch := range t.book.keyEpochs {
+		if err := t.tx.Bucket(bucketKeys + strconv.FormatInt(epoch, 10)).Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func keyEpochOf(now time.Time) int64 { return now.Unix() / int64(keyEpoch/time.Second) }
 
 // openKeyEpoch notes that an epoch has rows.

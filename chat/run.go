@@ -268,6 +268,21 @@ func (m *Messenger) waitView(ctx context.Context) (*directory.View, error) {
 	}
 }
 
+// waitOtherView waits until there is another snapshot than this one.
+func (m *Messenger) waitOtherView(ctx context.Context, view *directory.View) error {
+	for {
+		changed := m.views.Changed()
+		if m.views.Current() != view {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // linked returns a channel that is closed when a relay stores the invite.
 func (m *Messenger) linked(id string) <-chan struct{} {
 	m.mu.Lock()

@@ -21,7 +21,7 @@ type Backend interface {
 	SetCover(ctx context.Context, name string) error
 	Consent(ctx context.Context) error
 
-	CreateInvite(ctx context.Context, name string) (chat.Invite, error)
+	CreateInviteOnce(ctx context.Context, name, key string) (chat.Invite, error)
 	Invites(ctx context.Context) ([]chat.Invite, error)
 	RevokeInvite(ctx context.Context, id string) error
 	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
@@ -61,7 +61,7 @@ type Backend interface {
 	CancelFile(ctx context.Context, id string) error
 	Files(ctx context.Context, contact string) ([]chat.File, error)
 
-	CreateGroup(ctx context.Context, name string, contacts []string) (chat.Group, error)
+	CreateGroupOnce(ctx context.Context, name string, contacts []string, key string) (chat.Group, error)
 	AddMember(ctx context.Context, group, contact string) error
 	RemoveMember(ctx context.Context, group, contact string) error
 	RenameGroup(ctx context.Context, group, name string) error

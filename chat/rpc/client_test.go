@@ -66,8 +66,8 @@ func TestClientSaysTheSame(t *testing.T) {
 		answers := []any{b.Status(), p, served, never}
 		add := func(v any, err error) { answers = append(answers, v, err) }
 		add(b.Invites(ctx))
-		add(b.CreateInvite(ctx, "marta"))
-		add(b.CreateInvite(ctx, "late"))
+		add(b.CreateInviteOnce(ctx, "marta", "k"))
+		add(b.CreateInviteOnce(ctx, "late", ""))
 		add(b.CreateAddress(ctx, "press"))
 		add(b.Addresses(ctx))
 		add(b.Requests(ctx))

@@ -164,8 +164,8 @@ func (f *fakeChat) Files(context.Context, string) ([]chat.File, error) {
 	return []chat.File{{ID: "f_1", Contact: "c_1", Direction: chat.In, Name: "layout.pdf", Size: 1 << 21, Done: 1 << 20, State: chat.FileFetching, Time: when}}, nil
 }
 
-func (f *fakeChat) CreateGroup(_ context.Context, name string, contacts []string) (chat.Group, error) {
-	return chat.Group{ID: "g_1", Name: name}, f.note("group %s %v", name, contacts)
+func (f *fakeChat) CreateGroupOnce(_ context.Context, name string, contacts []string, key string) (chat.Group, error) {
+	return chat.Group{ID: "g_1", Name: name}, f.note("group %s %v %s", name, contacts, key)
 }
 
 func (f *fakeChat) AddMember(_ context.Context, group, contact string) error {

@@ -70,9 +70,9 @@ func (s *server) inviteMethod(method string, args *arguments) work {
 	b := s.backend
 	switch method {
 	case "invite.create":
-		name := args.text("name", false)
+		name, key := args.text("name", false), args.key()
 		return func(ctx context.Context) (any, error) {
-			i, err := b.CreateInvite(ctx, name)
+			i, err := b.CreateInviteOnce(ctx, name, key)
 			return shapeInvite(i, false), err
 		}
 	case "invite.list":
@@ -265,8 +265,9 @@ func (s *server) groupMethod(method string, args *arguments) work {
 		name := args.text("name", true)
 		var contacts []string
 		args.read("contacts", true, &contacts)
+		key := args.key()
 		return func(ctx context.Context) (any, error) {
-			g, err := b.CreateGroup(ctx, name, contacts)
+			g, err := b.CreateGroupOnce(ctx, name, contacts, key)
 			return struct {
 				Group string `json:"group"`
 			}{g.ID}, err

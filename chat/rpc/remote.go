@@ -58,8 +58,13 @@ func (c *Client) Consent(ctx context.Context) error { return c.call(ctx, "consen
 
 // CreateInvite is as for the messenger.
 func (c *Client) CreateInvite(ctx context.Context, name string) (chat.Invite, error) {
+	return c.CreateInviteOnce(ctx, name, "")
+}
+
+// CreateInviteOnce is as for the messenger.
+func (c *Client) CreateInviteOnce(ctx context.Context, name, key string) (chat.Invite, error) {
 	var i inviteShape
-	if err := c.call(ctx, "invite.create", params{}.put("name", name, name != ""), &i); err != nil {
+	if err := c.call(ctx, "invite.create", params{}.put("name", name, name != "").put("key", key, key != ""), &i); err != nil {
 		return chat.Invite{}, err
 	}
 	i.Name = name
@@ -328,10 +333,10 @@ func (c *Client) Files(ctx context.Context, contact string) ([]chat.File, error)
 	return list(r.Files, func(f fileShape) chat.File { return f.file() }), err
 }
 
-// CreateGroup is as for the messenger.
-func (c *Client) CreateGroup(ctx context.Context, name string, contacts []string) (chat.Group, error) {
+// CreateGroupOnce is as for the messenger.
+func (c *Client) CreateGroupOnce(ctx context.Context, name string, contacts []string, key string) (chat.Group, error) {
 	var r struct{ Group string }
-	if err := c.call(ctx, "group.create", params{"name": name, "contacts": contacts}, &r); err != nil {
+	if err := c.call(ctx, "group.create", params{"name": name, "contacts": contacts}.put("key", key, key != ""), &r); err != nil {
 		return chat.Group{}, err
 	}
 	all, err := c.Groups(ctx)

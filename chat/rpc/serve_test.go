@@ -60,7 +60,7 @@ func (f *fakeChat) Consent(context.Context) error {
 	return &chat.Error{Kind: chat.KindRefused, Text: "nothing waits for your consent", Hint: "it is asked for"}
 }
 
-func (f *fakeChat) CreateInvite(ctx context.Context, name string) (chat.Invite, error) {
+func (f *fakeChat) CreateInviteOnce(ctx context.Context, name, key string) (chat.Invite, error) {
 	if f.gate != nil {
 		select {
 		case <-f.gate:

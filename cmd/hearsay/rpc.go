@@ -25,7 +25,7 @@ share one identity, and the daemon goes on when the script ends.
 Methods ("?" marks what may be left out):
 
   status   consent   cover.set {cover}   contact.path {contact}
-  invite.create {name?}   invite.list   invite.revoke {id}
+  invite.create {name?, key?}   invite.list   invite.revoke {id}
   invite.accept {link, name, as?, text?}
   address.create {label?}   address.list   address.revoke {id}
   request.list   request.accept {id, name}   request.reject {id, block?}
@@ -41,7 +41,7 @@ Methods ("?" marks what may be left out):
   search {text, contact?, limit?}   export {contact, path}
   file.send {contact, path, key?, burst?}   file.fetch {id, burst?}
   file.save {id, path}   file.cancel {id}   file.list {contact?}
-  group.create {name, contacts}   group.add | remove {group, contact}
+  group.create {name, contacts, key?}   group.add | remove {group, contact}
   group.rename {group, name}   group.leave {group}   group.list
   profile.lock   profile.unlock {passphrase_file}
   profile.passphrase {passphrase_file?, new_passphrase_file}
