@@ -207,6 +207,19 @@ type fakeNetwork struct {
 	on map[*fakeRoute]struct{}
 
 	asked []string // isolation names of all circuits that were asked for
+
+	grants bool // bursts
+	bursts int  // granted
+}
+
+func (n *fakeNetwork) Burst(_ context.Context, d time.Duration) (time.Time, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.grants {
+		return time.Time{}, errors.New("fake: no burst")
+	}
+	n.bursts++
+	return time.Now().Add(d), nil
 }
 
 // visits counts the circuits that were asked for under names that begin so.

@@ -12,9 +12,12 @@ import (
 // Specification constants of what sender and receiver say to each other (SPEC.md
 // §12.4).
 const (
-	maxPlaces   = 256 // further places of a file that a receiver keeps; a contact names relays by them
-	maxFurther  = 16  // relays beyond those of FILE that a receiver visits for one file
-	againFactor = 4   // a file is stored anew at most so often, because of wants
+	maxPlaces   = 256  // further places of a file that a receiver keeps; a contact names relays by them
+	maxAgain    = 1024 // of those that a sender keeps: the largest file has 576 segments
+	maxFurther  = 16   // relays beyond those of FILE that a receiver visits for one file
+	againFactor = 4    // a file is stored anew at most so often, because of wants
+	wantMost    = 8    // messages that ask for parts again at a time: the largest file has 576 segments
+	endedOffers = 100  // transfers from one contact that ended and left nothing in the spool
 )
 
 // takeFile takes an offer. Nothing is fetched before the user asks.
@@ -23,7 +26,8 @@ func (t *turn) takeFile(c *contact, m session.Message, late bool) error {
 	if err != nil {
 		return nil //nolint:nilerr // malformed: nothing to show
 	}
-	open := 0
+	open, ended := 0, 0
+	var oldest *file
 	for _, f := range t.book.files {
 		if f.rec.Contact != c.id || f.rec.Out {
 			continue
@@ -33,6 +37,16 @@ func (t *turn) takeFile(c *contact, m session.Message, late bool) error {
 		}
 		if f.rec.State == FileOffered {
 			open++
+		}
+		if f.final() && f.rec.Key == [32]byte{} {
+			if ended++; oldest == nil || f.rec.Time < oldest.rec.Time {
+				oldest = f
+			}
+		}
+	}
+	if ended >= endedOffers { // its message stays
+		if err := t.dropTransfer(oldest.id); err != nil {
+			return err
 		}
 	}
 	name := SanitizeFileName(o.Name)
@@ -128,19 +142,27 @@ func (t *turn) takeWant(f *file, ranges []session.FileRange) error {
 		}
 		wanted[g.Segment] = b
 	}
+	had, note := len(f.rec.Places), f.note
 	for _, segment := range sortedKeys(wanted) {
 		b := wanted[segment]
 		n := uint32(b.count())
 		if n == 0 {
 			continue
 		}
-		if f.rec.Again += n; f.rec.Again > againFactor*f.offer.Blocks() {
+		if f.rec.Again+n > againFactor*f.offer.Blocks() {
 			f.note = "the contact wants it too often"
 			break
 		}
+		before := len(f.rec.Places)
 		if err := t.placeAgain(f, segment, b, nil); err != nil {
 			return err
 		}
+		if len(f.rec.Places) > before {
+			f.rec.Again += n
+		}
+	}
+	if len(f.rec.Places) == had && f.note == note {
+		return nil // nothing to do, nothing to tell
 	}
 	t.roster = true
 	wake(f.wake)
@@ -154,7 +176,7 @@ func (t *turn) takeWant(f *file, ranges []session.FileRange) error {
 // be. never is a relay that cannot be used.
 func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap, never []directory.RelayID) error {
 	view := t.m.views.Current()
-	if view == nil || len(f.rec.Places) >= maxPlaces {
+	if view == nil || len(f.rec.Places) >= maxAgain {
 		return nil
 	}
 	next, taken := byte(session.MaxFileCopies), slices.Clone(never)
@@ -273,10 +295,16 @@ func (t *turn) takeMoved(f *file, ctl session.FileControl) error {
 		relays[f.rec.Places[i].Relay] = true
 	}
 	for _, p := range ctl.Places {
-		if uint64(p.Segment)+uint64(p.Count) > uint64(f.offer.Segments()) || len(f.rec.Places) >= maxPlaces {
+		if uint64(p.Segment)+uint64(p.Count) > uint64(f.offer.Segments()) {
 			continue
 		}
-		if !relays[p.Relay] && len(relays) >= maxFurther {
+		if last := len(f.rec.Places) - 1; last >= 0 { // they are told as they are stored, bit by bit
+			if o := &f.rec.Places[last]; o.Relay == p.Relay && o.Copy == p.Copy && o.Until == ctl.Until && o.Segment+uint32(o.Count) == p.Segment {
+				o.Count += p.Count
+				continue
+			}
+		}
+		if len(f.rec.Places) >= maxPlaces || !relays[p.Relay] && len(relays) >= maxFurther {
 			continue
 		}
 		relays[p.Relay] = true
@@ -361,7 +389,7 @@ func (m *Messenger) eraseSpools() {
 	var left []string
 	for _, id := range ids {
 		if err := m.transfers.spools.remove(id); err != nil {
-			m.log.Error("a spool cannot be erased", errorKey, diskError(err))
+			m.log.Error("a spool cannot be erased", errorKey, withoutPath(err))
 			left = append(left, id)
 		}
 	}
@@ -387,6 +415,6 @@ func (m *Messenger) sweepSpools() {
 		return f != nil && f.rec.Key != [32]byte{}
 	})
 	if err != nil {
-		m.log.Error("old spools cannot be erased", errorKey, diskError(err))
+		m.log.Error("old spools cannot be erased", errorKey, withoutPath(err))
 	}
 }

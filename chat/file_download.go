@@ -52,7 +52,8 @@ func (d *downloader) Run(ctx context.Context) {
 			_ = d.spool.Close()
 		}
 	}()
-	var stopBurst context.CancelFunc
+	bursts, stopBurst := false, func() {}
+	defer func() { stopBurst() }()
 	for fails := 0; ctx.Err() == nil; {
 		plan, ok := d.plan(ctx)
 		if !ok {
@@ -70,15 +71,17 @@ func (d *downloader) Run(ctx context.Context) {
 			d.finish(ctx)
 			return
 		}
-		if plan.burst && stopBurst == nil {
-			stopBurst = d.startBurst(ctx, plan.size)
-			defer stopBurst()
+		if want := plan.burst && fails < burstRounds; want && !bursts {
+			bursts, stopBurst = true, d.startBurst(ctx, plan.size)
+		} else if !want && bursts {
+			stopBurst()
+			bursts, stopBurst = false, func() {}
 		}
 		if len(plan.want) > 0 {
 			d.ask(ctx, &plan)
 		}
 		before := d.moved
-		d.round(ctx, &plan)
+		d.round(ctx, &plan, plan.burst && !bursts)
 		switch {
 		case d.full != nil:
 			d.say(ctx, diskError(d.full).Text)
@@ -238,7 +241,8 @@ func (d *downloader) ask(ctx context.Context, plan *downloadPlan) {
 	_ = d.change(ctx, func(t *turn, f *file) error {
 		f.rec.Wanted, f.rec.Wants = t.now.Unix(), f.rec.Wants+1
 		f.note = "asked the contact to send parts again"
-		for part := range slices.Chunk(plan.want, session.MaxFileRanges) {
+		most := min(len(plan.want), wantMost*session.MaxFileRanges) // a sender chooses how many holes there are
+		for part := range slices.Chunk(plan.want[:most], session.MaxFileRanges) {
 			if err := t.control(f, session.FileControl{Op: session.FileWant, Ranges: part}); err != nil {
 				return err
 			}
@@ -248,10 +252,20 @@ func (d *downloader) ask(ctx context.Context, plan *downloadPlan) {
 	})
 }
 
-// round reads from all relays of the plan.
-func (d *downloader) round(ctx context.Context, plan *downloadPlan) {
+// round reads from all relays of the plan; with once, it ends soon after something
+// came.
+func (d *downloader) round(ctx context.Context, plan *downloadPlan, once bool) {
 	p := d.paceOf(plan.burst)
 	ctx, cancel := d.steady(ctx, p, plan.burst)
+	if before := d.moved; once {
+		go every(ctx, burstLook, func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.moved != before {
+				cancel()
+			}
+		})
+	}
 	var flusher sync.WaitGroup
 	flusher.Go(func() { every(ctx, fileSync, func() { d.flush(ctx) }) })
 	defer func() {
@@ -272,7 +286,7 @@ func (d *downloader) round(ctx context.Context, plan *downloadPlan) {
 				return
 			}
 			if err != nil {
-				d.m.log.Debug("a part of a file cannot be fetched", errorKey, err)
+				d.m.log.Debug("a part of a file cannot be fetched", errorKey, withoutPath(err))
 				d.failed(relay, restAsked(err))
 			}
 			d.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"hearsay/chat/store"
 )
 
 // maxNames is how many names are tried in a directory, such as "plan (2).pdf".
@@ -111,6 +113,7 @@ func (m *Messenger) exportFile(id string, rec *fileRecord, path string) (saved s
 	if err != nil {
 		return "", diskError(err)
 	}
+	_ = store.SyncDir(dir) // before the spool goes; not every file system can
 	return saved, nil
 }
 

@@ -28,6 +28,7 @@ const (
 	burstAgain   = 20 * time.Second       // without a grant the guard is asked again so often
 	burstLeast   = 30 * time.Second       // that a burst is asked for
 	burstLook    = 5 * time.Second        // a transfer in slots looks for a grant so often
+	burstRounds  = 3                      // that bring nothing end a receiver's burst until something comes
 	burstRate    = 1 << 20                // bytes a second that bursts are asked for
 )
 

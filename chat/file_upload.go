@@ -60,7 +60,7 @@ func (u *uploader) Run(ctx context.Context) {
 		if !ok {
 			break
 		}
-		if len(plan.key) > 0 && u.spool == nil {
+		if u.spool == nil {
 			if err := u.openSpool(ctx, &plan); err != nil {
 				break
 			}
@@ -72,11 +72,11 @@ func (u *uploader) Run(ctx context.Context) {
 			stopBurst = u.startBurst(ctx, plan.bytes)
 			defer stopBurst()
 		}
-		wait := plan.next
 		if wait := u.secondWait(&plan); wait > 0 {
 			u.pause(ctx, wait)
 			continue
 		}
+		wait := plan.next
 		if len(plan.jobs) > 0 {
 			worked := u.round(ctx, &plan)
 			u.flush(ctx)
@@ -243,7 +243,7 @@ func (u *uploader) round(ctx context.Context, plan *uploadPlan) (worked bool) {
 			defer lanes.leave()
 			n, err := u.store(ctx, relay, byRelay[relay], plan, p)
 			if results <- n > 0; err != nil && ctx.Err() == nil {
-				u.m.log.Debug("a part of a file cannot be stored", errorKey, err)
+				u.m.log.Debug("a part of a file cannot be stored", errorKey, withoutPath(err))
 				u.failed(relay, restAsked(err))
 				if errors.Is(err, errSpoolDamaged) {
 					u.giveUp(ctx, "the copy in the home is damaged")

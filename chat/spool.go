@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"hearsay/chat/session"
+	"hearsay/chat/store"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -155,7 +156,15 @@ func (s *spools) fill(id string, key [32]byte, from io.Reader, limit int64) (siz
 	if err := out.Flush(); err != nil {
 		return 0, sum, err
 	}
-	return size, [32]byte(h.Sum(nil)), p.file.Sync()
+	if err := p.file.Sync(); err != nil {
+		return 0, sum, err
+	}
+	for _, dir := range []string{s.dir, filepath.Dir(s.dir)} { // or it is gone after a power cut
+		if err := store.SyncDir(dir); err != nil {
+			return 0, sum, err
+		}
+	}
+	return size, [32]byte(h.Sum(nil)), nil
 }
 
 // blocks is how many blocks hold bytes of the file; the others are padding and
@@ -247,6 +256,15 @@ func diskError(err error) *Error {
 		return &Error{Kind: KindIO, Text: "the disk is full", Hint: "free some space, then try again"}
 	}
 	return &Error{Kind: KindIO, Text: "cannot use the disk: " + Sanitize(err.Error())}
+}
+
+// withoutPath is what a log may hold of a failure: names of spools are ids.
+func withoutPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // byteText writes a size for people.

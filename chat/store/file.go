@@ -71,7 +71,7 @@ func (d disk) write(path string, content []byte) error {
 	if err := d.step("sync", path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
 // shred overwrites a file and removes it. The disk may keep old pages of it. What
@@ -97,7 +97,7 @@ func (d disk) shred(path string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	_ = syncDir(filepath.Dir(path))
+	_ = SyncDir(filepath.Dir(path))
 	return failed
 }
 
@@ -116,8 +116,8 @@ func overwrite(path string, size int64) error {
 	return err
 }
 
-// syncDir makes renames in a directory last.
-func syncDir(dir string) error {
+// SyncDir makes renames in a directory last.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil // directories cannot be synced there
 	}

@@ -197,7 +197,7 @@ func (s *Store) initialise(h header, passphrase []byte, final string) error {
 	if err := os.Rename(final+newSuffix, final); err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return SyncDir(s.dir)
 }
 
 const (

@@ -33,7 +33,7 @@ func wipe(d disk, dir string) error {
 			failed = append(failed, err)
 		}
 	}
-	_ = syncDir(dir)
+	_ = SyncDir(dir)
 	return errors.Join(failed...)
 }
 
