@@ -83,6 +83,9 @@ func connect(ctx context.Context, path string, since params) (*Client, *bufio.Re
 // behind which events follow.
 func (c *Client) greet(r *bufio.Reader, since params) (seq uint64, err error) {
 	first, err := readAnswer(r)
+	if err == nil && first.Error != nil { // too many are attached
+		return 0, first.into(nil)
+	}
 	if err != nil || first.Method != "ready" {
 		return 0, errors.Join(errors.New("rpc: no daemon answers at the socket"), err)
 	}
@@ -257,6 +260,10 @@ func (c *Client) Subscribe() *chat.Subscription { return c.feed.Subscribe() }
 // connection of its own that ends with the subscription.
 func (c *Client) SubscribeSince(ctx context.Context, since uint64) (*chat.Subscription, error) {
 	other, lines, err := connect(ctx, c.path, params{"since": since})
+	var refused *chat.Error
+	if errors.As(err, &refused) {
+		return nil, refused
+	}
 	if err != nil {
 		return nil, ErrGone
 	}

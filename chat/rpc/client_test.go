@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -335,4 +336,75 @@ func (longChat) Messages(_ context.Context, contact string, after uint64, limit 
 		all = append(all, chat.Message{ID: "m_1_1", Contact: contact, Text: strings.Repeat("\x01", 64<<10), Seq: n, Time: when})
 	}
 	return all, nil
+}
+
+// deaf attaches, subscribes, and reads nothing from then on.
+func deaf(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	r := bufio.NewReader(conn)
+	if _, err := readLine(r, maxLine); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte(`{"jsonrpc":"2.0","id":1,"method":"subscribe"}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readLine(r, maxLine); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestDeafReader: one who attaches and does not read neither delays others nor
+// the end of the daemon.
+func TestDeafReader(t *testing.T) {
+	f := &fakeChat{feed: chat.NewFeed(0)}
+	path, stop := serveFake(t, f)
+	other := attach(t, path)
+	sub := other.Subscribe()
+	deaf(t, path)
+	long := strings.Repeat("x", 60_000)
+	for n := range 100 { // far more than a socket holds
+		f.feed.Publish(chat.Event{Type: chat.MessageReceived, Message: &chat.Message{ID: "m_1", Contact: "c_1", Text: long, Seq: uint64(n)}})
+	}
+	for n := range 100 {
+		if ev, err := sub.Next(t.Context()); err != nil || ev.Message.Seq != uint64(n) {
+			t.Fatalf("event %d: %v %v", n, ev.Message, err)
+		}
+	}
+	start := time.Now()
+	stop()
+	if took := time.Since(start); took > finishGrace+3*time.Second {
+		t.Errorf("the daemon ended after %v", took)
+	}
+}
+
+// TestTooManyAttached: who comes when all places are taken hears why, and a place
+// that is free again is given out.
+func TestTooManyAttached(t *testing.T) {
+	path, _ := serveFake(t, &fakeChat{feed: chat.NewFeed(0)})
+	var first *Client
+	for n := range maxConnections {
+		if c := attach(t, path); n == 0 {
+			first = c
+		}
+	}
+	if _, err := Attach(t.Context(), path); chat.KindOf(err) != chat.KindLimit {
+		t.Errorf("error %v", err)
+	}
+	first.Close()
+	for {
+		c, err := Attach(t.Context(), path)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if chat.KindOf(err) != chat.KindLimit {
+			t.Fatal(err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,10 +20,9 @@ const SocketName = "hearsay.sock"
 
 // Implementation constants of the socket.
 const (
-	maxConnections = 64               // at once; one more is closed at once
-	maxSocketPath  = 100              // bytes; what all systems take
-	dialTime       = 5 * time.Second  // a daemon that does not accept is taken for hung
-	lingerTime     = 10 * time.Second // what a reader who reads nothing gets
+	maxConnections = 64              // at once; one more is told so and closed
+	maxSocketPath  = 100             // bytes; what all systems take
+	dialTime       = 5 * time.Second // a daemon that does not accept is taken for hung
 )
 
 // Listen makes the socket at path, mode 0600. The caller holds the home, so that
@@ -104,7 +104,7 @@ func ServeSocket(ctx context.Context, l net.Listener, backend Backend, info func
 		select {
 		case slots <- struct{}{}:
 		default:
-			unix.Close()
+			turnAway(unix)
 			continue
 		}
 		conns.Go(func() {
@@ -113,18 +113,20 @@ func ServeSocket(ctx context.Context, l net.Listener, backend Backend, info func
 			if checkPeer(unix) != nil {
 				return
 			}
-			serve(ctx, backend, unix, &patient{unix}, info(), stop)
+			// A reader may take as long as it likes: what it does not read waits on
+			// the disk. But it does not hold up the end of the daemon.
+			defer context.AfterFunc(ctx, func() { _ = unix.SetWriteDeadline(time.Now().Add(finishGrace)) })()
+			serve(ctx, backend, unix, unix, info(), stop)
 		})
 	}
 }
 
-// patient writes to a connection whose reader may be slow, but not gone.
-type patient struct{ conn *net.UnixConn }
-
-// Write fails if the reader takes nothing for a while.
-func (p *patient) Write(b []byte) (int, error) {
-	if err := p.conn.SetWriteDeadline(time.Now().Add(lingerTime)); err != nil {
-		return 0, err
+// turnAway says why a connection is closed.
+func turnAway(conn *net.UnixConn) {
+	defer conn.Close()
+	if conn.SetWriteDeadline(time.Now().Add(finishGrace)) != nil { // the line fits into the empty buffer: it takes no time
+		return
 	}
-	return p.conn.Write(b)
+	full := &answerError{Code: codeFailed, Message: "too many programs are attached", Data: &errorData{chat.KindLimit, "end one of them"}}
+	(&server{cancel: func(error) {}, encoder: json.NewEncoder(conn)}).answer(nil, nil, full)
 }
