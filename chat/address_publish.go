@@ -62,7 +62,7 @@ func (w *addressWorker) publish(ctx context.Context, view *directory.View) (time
 		return 0, err
 	}
 	ranks = ranks[:min(len(ranks), directory.PlacementReplicas)]
-	held, conflict := 0, uint64(0)
+	held, conflict := 0, false
 	var failed error
 	for _, relay := range ranks {
 		err := w.publishTo(ctx, relay, r)
@@ -70,7 +70,7 @@ func (w *addressWorker) publish(ctx context.Context, view *directory.View) (time
 		case err == nil:
 			held++
 		case mailboxRefusedWith(err, mailbox.CodeConflict):
-			conflict = r.Revision + 1 // from before this store was set back
+			conflict = true // from before this store was set back, or so the relay says
 		default:
 			failed = err
 		}
@@ -82,6 +82,13 @@ func (w *addressWorker) publish(ctx context.Context, view *directory.View) (time
 	if failed != nil {
 		wait = min(wait, between(w.m.timing().pollMin, w.m.timing().pollMax))
 	}
+	if w.conflicts[due.Period]++; !conflict {
+		delete(w.conflicts, due.Period)
+	} else if n := w.conflicts[due.Period]; n == 1 {
+		wait = 0
+	} else { // a relay can say so for ever
+		wait = backoff(n-1, w.m.timing().pollMin, wait)
+	}
 	err = w.m.changeAddress(ctx, w.address, func(t *turn, a *address) error {
 		for i := range a.rec.Records {
 			o := &a.rec.Records[i]
@@ -90,8 +97,8 @@ func (w *addressWorker) publish(ctx context.Context, view *directory.View) (time
 			}
 			o.Held, o.Places = held, len(ranks)
 			o.Due = t.m.snapshotTime(t.now).Add(wait).Unix()
-			if conflict != 0 {
-				o.Seq, o.Due = 0, 0 // another revision
+			if conflict {
+				o.Seq = 0 // another revision
 			}
 		}
 		return nil

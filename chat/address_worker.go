@@ -28,10 +28,12 @@ type addressWorker struct {
 	next    map[string]time.Time // a job is not tried before
 	fails   map[string]int
 	leaves  [2]bool // the queue's relay said that it goes for good
+
+	conflicts map[uint64]int // by period: times in a row that a relay said it holds another record
 }
 
 func (m *Messenger) newAddressWorker(id string) *addressWorker {
-	return &addressWorker{m: m, address: id, next: make(map[string]time.Time), fails: make(map[string]int)}
+	return &addressWorker{m: m, address: id, next: make(map[string]time.Time), fails: make(map[string]int), conflicts: make(map[uint64]int)}
 }
 
 // addressWorkers adds what keeps addresses to what should run.
@@ -308,13 +310,14 @@ func (w *addressWorker) read(ctx context.Context, n int, q queueRecord) (time.Du
 		case len(blocks) == 0:
 			return between(tm.pollMin, tm.pollMax), nil
 		}
-		taken := 0
+		taken, full := 0, false
 		err = w.m.do(ctx, func(t *turn) (err error) {
 			a := t.book.addresses[w.address]
 			if a == nil || a.rec.Queues[n].Seed != q.Seed {
 				return errGone
 			}
 			taken, err = t.takeStrangers(a, &a.rec.Queues[n], blocks)
+			full = len(t.book.requests) >= requestLimit
 			return err
 		})
 		if err != nil {
@@ -327,6 +330,9 @@ func (w *addressWorker) read(ctx context.Context, n int, q queueRecord) (time.Du
 			}
 		}
 		if taken < len(blocks) {
+			if full {
+				return between(tm.pollMin, tm.pollMax), nil
+			}
 			return openEvery, nil
 		}
 	}

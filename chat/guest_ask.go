@@ -22,6 +22,8 @@ type askRecord struct {
 	Chunks [][]byte `cbor:"3,keyasint,omitempty"` // inner blocks of the request
 	Times  [2]int   `cbor:"4,keyasint"`           // how often the queue took the request
 	Gone   [2]bool  `cbor:"6,keyasint"`           // the relay does not know the queue
+	Anew   int      `cbor:"7,keyasint,omitempty"` // how often the request was given up for another one
+	Since  int64    `cbor:"8,keyasint,omitempty"` // Unix seconds: no bundle is fetched before
 }
 
 // AskContact is AcceptInvite with what the owner of an address is shown: a name
@@ -68,6 +70,9 @@ func (t *turn) askContact(text, name string, ask askRecord) (Contact, error) {
 func (s *setup) claimAddress(ctx context.Context, view *directory.View, link session.Link, claim *claimRecord) error {
 	if s.m.views.NoNewGuards() { // directory/SPEC.md §25.3
 		return errors.New("no new contact is looked up while signers contradict each other")
+	}
+	if claim.Ask != nil && time.Now().Before(time.Unix(claim.Ask.Since, 0)) {
+		return errors.New("the queues of the address were gone a moment ago")
 	}
 	best, unknown, problem := s.linkedBundles(ctx, view, link)
 	if best == nil {
@@ -359,7 +364,8 @@ func (a *asker) send(ctx context.Context, p *post, plan askPlan) error {
 }
 
 // note records that the queue took the request, or that there is none. If no
-// relay knows its queue, the bundle is out of date: the next one is fetched.
+// relay knows its queue, the bundle is out of date: the next one is fetched, at
+// once the first time. Relays can say so for ever, so it takes longer each time.
 func (a *asker) note(ctx context.Context, p askPlan, taken bool) {
 	_ = a.m.do(ctx, func(t *turn) error {
 		c := t.book.contacts[a.contact]
@@ -384,6 +390,9 @@ func (a *asker) note(ctx context.Context, p askPlan, taken bool) {
 		}
 		c.session, claim.Bundle, claim.Sent = nil, nil, 0
 		claim.Ask.Chunks, claim.Ask.Times, claim.Ask.Gone = nil, [2]int{}, [2]bool{}
+		if claim.Ask.Anew++; claim.Ask.Anew > 1 {
+			claim.Ask.Since = t.now.Add(backoff(claim.Ask.Anew-1, t.m.timing().quotaMin, t.m.timing().quotaMax)).Unix()
+		}
 		t.roster = true
 		return t.tx.Bucket(bucketSession).Delete(c.id)
 	})

@@ -150,12 +150,14 @@ func (s *strangers) once(container []byte) bool {
 }
 
 // takeStrangers takes blocks out of a queue of an address, as far as containers
-// may be opened now, and returns how many it took. Nothing goes back to who
-// sent them, whatever they hold.
+// may be opened now and there is room for requests, and returns how many it
+// took. What there is no room for stays at the relay, where the price rises: it
+// would not come again, since relays know it for longer than it is repeated.
+// Nothing goes back to who sent them, whatever they hold.
 func (t *turn) takeStrangers(a *address, q *queueRecord, blocks []mailboxMessage) (taken int, err error) {
 	s := t.book.strangers
 	for _, b := range blocks {
-		if !s.mayOpen(t.now) {
+		if !s.mayOpen(t.now) || len(t.book.requests) >= requestLimit && t.leastRequest().rec.Work >= b.Work {
 			break
 		}
 		q.Acked = max(q.Acked, b.Seq)
@@ -194,11 +196,9 @@ func (t *turn) addRequest(a *address, got *session.Accepted, work byte) error {
 		return nil
 	}
 	if len(t.book.requests) >= requestLimit {
-		least := slices.MinFunc(slices.Collect(maps.Values(t.book.requests)), func(x, y *request) int {
-			return cmp.Or(cmp.Compare(x.rec.Work, y.rec.Work), cmp.Compare(y.rec.Time, x.rec.Time), cmp.Compare(x.id, y.id))
-		})
+		least := t.leastRequest()
 		if least.rec.Work >= work {
-			return nil // its sender repeats it: there may be room then
+			return nil
 		}
 		if err := t.dropRequest(least); err != nil {
 			return err
@@ -220,6 +220,13 @@ func (t *turn) addRequest(a *address, got *session.Accepted, work byte) error {
 	shape := shapeRequest(r)
 	t.publish(Event{Type: RequestReceived, Request: &shape})
 	return t.tx.Bucket(bucketRequest).Put(r.id, encode(r.rec))
+}
+
+// leastRequest is the pending request with the least work, the youngest of several.
+func (t *turn) leastRequest() *request {
+	return slices.MinFunc(slices.Collect(maps.Values(t.book.requests)), func(x, y *request) int {
+		return cmp.Or(cmp.Compare(x.rec.Work, y.rec.Work), cmp.Compare(y.rec.Time, x.rec.Time), cmp.Compare(x.id, y.id))
+	})
 }
 
 func (t *turn) dropRequest(r *request) error {

@@ -147,6 +147,10 @@ func (s *setup) plan(ctx context.Context) (plan setupPlan, ok bool) {
 		plan.queues, plan.ready = c.rec.Own, c.session != nil
 		if c.rec.Claim != nil {
 			claim := *c.rec.Claim
+			if claim.Ask != nil {
+				ask := *claim.Ask
+				claim.Ask = &ask
+			}
 			plan.claim = &claim
 			if bundle, err := session.ParseBundle(claim.Bundle); err == nil {
 				for _, a := range bundle.Queues {
