@@ -189,10 +189,8 @@ func (d *demo) answer(ctx context.Context, events *chat.Subscription) {
 		if err != nil {
 			return
 		}
-		if ev.Type == chat.MessageReceived {
-			if _, err := d.echo.Send(ctx, ev.Message.Contact, ev.Message.Text); err != nil {
-				return
-			}
+		if ev.Type == chat.MessageReceived && ev.Message.Kind == "" { // no notices of our own program
+			_, _ = d.echo.Send(ctx, ev.Message.Contact, ev.Message.Text)
 		}
 	}
 }

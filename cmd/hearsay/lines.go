@@ -94,6 +94,9 @@ func (d *demo) lines(ctx context.Context, in io.Reader, out io.Writer) error {
 			m := *ev.Message
 			switch ev.Type {
 			case chat.MessageReceived:
+				if m.Kind == chat.KindMessageNotice {
+					continue
+				}
 				unanswered--
 				say(m.Time, "%s: %s", echoName, chat.Sanitize(m.Text))
 			case chat.MessageStateChanged:
