@@ -222,6 +222,7 @@ func makeHistoryVectors() historyVectors {
 	m.jump(b, "as if nothing had happened", whole)
 	m.open(b, "the same block", ack)
 
+	m.open(a, "the first of a chain", m.seal(b, "the first of a chain"))
 	b9 := m.seal(b, "b9, under way when bob resets")
 	b10 := m.seal(b, "b10, under way for long")
 	r := must(m.sides[b].Reset(m, m.now, key.Public(), testPair(random)))
