@@ -313,6 +313,9 @@ func (t *turn) deleteBoth(c *contact, number uint64, rec *messageRecord) error {
 	if err := t.dropFileOf(c, number, rec); err != nil {
 		return err
 	}
+	if err := t.unsay(c, number); err != nil { // nor do its new texts matter any more
+		return err
+	}
 	id, text := rec.ID, "asked "+c.rec.Name+"'s copy to delete it"
 	unsent := c.waits(number)
 	if unsent {

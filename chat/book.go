@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	mathrand "math/rand/v2"
 	"slices"
 	"time"
 
@@ -51,6 +52,7 @@ type book struct {
 	keyEpochs []int64               // epochs that have rows of idempotency keys
 	tails     map[string]*indexTail // by conversation; made when first needed
 	expiry    time.Time             // when a message disappears next; zero: look
+	planned   uint64                // removals that were planned in this run, and a random number
 
 	locked   bool // only queues of ours are known
 	queued   int  // while locked: messages that exist only here
@@ -129,6 +131,7 @@ type waiting struct {
 	row    uint64 // of bucketWaiting
 	number uint64 // as in waitRecord
 	group  string
+	says   uint64 // number of a message whose new text or reaction it is; 0: none
 }
 
 // firstWaiting returns the lowest number of a message in the contact's own
@@ -231,6 +234,7 @@ func (b *book) adopt(old *book) {
 // loadBook reads everything but the history.
 func loadBook(s *store.Store) (*book, error) {
 	b := &book{
+		planned:  mathrand.Uint64(),
 		contacts: make(map[string]*contact), invites: make(map[string]*invite),
 		groups: make(map[string]*group), files: make(map[string]*file), requests: make(map[string]*request),
 		trash: make(map[string]*trashRecord),
@@ -339,7 +343,7 @@ func loadContact(tx *store.Tx, id string, raw []byte) (*contact, error) {
 		if err := decode(raw, &w); err != nil {
 			return err
 		}
-		c.waiting = append(c.waiting, waiting{row: n, number: w.Number, group: w.Group})
+		c.waiting = append(c.waiting, w.waiting(n))
 		return nil
 	})
 	if err != nil {

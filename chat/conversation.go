@@ -253,33 +253,52 @@ func (t *turn) conversationEvent(id string) (*Event, error) {
 // that are to disappear. A program that never calls it still loses them, at the
 // latest when their time has passed after the longest that delivery may take.
 func (m *Messenger) MarkDisplayed(ctx context.Context, id string, upto uint64) error {
-	return m.do(ctx, func(t *turn) error {
-		if !t.isConversation(id) {
-			return errNoContact
-		}
-		s, err := t.settings(id)
+	for done := false; !done; {
+		err := m.do(ctx, func(t *turn) (err error) {
+			done, err = t.markDisplayed(id, upto)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		last, err := t.tx.History(id).Last()
-		if upto = min(upto, last); err != nil || upto <= s.Displayed {
-			return err
-		}
-		if !strings.HasPrefix(id, "g_") && id != NotesID {
-			if err := t.startClocks(id, s.Displayed+1, upto); err != nil {
-				return err
-			}
-		}
-		s.Displayed = upto
-		return t.saveSettings(id, s)
-	})
+	}
+	return nil
 }
 
-// startClocks starts the time of the received messages in a range.
-func (t *turn) startClocks(id string, from, upto uint64) error {
+// displayBatch is how many clocks are started in one transaction, so that
+// sending does not wait for who displays a flood.
+const displayBatch = 256
+
+// markDisplayed does a part of MarkDisplayed, and tells whether it was the last.
+func (t *turn) markDisplayed(id string, upto uint64) (done bool, err error) {
+	if !t.isConversation(id) {
+		return false, errNoContact
+	}
+	s, err := t.settings(id)
+	if err != nil {
+		return false, err
+	}
+	last, err := t.tx.History(id).Last()
+	if upto = min(upto, last); err != nil || upto <= s.Displayed {
+		return true, err
+	}
+	reached := upto
+	if !strings.HasPrefix(id, "g_") && id != NotesID {
+		if reached, err = t.startClocks(id, s.Displayed+1, upto); err != nil {
+			return false, err
+		}
+	}
+	s.Displayed = reached
+	return reached == upto, t.saveSettings(id, s)
+}
+
+// startClocks starts the time of the received messages in a range, of as many as
+// a transaction takes, and returns the number up to which it came.
+func (t *turn) startClocks(id string, from, upto uint64) (reached uint64, err error) {
 	var numbers []uint64
 	var recs []*messageRecord
-	err := t.tx.History(id).Up(from, func(n uint64, raw []byte) (bool, error) {
+	reached = upto
+	err = t.tx.History(id).Up(from, func(n uint64, raw []byte) (bool, error) {
 		if n > upto {
 			return false, nil
 		}
@@ -290,18 +309,22 @@ func (t *turn) startClocks(id string, from, upto uint64) error {
 		if !rec.Out && rec.Timer != 0 && !rec.mark().Counting {
 			numbers, recs = append(numbers, n), append(recs, rec)
 		}
+		if len(numbers) == displayBatch {
+			reached = n
+			return false, nil
+		}
 		return true, nil
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i, n := range numbers {
 		if err := t.startClock(id, n, recs[i]); err != nil {
-			return err
+			return 0, err
 		}
 		if err := t.changed(id, n, recs[i]); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return reached, nil
 }

@@ -25,8 +25,10 @@ type expiryRecord struct {
 // putExpiry plans a removal and returns its row.
 func (t *turn) putExpiry(at time.Time, rec expiryRecord) (uint64, error) {
 	rows := t.tx.Sequence(bucketExpiry)
-	key := uint64(max(at.Unix(), 1)) << expiryShift
+	var key uint64
 	for {
+		t.book.planned++ // goes on from one second to the next: to look for a free number would take long in a full one
+		key = uint64(max(at.Unix(), 1))<<expiryShift | t.book.planned%(1<<expiryShift)
 		old, err := rows.Get(key)
 		if err != nil {
 			return 0, err
@@ -34,7 +36,6 @@ func (t *turn) putExpiry(at time.Time, rec expiryRecord) (uint64, error) {
 		if old == nil {
 			break
 		}
-		key++
 	}
 	if t.book.expiry.IsZero() || at.Before(t.book.expiry) {
 		t.book.expiry = at

@@ -36,6 +36,7 @@ const (
 	groupGraphLimit  = 4096 // messages whose depth is remembered, per group
 	groupHeldLimit   = 256  // messages that wait for earlier ones, per group
 	groupHeadLimit   = 32   // messages without a successor that are remembered
+	introducedLimit  = 128  // contacts and open invites through one contact; stops it from flooding the list of contacts
 	groupFirstCopies = 20 * time.Second
 	groupBehind      = 10 * time.Minute
 	groupAskAgain    = 6 * time.Hour
@@ -66,8 +67,7 @@ type groupRecord struct {
 	Heads   []headRecord     `cbor:"6,keyasint,omitempty"` // messages without a successor
 	Depth   uint64           `cbor:"7,keyasint,omitempty"` // greatest of a message that was shown
 	Warning string           `cbor:"8,keyasint,omitempty"`
-	Ahead   uint32           `cbor:"9,keyasint,omitempty"`  // epoch above ours that a member named
-	AheadAt int64            `cbor:"10,keyasint,omitempty"` // Unix seconds, when first
+	AheadAt int64            `cbor:"10,keyasint,omitempty"` // Unix seconds; since when members name epochs above ours
 	Since   int64            `cbor:"11,keyasint"`           // Unix seconds; when we joined
 	Adder   string           `cbor:"12,keyasint,omitempty"` // contact who put us in; empty: we made it
 	Active  int64            `cbor:"13,keyasint,omitempty"` // Unix seconds of the last message
@@ -96,6 +96,8 @@ type memberRecord struct {
 	Nonce  [16]byte `cbor:"9,keyasint,omitempty"`
 	Wanted bool     `cbor:"10,keyasint,omitempty"` // an invite is to be made for them
 	Invite string   `cbor:"11,keyasint,omitempty"` // its id
+
+	Ahead uint32 `cbor:"12,keyasint,omitempty"` // epoch above ours that they named
 }
 
 // groupOrigin says who wrote a message of a group, and who has it.
@@ -105,6 +107,8 @@ type groupOrigin struct {
 	Depth     uint64 `cbor:"3,keyasint,omitempty"`
 	Delivered int    `cbor:"4,keyasint,omitempty"` // members who have it, once that is final
 	Members   int    `cbor:"5,keyasint,omitempty"` // to whom it was sent
+
+	Failed []string `cbor:"6,keyasint,omitempty"` // ids of contacts whose copy was given up, once that is final
 }
 
 // group is a group conversation, owned by the keeper.

@@ -42,7 +42,7 @@ func (t *turn) meet(g *group) error {
 			continue
 		}
 		via := t.between(g, m)
-		if via == nil {
+		if via == nil || t.book.introducedThrough(via.id) >= introducedLimit {
 			continue
 		}
 		m.AskedAt, m.Via = t.now.Unix(), via.id
@@ -159,6 +159,9 @@ func (t *turn) takeAsk(c *contact, g *group, from *memberRecord, i session.Intro
 		op := session.GroupOp{Group: i.Group, Form: session.GroupKnown, Member: g.rec.Me, Nonce: i.Nonce}
 		return t.wait(known, waitRecord{Type: byte(session.FrameGroupOp), Content: op.Append(nil)})
 	}
+	if !from.Wanted && t.book.invites[from.Invite] == nil && t.book.introducedThrough(c.id) >= introducedLimit {
+		return nil
+	}
 	from.Nonce, from.Via = i.Nonce, c.id
 	if t.book.invites[from.Invite] != nil {
 		return t.sendLink(g, from)
@@ -186,7 +189,7 @@ func (t *turn) sendLink(g *group, m *memberRecord) error {
 // takeLink accepts the invite of a member whom we asked for, from the one whom we
 // asked.
 func (t *turn) takeLink(c *contact, g *group, from *memberRecord, i session.Intro) error {
-	if from.Asked == [16]byte{} || from.Asked != i.Nonce || from.Via != c.id {
+	if from.Asked == [16]byte{} || from.Asked != i.Nonce || from.Via != c.id || t.book.introducedThrough(c.id) >= introducedLimit {
 		return nil
 	}
 	shape, err := t.acceptInvite(i.Link, t.book.freeName("member", ""))
@@ -197,7 +200,7 @@ func (t *turn) takeLink(c *contact, g *group, from *memberRecord, i session.Intr
 		return err
 	}
 	met := t.book.contacts[shape.ID]
-	met.life().Introduced = c.rec.Name
+	met.life().Introduced, met.life().By = c.rec.Name, c.id
 	return t.bind(g, from, met)
 }
 
@@ -223,6 +226,24 @@ func (b *book) introduces(invite string) bool {
 	return false
 }
 
+// introducedThrough counts the contacts whom a contact introduced, and those whom
+// it asks us to invite.
+func (b *book) introducedThrough(id string) (n int) {
+	for _, c := range b.contacts {
+		if c.rec.Life != nil && c.rec.Life.By == id {
+			n++
+		}
+	}
+	for _, g := range b.groups {
+		for i := range g.rec.Members {
+			if m := &g.rec.Members[i]; m.Via == id && (m.Wanted || b.invites[m.Invite] != nil) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // introduced takes the contact who used an invite that was made for a member.
 func (t *turn) introduced(c *contact, invite string) error {
 	for _, g := range t.book.groups {
@@ -231,8 +252,9 @@ func (t *turn) introduced(c *contact, invite string) error {
 			if m.Invite != invite || m.Contact != "" {
 				continue
 			}
-			if c.rec.Name = t.book.freeName("member", c.id); t.book.contacts[m.Via] != nil {
-				c.life().Introduced = t.book.contacts[m.Via].rec.Name
+			c.rec.Name = t.book.freeName("member", c.id)
+			if via := t.book.contacts[m.Via]; via != nil {
+				c.life().Introduced, c.life().By = via.rec.Name, via.id
 			}
 			t.touch(c)
 			return t.bind(g, m, c)
@@ -260,7 +282,7 @@ func (t *turn) bind(g *group, m *memberRecord, c *contact) error {
 			return err
 		}
 	}
-	return t.sendOwed(g, m.ID)
+	return t.sendOwed(g)
 }
 
 // unbind forgets that members of groups are a contact, who goes.

@@ -205,10 +205,8 @@ func (t *turn) tickGroups() error {
 				return err
 			}
 		}
-		for i := range g.rec.Members {
-			if err := t.sendOwed(g, g.rec.Members[i].ID); err != nil {
-				return err
-			}
+		if err := t.sendOwed(g); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -47,23 +47,26 @@ func (t *turn) joinGroup(c *contact, old *group, op session.GroupOp) error {
 	if op.Epoch != 1 || roster.Group != op.Group || roster.Admin == op.You || !roster.Has(op.You) {
 		return nil
 	}
-	active, theirs := 0, 0
+	if old != nil && !old.goesOn(c.id, roster) {
+		t.publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: c.rec.Name + " wants to put you into a group that you were in, but does not know its members of then; erase what you have of it first"})
+		return nil
+	}
+	active, theirs, ended := 0, 0, 0
 	for _, g := range t.book.groups {
-		if g.rec.State == GroupActive {
-			active++
-			if g.rec.Adder == c.id {
+		switch mine := g.rec.Adder == c.id; {
+		case g.rec.State == GroupActive:
+			if active++; mine {
 				theirs++
 			}
+		case mine && g != old:
+			ended++
 		}
 	}
-	if active >= groupLimit || theirs >= groupPerContact {
-		t.publish(Event{Type: ErrorEvent, Kind: KindLimit, Detail: c.rec.Name + " wants to put you into one more group; there are too many"})
+	if active >= groupLimit || theirs >= groupPerContact || theirs+ended >= 2*groupPerContact || old == nil && len(t.book.groups) >= 2*groupLimit {
+		t.publish(Event{Type: ErrorEvent, Kind: KindLimit, Detail: c.rec.Name + " wants to put you into one more group; there are too many: leave some, or erase those that are over"})
 		return nil
 	}
 	g := newGroup(groupID(op.Group))
-	if old == nil && len(t.book.groups) >= 2*groupLimit {
-		return nil
-	}
 	if old != nil { // left or removed before: what was said stays, all else begins anew
 		if err := t.dropGroupRows(old, false); err != nil {
 			return err
@@ -98,6 +101,14 @@ func (t *turn) joinGroup(c *contact, old *group, op session.GroupOp) error {
 	}
 	t.groupChanged(g, text)
 	return t.meet(g)
+}
+
+// goesOn tells whether a roster that a contact shows is that of a group which we
+// were in and which went on since. Who was no member, or has another list of those
+// days, could else write below what was said among others.
+func (g *group) goesOn(contact string, roster *session.Roster) bool {
+	m, epoch := g.of(contact), g.roster.Epoch()
+	return m != nil && g.roster.Has(m.ID) && roster.Hash(epoch) == g.roster.Hash(epoch)
 }
 
 // enterGroup enters a new group into the book.
@@ -137,7 +148,7 @@ func (t *turn) takeOps(c *contact, g *group, op session.GroupOp) error {
 		admin := sender.ID == g.roster.Admin
 		switch {
 		case epoch > mine+1:
-			return t.behind(g, uint32(min(epoch, 1<<32-1)))
+			return t.behind(g, sender, uint32(min(epoch, 1<<32-1)))
 		case !admin:
 			return nil // not theirs to say
 		case epoch <= mine:
@@ -198,9 +209,6 @@ func (t *turn) applyOp(g *group, raw []byte, actor string) error {
 		if text = name + " administers this group now"; op.Member == g.rec.Me {
 			text = "you administer this group now"
 		}
-	}
-	if g.rec.Ahead <= epoch {
-		g.rec.Ahead, g.rec.AheadAt = 0, 0
 	}
 	if err := t.saveGroup(g); err != nil {
 		return err
@@ -307,8 +315,12 @@ func (t *turn) stopSending(g *group, m *memberRecord, text string) error {
 // issueOp changes the roster of a group that we administer, and tells all whom
 // it concerns. It fails with limit.
 func (t *turn) issueOp(g *group, op session.RosterOp) error {
-	if g.rec.Ahead > g.roster.Epoch() {
-		return &Error{Kind: KindRefused, Text: "members know a newer list of members than this device", Hint: "this profile was set back; make a new group"}
+	if _, who := g.ahead(); who != nil && !(op.Kind == session.RosterRemove && g.claims(op.Member)) {
+		name := t.book.memberName(g, who.ID)
+		return &Error{
+			Kind: KindRefused, Text: name + " knows a newer list of members than this device, or says so",
+			Hint: "if this profile was set back, make a new group; if not, remove " + name,
+		}
 	}
 	raw := op.Append(nil)
 	before := slices.Clone(g.roster.Members)
@@ -360,7 +372,7 @@ func (t *turn) serveOps(c *contact, g *group, have uint32) error {
 // things.
 func (t *turn) compareRoster(g *group, c *contact, epoch uint32, hash [16]byte) error {
 	if epoch > g.roster.Epoch() {
-		return t.behind(g, epoch)
+		return t.behind(g, g.current(c.id), epoch)
 	}
 	if own := g.roster.Hash(epoch); [16]byte(own[:16]) == hash {
 		return nil
@@ -388,12 +400,34 @@ func (t *turn) warnGroup(g *group, text string) error {
 	return nil
 }
 
-// behind notes that others know operations which we do not.
-func (t *turn) behind(g *group, epoch uint32) error {
-	if g.rec.AheadAt == 0 {
+// ahead is the highest epoch above ours that a member named, and who did; 0 and
+// nil if none did.
+func (g *group) ahead() (epoch uint32, who *memberRecord) {
+	for i := range g.rec.Members {
+		m := &g.rec.Members[i]
+		if g.here(m) && m.Ahead > g.roster.Epoch() && m.Ahead > epoch {
+			epoch, who = m.Ahead, m
+		}
+	}
+	return epoch, who
+}
+
+// claims tells whether a member named an epoch above ours.
+func (g *group) claims(id session.MemberID) bool {
+	m := g.member(id)
+	return m != nil && m.Ahead > g.roster.Epoch()
+}
+
+// behind notes that a member says to know operations which we do not. It may
+// lie: that is the member's word alone, and goes with the member.
+func (t *turn) behind(g *group, m *memberRecord, epoch uint32) error {
+	if epoch > session.MaxOpsPerFrame {
+		return nil // no roster has so many
+	}
+	if _, who := g.ahead(); who == nil {
 		g.rec.AheadAt = t.now.Unix()
 	}
-	g.rec.Ahead = max(g.rec.Ahead, epoch)
+	m.Ahead = max(m.Ahead, epoch)
 	if err := t.saveGroup(g); err != nil {
 		return err
 	}
@@ -401,28 +435,34 @@ func (t *turn) behind(g *group, epoch uint32) error {
 }
 
 // catchUp asks the admin for operations that others have, and warns if they do
-// not come.
+// not come. The longer they have not come, the longer until it asks again: the
+// admin may be away, or never have made them.
 func (t *turn) catchUp(g *group) error {
-	if g.rec.Ahead <= g.roster.Epoch() || g.rec.AheadAt == 0 {
+	_, who := g.ahead()
+	if who == nil {
 		return nil
 	}
 	patience := t.groupTimer(groupBehind)
-	name := t.book.memberName(g, g.roster.Admin)
-	if t.now.Unix()-g.rec.AheadAt >= int64(patience.Seconds()) {
+	waited := t.now.Sub(time.Unix(g.rec.AheadAt, 0))
+	if waited >= patience {
+		name, says := t.book.memberName(g, g.roster.Admin), t.book.memberName(g, who.ID)
 		text := name + ", who administers this group, told others of changes to its members, but not you"
-		if g.roster.Admin == g.rec.Me {
-			text = "members know a newer list of members than this device, which was set back"
+		switch {
+		case g.roster.Admin == g.rec.Me:
+			text = says + " says that there is a newer list of members than this device knows: it was set back, or " + says + " lies"
+		case who.ID != g.roster.Admin:
+			text += ": so " + says + " says"
 		}
 		if err := t.warnGroup(g, text); err != nil {
 			return err
 		}
 	}
 	admin := g.member(g.roster.Admin)
-	if admin == nil || t.now.Sub(g.wantAt) < patience/4 {
+	if admin == nil || t.now.Sub(g.wantAt) < min(max(patience/4, waited/2), t.groupTimer(groupAskAgain)) {
 		return nil
 	}
 	c := t.book.contacts[admin.Contact]
-	if c == nil {
+	if c == nil || c.cutOff() {
 		return nil
 	}
 	g.wantAt = t.now

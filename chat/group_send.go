@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"hearsay/chat/session"
 )
@@ -163,12 +164,10 @@ func (t *turn) enqueueGroup(g *group, text, reply string) (Message, error) {
 	if err := t.noteGroup(g, headRecord{rec.ID, rec.Group.Depth}, content.Parents); err != nil {
 		return Message{}, err
 	}
-	for i := range f.rec.Copies {
-		if err := t.sendOwed(g, f.rec.Copies[i].Member); err != nil {
-			return Message{}, err
-		}
-	}
 	if err := t.saveFlight(g, f); err != nil {
+		return Message{}, err
+	}
+	if err := t.sendOwed(g); err != nil {
 		return Message{}, err
 	}
 	f.told = f.sum()
@@ -180,31 +179,41 @@ func (t *turn) saveFlight(g *group, f *groupFlight) error {
 	return t.tx.Sequence(bucketGroupFlight+g.id).Put(f.number, encode(f.rec))
 }
 
-// sendOwed queues the copies that a member is owed, if there is a session now.
-func (t *turn) sendOwed(g *group, member session.MemberID) error {
-	m := g.member(member)
-	if m == nil || !g.here(m) {
-		return nil
+// sendOwed queues the copies that members are owed to whom there is a session
+// now.
+func (t *turn) sendOwed(g *group) error {
+	ready := make(map[session.MemberID]*contact)
+	for i := range g.rec.Members {
+		m := &g.rec.Members[i]
+		c := t.book.contacts[m.Contact]
+		if g.here(m) && c != nil && (c.rec.State == ContactActive || c.rec.State == ContactInvited) && !c.cutOff() && !c.inviteFailed() {
+			ready[m.ID] = c
+		}
 	}
-	c := t.book.contacts[m.Contact]
-	if c == nil || c.rec.State != ContactActive && c.rec.State != ContactInvited || c.cutOff() || c.inviteFailed() {
-		return nil
+	owed := func(k copyRecord) bool { return k.State == copyOwed && ready[k.Member] != nil }
+	var due []uint64
+	for number, f := range g.flight {
+		if slices.ContainsFunc(f.rec.Copies, owed) {
+			due = append(due, number)
+		}
 	}
-	for _, number := range sortedKeys(g.flight) {
+	slices.Sort(due)
+	for _, number := range due {
 		f := g.flight[number]
 		for i := range f.rec.Copies {
 			k := &f.rec.Copies[i]
-			if k.Member != member || k.State != copyOwed {
+			if !owed(*k) {
 				continue
 			}
+			c := ready[k.Member]
 			k.State, k.Contact, k.want = copyUnderway, c.id, c.want()
 			w := waitRecord{Type: byte(session.FrameGroup), Number: number, ID: f.rec.ID, Content: f.rec.Content, Group: g.id}
 			if err := t.wait(c, w); err != nil {
 				return err
 			}
-			if err := t.saveFlight(g, f); err != nil {
-				return err
-			}
+		}
+		if err := t.saveFlight(g, f); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -290,6 +299,8 @@ func (c *contact) weigh(count func(*outgoing) int) map[logKey]int {
 // this contact.
 func (t *turn) settleGroups(c *contact) error {
 	var have map[logKey]int
+	want := c.want()
+	reached := c.session != nil && c.rec.State != ContactInvited && (t.usable(c, 0) || t.usable(c, 1))
 	for _, g := range t.book.groups {
 		if len(g.flight) == 0 || g.of(c.id) == nil {
 			continue
@@ -299,28 +310,47 @@ func (t *turn) settleGroups(c *contact) error {
 				have = map[logKey]int{}
 			}
 		}
-		for _, number := range sortedKeys(g.flight) {
-			f := g.flight[number]
-			for i := range f.rec.Copies {
-				k := &f.rec.Copies[i]
-				if k.Contact != c.id || k.State != copyUnderway {
-					continue
-				}
-				var underway bool
-				k.have, underway = have[logKey{g.id, number}]
-				k.want = c.want()
-				if !underway {
-					k.State = copyDelivered
-					if err := t.endCopy(c, g, f, logRecord{What: logDelivered, Contact: c.id}); err != nil {
-						return err
-					}
-				}
+		var changed []uint64
+		for number, f := range g.flight {
+			k := f.underway(c.id)
+			if k == nil {
+				continue
+			}
+			n, underway := have[logKey{g.id, number}]
+			if !underway || n != k.have || want != k.want {
+				changed = append(changed, number)
+			} else if !f.second && (n > 0 || !reached) {
 				t.letSecond(g, f)
-				if err := t.tellFlight(g, f); err != nil {
+			}
+		}
+		slices.Sort(changed)
+		for _, number := range changed {
+			f := g.flight[number]
+			k := f.underway(c.id)
+			var underway bool
+			k.have, underway = have[logKey{g.id, number}]
+			k.want = want
+			if !underway {
+				k.State = copyDelivered
+				if err := t.endCopy(c, g, f, logRecord{What: logDelivered, Contact: c.id}); err != nil {
 					return err
 				}
-				break // a member has one copy
 			}
+			t.letSecond(g, f)
+			if err := t.tellFlight(g, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// underway returns the copy that is on its way to a contact, or nil; a member
+// has one at most.
+func (f *groupFlight) underway(contact string) *copyRecord {
+	for i := range f.rec.Copies {
+		if k := &f.rec.Copies[i]; k.State == copyUnderway && k.Contact == contact {
+			return k
 		}
 	}
 	return nil
@@ -366,6 +396,55 @@ func (t *turn) failGroupCopy(c *contact, id string, number uint64, reason string
 	return t.tellFlight(g, f)
 }
 
+// takeLateCopy takes the proof that a contact has a copy which was given up, be
+// the message still on its way to others or not.
+func (t *turn) takeLateCopy(c *contact, id string, number uint64) error {
+	g := t.book.groups[id]
+	if g == nil {
+		return nil
+	}
+	if f := g.flight[number]; f != nil {
+		for i := range f.rec.Copies {
+			if k := &f.rec.Copies[i]; k.Contact == c.id && k.State == copyFailed {
+				k.State, k.Reason = copyDelivered, ""
+				if err := t.endCopy(c, g, f, logRecord{What: logDelivered, Contact: c.id}); err != nil {
+					return err
+				}
+			}
+		}
+		return t.tellFlight(g, f)
+	}
+	rec, err := t.row(id, number)
+	if err != nil || rec == nil || rec.Group == nil || !slices.Contains(rec.Group.Failed, c.id) {
+		return err // deleted meanwhile, or the copy did not count any more
+	}
+	o := rec.Group
+	o.Failed = slices.DeleteFunc(o.Failed, func(failed string) bool { return failed == c.id })
+	o.Delivered++
+	if o.Delivered == o.Members {
+		rec.Final, rec.Reason = finalDelivered, ""
+	} else {
+		_, why, _ := strings.Cut(rec.Reason, ": ")
+		rec.Reason = missingCopies(o.Delivered, o.Members, why)
+	}
+	rec.Log = appendLog(rec.Log, logRecord{At: t.now.Unix(), What: logDelivered, Contact: c.id})
+	if err := t.putRow(id, number, rec); err != nil {
+		return err
+	}
+	m := t.shapeGroupMessage(g, number, *rec)
+	detail := rec.Reason
+	if detail == "" {
+		detail = fmt.Sprintf("%d of %d members have it", o.Delivered, o.Members)
+	}
+	t.publish(Event{Type: MessageStateChanged, Message: &m, Detail: detail})
+	return nil
+}
+
+// missingCopies says how many members have a message, and why not all.
+func missingCopies(have, want int, why string) string {
+	return fmt.Sprintf("%d of %d members have it: %s", have, want, why)
+}
+
 // tellFlight tells what changed about a message, and ends its way once every
 // copy's has ended.
 func (t *turn) tellFlight(g *group, f *groupFlight) error {
@@ -393,12 +472,22 @@ func (t *turn) tellFlight(g *group, f *groupFlight) error {
 	if rec.Group == nil {
 		rec.Group = &groupOrigin{}
 	}
-	rec.Group.Delivered, rec.Group.Members = now.delivered.Have, now.delivered.Want
+	rec.Group.Delivered, rec.Group.Members, rec.Group.Failed = now.delivered.Have, now.delivered.Want, f.failed()
 	if err := t.putRow(g.id, f.number, rec); err != nil {
 		return err
 	}
 	t.publishGroupState(g, f, rec.Reason)
 	return nil
+}
+
+// failed lists the contacts whose copy was given up.
+func (f *groupFlight) failed() (contacts []string) {
+	for _, k := range f.rec.Copies {
+		if k.State == copyFailed && k.Contact != "" {
+			contacts = append(contacts, k.Contact)
+		}
+	}
+	return contacts
 }
 
 // reason says why not all members have a message.
@@ -415,7 +504,7 @@ func (f *groupFlight) reason() string {
 	if len(f.rec.Copies) == 0 {
 		return why
 	}
-	return fmt.Sprintf("%d of %d members have it: %s", have, len(f.rec.Copies), why)
+	return missingCopies(have, len(f.rec.Copies), why)
 }
 
 func (t *turn) publishGroupState(g *group, f *groupFlight, detail string) {
@@ -466,18 +555,9 @@ func (t *turn) dropCopies(g *group, m *memberRecord) error {
 // withdraw drops what is on its way to a contact and not acknowledged, if it is
 // of the messages that which names.
 func (t *turn) withdraw(c *contact, which func(number uint64, group string) bool) error {
-	rows := t.tx.Sequence(bucketWaiting + c.id)
-	kept := c.waiting[:0:0]
-	for _, w := range c.waiting {
-		if !which(w.number, w.group) {
-			kept = append(kept, w)
-			continue
-		}
-		if err := rows.Delete(w.row); err != nil {
-			return err
-		}
+	if err := t.takeWaiting(c, func(w *waiting) bool { return which(w.number, w.group) }); err != nil {
+		return err
 	}
-	c.waiting = kept
 	for _, seq := range slices.Clone(c.order) {
 		o := c.out[seq]
 		if o == nil || seq >= requestSeq || !which(o.rec.Number, o.rec.Group) {

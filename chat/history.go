@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"hearsay/chat/store"
@@ -154,21 +155,20 @@ func (t *turn) forgetMessage(conversation string, number uint64, rec *messageRec
 }
 
 // cancel takes what was not acknowledged of a message out of the way to the
-// contact. The session tells the contact to wait for it no longer.
+// contact, and what was to become of it: it would be on this disk, and go out,
+// after the message is gone. The session tells the contact to wait for it no
+// longer.
 func (t *turn) cancel(c *contact, number uint64) error {
-	for i := 0; i < len(c.waiting); i++ {
-		w := c.waiting[i]
-		if w.number != number || w.group != "" {
-			continue
-		}
-		if err := t.tx.Sequence(bucketWaiting + c.id).Delete(w.row); err != nil {
-			return err
-		}
-		c.waiting = append(c.waiting[:i:i], c.waiting[i+1:]...)
-		i--
+	if err := t.unsay(c, number); err != nil {
+		return err
 	}
-	for _, seq := range sortedKeys(c.out) {
-		if o := c.out[seq]; o.rec.Number != number || o.rec.Group != "" {
+	err := t.takeWaiting(c, func(w *waiting) bool { return w.number == number && w.group == "" })
+	if err != nil {
+		return err
+	}
+	for _, seq := range slices.Clone(c.order) {
+		o := c.out[seq]
+		if (o.rec.Number != number || o.rec.Group != "") && says(o.rec.Type, o.rec.About) != number {
 			continue
 		}
 		c.session.GiveUp(seq)
@@ -179,6 +179,30 @@ func (t *turn) cancel(c *contact, number uint64) error {
 	delete(c.own, number)
 	c.endLog("", number)
 	t.touch(c)
+	return nil
+}
+
+// unsay drops new texts of a message, and our reactions to it, of which no frame
+// was made yet.
+func (t *turn) unsay(c *contact, number uint64) error {
+	return t.takeWaiting(c, func(w *waiting) bool { return w.says == number })
+}
+
+// takeWaiting drops what is chosen of what is not sealed yet.
+func (t *turn) takeWaiting(c *contact, chosen func(*waiting) bool) error {
+	if !slices.ContainsFunc(c.waiting, func(w waiting) bool { return chosen(&w) }) {
+		return nil
+	}
+	t.touch(c)
+	var kept []waiting
+	for _, w := range c.waiting {
+		if !chosen(&w) {
+			kept = append(kept, w)
+		} else if err := t.tx.Sequence(bucketWaiting + c.id).Delete(w.row); err != nil {
+			return err
+		}
+	}
+	c.waiting = kept
 	return nil
 }
 

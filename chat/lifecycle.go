@@ -12,6 +12,7 @@ type lifeRecord struct {
 	Introduced string       `cbor:"1,keyasint,omitempty"` // name of who introduced them for a group
 	Before     ContactState `cbor:"2,keyasint,omitempty"` // state when they were blocked
 	Bye        int64        `cbor:"3,keyasint,omitempty"` // Unix seconds; when they said that they removed us
+	By         string       `cbor:"4,keyasint,omitempty"` // id of who introduced them
 }
 
 // life returns what is kept of the life of a contact, made if there is nothing.

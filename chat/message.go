@@ -75,7 +75,7 @@ type Message struct {
 // HistoryEntry is one line of a message's ledger.
 type HistoryEntry struct {
 	Time   time.Time    `json:"time"`
-	State  MessageState `json:"state"`
+	State  MessageState `json:"state"`  // in a group, of the copy of the member that Detail names
 	Detail string       `json:"detail"` // in words
 }
 

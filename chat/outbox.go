@@ -42,9 +42,23 @@ func (t *turn) wait(c *contact, w waitRecord) error {
 	if err != nil {
 		return err
 	}
-	c.waiting = append(c.waiting, waiting{row: row, number: w.Number, group: w.Group})
+	c.waiting = append(c.waiting, w.waiting(row))
 	t.touch(c)
 	return t.fill(c)
+}
+
+// waiting is what is kept in memory of a row.
+func (w *waitRecord) waiting(row uint64) waiting {
+	return waiting{row: row, number: w.Number, group: w.Group, says: says(w.Type, w.About)}
+}
+
+// says returns the number of the message whose new text or reaction a frame
+// carries, 0 if it carries neither.
+func says(kind byte, about uint64) uint64 {
+	if kind := session.FrameType(kind); kind == session.FrameEdit || kind == session.FrameReact {
+		return about
+	}
+	return 0
 }
 
 // unwait takes the first message that is not sealed yet out of its queue.

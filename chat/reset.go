@@ -567,7 +567,7 @@ func (t *turn) putBack(c *contact, m unsent) error {
 	if err != nil {
 		return err
 	}
-	c.waiting = append(c.waiting, waiting{row: row, number: m.row.Number, group: m.row.Group})
+	c.waiting = append(c.waiting, m.row.waiting(row))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -326,7 +327,18 @@ func (t *turn) logWords(conversation string, rec *messageRecord, log []logRecord
 	entries := []HistoryEntry{{Time: time.UnixMilli(rec.Time).UTC(), State: state, Detail: detail}}
 	names := t.relayWords(log)
 	holding := make(map[logKey]struct{}) // copies at relays: number is the relay, group the member
+	holds := func(member string) bool {
+		for k := range holding {
+			if k.group == member {
+				return true
+			}
+		}
+		return false
+	}
+	states := make(map[string]MessageState)
+	first := state
 	for _, e := range log {
+		state := cmp.Or(states[e.Contact], first) // in a group, of that member's copy
 		who := "the contact"
 		detail := ""
 		if c := t.book.contacts[e.Contact]; c != nil {
@@ -348,12 +360,12 @@ func (t *turn) logWords(conversation string, rec *messageRecord, log []logRecord
 			}
 		case logLost:
 			delete(holding, logKey{e.Contact, e.Relay})
-			if len(holding) == 0 && state == Stored {
+			if state == Stored && !holds(e.Contact) {
 				state = Queued
 			}
 			detail += fmt.Sprintf("%s does not count any more: %s", relay, e.Text)
 		case logResealed:
-			clear(holding)
+			maps.DeleteFunc(holding, func(k logKey, _ struct{}) bool { return k.group == e.Contact })
 			state = Queued
 			detail += "the relays dropped it; it was sealed anew"
 		case logDelivered:
@@ -371,6 +383,7 @@ func (t *turn) logWords(conversation string, rec *messageRecord, log []logRecord
 		default:
 			continue // of a later version
 		}
+		states[e.Contact] = state
 		entries = append(entries, HistoryEntry{Time: time.Unix(e.At, 0).UTC(), State: state, Detail: detail})
 	}
 	return entries
@@ -421,6 +434,8 @@ func (t *turn) whatNext(why *Why, conversation string, number uint64, rec *messa
 		why.NextTry, why.Next = &next, "a copy goes to a relay as soon as one can be reached"
 	case len(frames) > 0:
 		why.Next = "waits until the contact reads it and acknowledges"
+	case c != nil && c.rec.State == ContactChanged:
+		why.Next = "waits until you have compared the contact's new key and accepted it"
 	case c != nil && c.rec.State == ContactInvited:
 		why.Next = "waits until the contact answers the invite"
 	case c != nil:
