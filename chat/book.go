@@ -74,9 +74,13 @@ type contact struct {
 	seen    seen
 	parked  map[uint64]parked
 	gaveUp  map[uint64]gaveUpRecord // by seq
+	doubted []*outgoing             // acknowledged while the session was in doubt (SPEC.md §14.4)
+	trusts  time.Time               // when they are dropped; zero: the session is in doubt
 	alive   time.Time               // when a block of the contact last opened
 
 	own   map[uint64]*ownMessage // own messages that are neither delivered nor failed
+	left  map[uint64]struct{}    // those of which a frame left the outbox since they were settled
+	wants int                    // copies of each, when they were settled; 0: none were
 	slots [2]slot
 	wakes *wakes
 
@@ -132,19 +136,7 @@ type waiting struct {
 	number uint64 // as in waitRecord
 	group  string
 	says   uint64 // number of a message whose new text or reaction it is; 0: none
-}
-
-// firstWaiting returns the lowest number of a message in the contact's own
-// history that is not sealed yet; all later ones are not either.
-func (c *contact) firstWaiting() (number uint64, ok bool) {
-	for _, w := range c.waiting {
-		if w.number != 0 && w.group == "" {
-			if !ok || w.number < number {
-				number, ok = w.number, true
-			}
-		}
-	}
-	return number, ok
+	need   int    // frames; 0: not known
 }
 
 // addOut puts a frame into the outbox in memory, or replaces it.
@@ -207,7 +199,7 @@ type invite struct {
 func newContact(id string) *contact {
 	return &contact{
 		id: id, out: make(map[uint64]*outgoing), held: make(map[uint64]*held), seen: newSeen(),
-		parked: make(map[uint64]parked), gaveUp: make(map[uint64]gaveUpRecord), own: make(map[uint64]*ownMessage), wakes: newWakes(),
+		parked: make(map[uint64]parked), gaveUp: make(map[uint64]gaveUpRecord), own: make(map[uint64]*ownMessage), left: make(map[uint64]struct{}), wakes: newWakes(),
 	}
 }
 

@@ -76,16 +76,19 @@ func (t *turn) copies(o *outgoing) int {
 }
 
 // settle compares what is proven about each message on its way with what was
-// last told, and tells the difference (SPEC.md §6).
+// last told, and tells the difference (SPEC.md §6). It looks at those with frames
+// in the outbox, or with some that left it: nothing changes about others, of
+// which there may be thousands, but how many copies are wanted.
 func (t *turn) settle(c *contact) error {
 	defer clear(c.ended)
 	if err := t.settleGroups(c); err != nil {
 		return err
 	}
+	defer clear(c.left)
 	if len(c.own) == 0 {
 		return nil
 	}
-	least := make(map[uint64]int, len(c.own))
+	least := make(map[uint64]int, len(c.out))
 	for _, o := range c.out {
 		if n := o.rec.Number; n != 0 && o.rec.Group == "" {
 			k := t.copies(o)
@@ -95,35 +98,59 @@ func (t *turn) settle(c *contact) error {
 		}
 	}
 	want := c.want()
-	first, waits := c.firstWaiting()
-	for number, own := range c.own {
-		state, copies := Queued, Copies{Want: want}
-		have, sealed := least[number]
-		switch {
-		case sealed && have > 0:
-			state, copies.Have = Stored, have
-		case sealed || waits && number >= first:
-		case t.book.awaitsFile(c, number):
-			continue // delivered when the contact has the file
-		default:
-			if err := t.finalize(c, number, finalDelivered, ""); err != nil {
-				return err
-			}
-			continue
+	if c.wants != want {
+		c.wants = want
+		for number := range c.own {
+			c.left[number] = struct{}{}
 		}
-		if state == own.state && copies == own.copies {
-			continue
+	}
+	for number, have := range least {
+		delete(c.left, number)
+		if err := t.tellCopies(c, number, have, want); err != nil {
+			return err
 		}
-		shown := own.state != state || copies.Have != own.copies.Have
-		if copies.Have < own.copies.Have {
-			if err := t.logLost(c, number); err != nil {
+	}
+	if len(c.left) == 0 {
+		return nil
+	}
+	for _, w := range c.waiting {
+		if _, ok := c.left[w.number]; ok && w.group == "" {
+			delete(c.left, w.number)
+			if err := t.tellCopies(c, w.number, 0, want); err != nil {
 				return err
 			}
 		}
-		own.state, own.copies = state, copies
-		if shown {
-			t.publishState(c, number, state, copies, "")
+	}
+	for _, number := range sortedKeys(c.left) { // the contact has every frame
+		if c.own[number] == nil || t.book.awaitsFile(c, number) {
+			continue // failed or deleted; or delivered when the contact has the file
 		}
+		if err := t.finalize(c, number, finalDelivered, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellCopies tells how many relays hold a message on its way, if that changed.
+func (t *turn) tellCopies(c *contact, number uint64, have, want int) error {
+	own := c.own[number]
+	if own == nil {
+		return nil
+	}
+	state, copies := Queued, Copies{Have: have, Want: want}
+	if have > 0 {
+		state = Stored
+	}
+	if copies.Have < own.copies.Have {
+		if err := t.logLost(c, number); err != nil {
+			return err
+		}
+	}
+	shown := own.state != state || copies.Have != own.copies.Have
+	own.state, own.copies = state, copies
+	if shown {
+		t.publishState(c, number, state, copies, "")
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (t *turn) wait(c *contact, w waitRecord) error {
 
 // waiting is what is kept in memory of a row.
 func (w *waitRecord) waiting(row uint64) waiting {
-	return waiting{row: row, number: w.Number, group: w.Group, says: says(w.Type, w.About)}
+	return waiting{row: row, number: w.Number, group: w.Group, says: says(w.Type, w.About), need: session.Fragments(w.Content)}
 }
 
 // says returns the number of the message whose new text or reaction a frame
@@ -91,6 +91,9 @@ func (t *turn) fill(c *contact) error {
 		return err
 	}
 	for len(c.waiting) > 0 && c.rec.State != ContactChanged {
+		if !c.fits(c.waiting[0].need) {
+			return nil
+		}
 		var w waitRecord
 		raw, err := t.tx.Sequence(bucketWaiting + c.id).Get(c.waiting[0].row)
 		if err != nil {
@@ -100,7 +103,7 @@ func (t *turn) fill(c *contact) error {
 			return err
 		}
 		need := session.Fragments(w.Content)
-		if c.session.Room(false) < need || c.rec.State == ContactInvited && c.rec.Early+need > earlyBlocks {
+		if !c.fits(need) {
 			return nil
 		}
 		sealed, err := c.session.Seal(rand.Reader, t.now, session.Message{Type: session.FrameType(w.Type), ID: w.ID, Content: w.Content})
@@ -119,6 +122,11 @@ func (t *turn) fill(c *contact) error {
 		c.rec.Early += need
 	}
 	return nil
+}
+
+// fits tells whether so many frames of a message may be sealed now.
+func (c *contact) fits(frames int) bool {
+	return c.session.Room(false) >= frames && (c.rec.State != ContactInvited || c.rec.Early+frames <= earlyBlocks)
 }
 
 // sealControl seals a control message of ours.
@@ -216,6 +224,9 @@ func (t *turn) dropOutgoing(c *contact, seq uint64) error {
 	o := c.out[seq]
 	c.dropOut(seq)
 	if o != nil {
+		if o.rec.Number != 0 && o.rec.Group == "" {
+			c.left[o.rec.Number] = struct{}{}
+		}
 		if err := t.leaveLog(c, o); err != nil {
 			return err
 		}
@@ -356,6 +367,7 @@ func (t *turn) acked(c *contact, seqs []uint64) error {
 		if err := t.dropOutgoing(c, seq); err != nil {
 			return err
 		}
+		c.keepDoubted(o)
 	}
 	if len(seqs) > 0 {
 		for i := range c.slots {

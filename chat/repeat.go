@@ -155,17 +155,18 @@ func (t *turn) complain(c *contact, slotNumber int) error {
 // gaveUpRecord is a frame that was given up and that the contact may still turn
 // out to have.
 type gaveUpRecord struct {
-	Number uint64 `cbor:"1,keyasint"` // of the message in the history
+	Number uint64 `cbor:"1,keyasint"`           // of the message in the history
+	Group  string `cbor:"2,keyasint,omitempty"` // whose history that is; empty: the contact's
 }
 
 const bucketGaveUp = "gaveup/"
 
 // noteGaveUp remembers what a given-up frame belonged to.
 func (t *turn) noteGaveUp(c *contact, o *outgoing) error {
-	if o.rec.Number == 0 || o.rec.Group != "" {
-		return nil // a group's message says how many of its copies arrived, and keeps no other state
+	if o.rec.Number == 0 {
+		return nil
 	}
-	g := gaveUpRecord{Number: o.rec.Number}
+	g := gaveUpRecord{Number: o.rec.Number, Group: o.rec.Group}
 	c.gaveUp[o.seq] = g
 	return t.tx.Sequence(bucketGaveUp+c.id).Put(o.seq, encode(g))
 }
@@ -182,6 +183,10 @@ func (t *turn) ackedLate(c *contact, seqs []uint64) error {
 	if len(c.gaveUp) == 0 {
 		return nil
 	}
+	missing := make(map[gaveUpRecord]int) // frames that were not acknowledged
+	for _, g := range c.gaveUp {
+		missing[g]++
+	}
 	for _, seq := range seqs {
 		g, ok := c.gaveUp[seq]
 		if !ok {
@@ -190,37 +195,38 @@ func (t *turn) ackedLate(c *contact, seqs []uint64) error {
 		if err := t.forgetGaveUp(c, seq); err != nil {
 			return err
 		}
-		rest := false
-		for _, other := range c.gaveUp {
-			rest = rest || other == g
-		}
-		if rest {
+		if missing[g]--; missing[g] > 0 {
 			continue
 		}
-		if row, err := t.row(c.id, g.Number); err != nil {
-			return err
-		} else if row == nil {
-			continue // deleted meanwhile
-		}
-		if err := t.finalize(c, g.Number, finalDelivered, ""); err != nil {
+		if err := t.deliverLate(c, g); err != nil {
 			return err
 		}
 	}
 	settled := c.session.Settled()
+	lost := make(map[gaveUpRecord]bool)
+	for seq, g := range c.gaveUp {
+		lost[g] = lost[g] || seq <= settled
+	}
 	for _, seq := range sortedKeys(c.gaveUp) {
-		g, ok := c.gaveUp[seq]
-		if seq > settled || !ok {
-			continue
-		}
-		for _, other := range sortedKeys(c.gaveUp) {
-			if c.gaveUp[other] == g {
-				if err := t.forgetGaveUp(c, other); err != nil {
-					return err
-				}
+		if lost[c.gaveUp[seq]] {
+			if err := t.forgetGaveUp(c, seq); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// deliverLate turns a failed message, or a failed copy of one to a group, into a
+// delivered one.
+func (t *turn) deliverLate(c *contact, g gaveUpRecord) error {
+	if g.Group != "" {
+		return t.takeLateCopy(c, g.Group, g.Number)
+	}
+	if row, err := t.row(c.id, g.Number); row == nil || err != nil {
+		return err // deleted meanwhile
+	}
+	return t.finalize(c, g.Number, finalDelivered, "")
 }
 
 // unwritable tells the contact that one of its queues cannot be written to, once

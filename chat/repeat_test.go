@@ -125,12 +125,15 @@ func TestLateAcknowledgement(t *testing.T) {
 		id := alice.say(b, "did it come?").ID
 		bob.checkReceived(a, []string{"did it come?"})
 		mute.Store(true) // before bob's acknowledgement
+		bob.stop()
+		alice.stop()
 		<-time.After(alice.timing().expire + time.Minute)
-		if m := alice.message(b, id); m.State != Failed {
-			t.Fatalf("without an acknowledgement the text is %v", m.State)
-		}
+		alice.start()
+		eventually(t, time.Minute, "given up", func() bool { return alice.message(b, id).State == Failed })
 		alice.crash() // the proof may come in another run
 		w.setDrop(nil)
+		bob.start()
+		w.refresh([]*user{alice, bob})
 		bob.say(a, "yes")
 		eventually(t, 10*time.Minute, "delivered after all", func() bool { return alice.message(b, id).State == Delivered })
 		if left := alice.gaveUp(b); left != 0 {
@@ -192,8 +195,53 @@ func TestMonthOffline(t *testing.T) {
 		if lost < 100 || lost > 120 {
 			t.Errorf("%d parts of messages are told to be lost, want 100 and a few", lost)
 		}
-		if left := alice.gaveUp(b); left != 0 {
-			t.Errorf("%d given-up frames are remembered for nothing", left)
+		eventually(t, 10*time.Minute, "given-up frames are forgotten", func() bool { return alice.gaveUp(b) == 0 })
+	})
+}
+
+// TestLateCopyOfGroup: a copy of a text to a group that was given up, although its
+// member has it, counts once the proof comes, and with the last one the text is
+// delivered after all. Copies that were never proven do not count.
+func TestLateCopyOfGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newCircle(t, 7, 3)
+		alice, bob, carol := k.users[0], k.users[1], k.users[2]
+		id := k.group(10 * time.Minute)
+		<-time.After(time.Minute)
+		carol.stop()
+		k.w.setDrop(nil)
+		number := alice.say(id, "to all").ID
+		eventually(t, time.Minute, "received", func() bool { return len(bob.groupTexts(id)) == 1 })
+		k.w.setDrop(func(toRelay bool, _ directory.RelayID, c mailbox.Command) bool {
+			return toRelay && c == mailbox.CmdSend
+		})
+		bob.stop()
+		alice.stop()
+		k.w.setDrop(nil)
+		<-time.After(alice.timing().expire + time.Minute)
+		alice.start()
+		eventually(t, time.Minute, "given up", func() bool { return alice.message(id, number).State == Failed })
+		alice.crash()
+		bob.start()
+		k.w.refresh([]*user{alice, bob})
+		bob.say(k.at[1][0], "here")
+		eventually(t, 10*time.Minute, "bob's copy counts", func() bool { return alice.message(id, number).Delivered.Have == 1 })
+		m := alice.message(id, number)
+		if m.State != Failed || *m.Delivered != (Copies{1, 2}) {
+			t.Errorf("with one proof of two the text is %v %v", m.State, m.Delivered)
+		}
+		_ = alice.do(t.Context(), func(turn *turn) error { // as the proof of carol's frame does
+			c := turn.book.contacts[k.at[0][2]]
+			_, n, _ := parseMessageID(number)
+			for range 2 { // and a second one does nothing
+				if err := turn.takeLateCopy(c, id, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if m = alice.message(id, number); m.State != Delivered || *m.Delivered != (Copies{2, 2}) {
+			t.Errorf("with both proofs the text is %v %v", m.State, m.Delivered)
 		}
 	})
 }
