@@ -225,6 +225,7 @@ func (t *turn) open(c *contact, inner []byte) error {
 	}
 	if got.Diverged {
 		t.publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: c.rec.Name + ": the contact's history differs from what was received; it was copied or set back"})
+		t.diverged(c)
 	}
 	t.tellLost(c, got.Lost)
 	if err := t.dropFragments(c, got.Dropped); err != nil {
@@ -295,9 +296,25 @@ func (t *turn) followQueue(c *contact, slotNumber int) error {
 	t.m.left.drop(outIsolation(c.id, slotNumber))
 	s := &c.slots[slotNumber]
 	*s = slot{addr: s.addr, phase: s.phase}
-	p.Bad = 0
+	p.Bad, p.Untold = 0, true
+	return t.tellUse(c, slotNumber)
+}
+
+// tellUse tells the contact that we write to its queue, once the window has room:
+// it reads the old one, and moves nothing more, until it knows.
+func (t *turn) tellUse(c *contact, slotNumber int) error {
+	p := &c.rec.Peer[slotNumber]
+	if !p.Untold || c.session == nil {
+		return nil
+	}
 	use := session.QUse{Slot: byte(slotNumber), Generation: p.Gen}
-	return t.trySeal(c, session.FrameQUse, use.Append(nil)) // without room the contact goes on reading its old queue, nothing is lost
+	err := t.sealControl(c, session.FrameQUse, use.Append(nil))
+	if errors.Is(err, session.ErrWindowFull) {
+		return nil
+	}
+	p.Untold = false
+	t.touch(c)
+	return err
 }
 
 // takeUse takes the contact's word that it writes to a queue of ours.

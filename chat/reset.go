@@ -352,6 +352,7 @@ func (t *turn) openReset(c *contact, row resetRow, container []byte) error {
 // learns what else the contact's reset says.
 func (t *turn) acceptReset(c *contact, in *session.Incoming) error {
 	t.touch(c)
+	behind := in.Wins && !in.Restored && (c.session.InDoubt() || len(c.doubted) > 0)
 	var result session.ResetResult
 	if !in.Wins {
 		result = c.session.NoteReset(in)
@@ -380,6 +381,12 @@ func (t *turn) acceptReset(c *contact, in *session.Incoming) error {
 	}
 	if !in.Wins {
 		return nil
+	}
+	if behind {
+		// The contact could not read what this copy of the state sealed.
+		if back, err := t.setBack(c); back || err != nil {
+			return err
+		}
 	}
 	if err := t.begunAnew(c); err != nil {
 		return err
@@ -445,8 +452,10 @@ func (t *turn) afterOpen(c *contact, got session.Received) error {
 		}
 	}
 	if got.SetBack {
-		return t.setBack(c)
+		_, err := t.setBack(c)
+		return err
 	}
+	t.endDoubt(c)
 	return nil
 }
 
@@ -467,30 +476,45 @@ func (t *turn) refused(c *contact, err error) {
 	t.touch(c)
 }
 
+// diverged has the session begin anew with a contact that may not know yet that
+// it was set back: the sooner, the less of what it writes is lost.
+func (t *turn) diverged(c *contact) {
+	if r := c.resets(); r.Peer && r.Due == 0 && t.now.Unix()-max(r.Auto, r.Changed) >= t.days(1) {
+		t.planReset(c, t.now)
+	}
+}
+
 // setBack goes on as a device of a new generation: the contact has received
-// frames that this store never sealed. What is on its way gets new seqs.
-func (t *turn) setBack(c *contact) error {
+// frames that this store never sealed. What is on its way gets new seqs, and so
+// does what was acknowledged in doubt. It reports false if it may not happen now.
+func (t *turn) setBack(c *contact) (bool, error) {
 	r := c.resets()
 	if !r.Peer || t.now.Unix()-r.Behind < t.days(1) {
-		return nil // a contact that names what it never got gains one reset a day
+		return false, nil // a contact that names what it never got gains one reset a day
 	}
 	r.Behind = t.now.Unix()
 	messages, err := t.takeBack(c)
 	if err != nil {
-		return err
+		return true, err
 	}
 	own, _ := c.session.Device()
 	if err := c.session.SetBack(session.NextDevice(own, t.m.snapshotTime(t.now))); err != nil {
-		return fmt.Errorf("set back: %w", err)
+		return true, fmt.Errorf("set back: %w", err)
 	}
 	if err := t.notice(c, noticeSetBack); err != nil {
-		return err
+		return true, err
 	}
 	if err := t.reset(c); err != nil {
-		return err
+		return true, err
 	}
+	return true, t.sealAgain(c, messages)
+}
+
+// sealAgain seals messages that takeBack returned; without a session they wait
+// behind the reset.
+func (t *turn) sealAgain(c *contact, messages []unsent) error {
 	if c.session.Dormant() {
-		for _, m := range messages { // no queue yet: they wait behind the reset
+		for _, m := range messages {
 			if err := t.putBack(c, m); err != nil {
 				return err
 			}
@@ -517,11 +541,23 @@ type unsent struct {
 	row     waitRecord
 }
 
-// takeBack empties the outbox and returns its messages in order. One of which a
-// part was acknowledged cannot be sealed again and fails.
+// takeBack empties the outbox and returns its messages in order, those that were
+// acknowledged in doubt included. One of which a part was acknowledged before
+// cannot be sealed again and fails.
 func (t *turn) takeBack(c *contact) (messages []unsent, err error) {
 	frames := make(map[uint64][]session.Frame)
 	rows := make(map[uint64]*outgoing)
+	for _, o := range c.doubted {
+		there, err := t.reopen(c, o)
+		if err != nil {
+			return nil, err
+		}
+		if f, err := session.ParseFrame(o.rec.Body); err == nil && there {
+			frames[f.First()] = append(frames[f.First()], f)
+			rows[f.First()] = o
+		}
+	}
+	c.doubted = nil
 	for _, seq := range slices.Clone(c.order) {
 		o := c.out[seq]
 		if seq < requestSeq {
@@ -538,7 +574,7 @@ func (t *turn) takeBack(c *contact) (messages []unsent, err error) {
 		o := rows[first]
 		m, err := session.Join(frames[first])
 		if err == nil {
-			row := waitRecord{Type: byte(m.Type), Number: o.rec.Number, Group: o.rec.Group, ID: m.ID, Content: m.Content}
+			row := waitRecord{Type: byte(m.Type), Number: o.rec.Number, Group: o.rec.Group, About: o.rec.About, ID: m.ID, Content: m.Content}
 			if m.Type != session.FramePQEK && m.Type != session.FramePQCT && m.Type != session.FramePQNO {
 				messages = append(messages, unsent{message: m, row: row})
 			}

@@ -204,6 +204,63 @@ func TestStateRollback(t *testing.T) {
 				if !slices.Contains(alice.notices(b), noticeSetBack) {
 					t.Errorf("alice was told %q", alice.notices(b))
 				}
+				for u, id := range map[*user]string{alice: b, bob: a} {
+					u.watch(id, func(_ *turn, c *contact) error {
+						if cumulative, _ := c.session.Received(); uint32(cumulative) > 150 {
+							t.Errorf("%d frames for a few texts: exchanges chase each other", uint32(cumulative))
+						}
+						if c.rec.Move != nil && len(c.rec.Move.Avoid) > 0 {
+							t.Error("relays are blamed for what a reset lost")
+						}
+						return nil
+					})
+				}
+			})
+		})
+	}
+}
+
+// TestOldAcksForNewSeqs sets a profile back without any sign of it, and leaves it
+// alone with acknowledgements of what it sent before, whose seqs it uses again:
+// what they seem to prove delivered arrives nevertheless, once.
+func TestOldAcksForNewSeqs(t *testing.T) {
+	for _, count := range []int{2, 12} { // fewer and more than the seqs that were acknowledged
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newFakeWorld(t, 5)
+				alice, bob, b, a := withKeys(t, w)
+				// Bob hears the texts on both sides of the copy at once, and answers
+				// all of them in a chain that the copy can read too.
+				bob.net.cut(false)
+				alice.say(b, "on its way")
+				eventually(t, time.Minute, "stored", func() bool { return alice.settled(b, Stored) })
+				alice.stop()
+				old := filepath.Join(t.TempDir(), "old")
+				if err := copyHome(alice.home, old); err != nil {
+					t.Fatal(err)
+				}
+				alice.start()
+				before := numbered("before", 4)
+				alice.sayAll(b, before)
+				eventually(t, time.Minute, "stored", func() bool { return alice.settled(b, Stored) })
+				bob.net.cut(true)
+				eventually(t, time.Minute, "received", func() bool { return len(bob.written(a, In)) == 5 })
+				bob.say(a, "answer")
+				eventually(t, time.Minute, "delivered", func() bool { return alice.settled(b, Delivered) })
+				alice.stop()
+				bob.net.cut(false)
+				alice.home = old
+				alice.start()
+				after := numbered("after", count)
+				alice.sayAll(b, after)
+				<-time.After(2 * timingOf(true).pollMax) // the copies in the second queue are read
+				bob.net.cut(true)
+				bob.say(a, "still there")
+				<-time.After(time.Minute)
+				more := numbered("more", 4)
+				alice.sayAll(b, more)
+				bob.onceEach(a, slices.Concat([]string{"on its way"}, before, after, more))
+				eventually(t, 10*time.Minute, "delivered", func() bool { return alice.settled(b, Delivered) && bob.settled(a, Delivered) })
 			})
 		})
 	}

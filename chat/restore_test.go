@@ -365,6 +365,33 @@ func TestDatabaseSetBack(t *testing.T) {
 	})
 }
 
+// TestUnstableFileNumbers starts a profile again and again on a file system that
+// numbers files anew at each mount: sessions begin anew at the first start, and
+// then ever more seldom, and texts arrive.
+func TestUnstableFileNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob, b, a := withKeys(t, w)
+		var want []string
+		for n := range 5 {
+			alice.stop()
+			alice.place++
+			alice.start()
+			want = append(want, fmt.Sprint("start ", n))
+			alice.say(b, want[n])
+			<-time.After(2 * time.Minute)
+		}
+		bob.onceEach(a, want)
+		for notice, u := range map[string]*user{noticeCopied: alice, noticeDoubt: bob} {
+			id := map[*user]string{alice: b, bob: a}[u]
+			told := len(slices.DeleteFunc(u.notices(id), func(s string) bool { return s != notice }))
+			if told != 1 {
+				t.Errorf("%d times: %s", told, notice)
+			}
+		}
+	})
+}
+
 // sealedBlocks returns the blocks in the outbox by seq.
 func sealedBlocks(t *testing.T, u *user, contact string) map[uint64][]byte {
 	t.Helper()

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 const (
 	metaPlace    = "place"    // of the database, by which a copy is told
+	metaCopied   = "copied"   // when it last lay elsewhere (copiedRecord)
 	metaRestored = "restored" // 1 or 2 until the sessions of a restored profile begin anew
 )
 
@@ -76,8 +78,32 @@ func (t *turn) notePlace() error {
 	if err := meta.Put(metaPlace, encode(place)); err != nil || before == place {
 		return err
 	}
-	return t.copied()
+	var rec copiedRecord
+	if raw, err = meta.Get(metaCopied); err != nil {
+		return err
+	}
+	if raw != nil {
+		if err := decode(raw, &rec); err != nil {
+			return err
+		}
+	}
+	if t.now.Unix()-rec.At < t.days(1<<min(rec.Times, copiedRests))/2 {
+		t.m.log.Warn("the profile lies in another file than before, again: numbers of files mean little here")
+		return nil // what was lost without it is found by doubt (SPEC.md §14.4)
+	}
+	rec = copiedRecord{At: t.now.Unix(), Times: rec.Times + 1}
+	return errors.Join(meta.Put(metaCopied, encode(rec)), t.copied())
 }
+
+// copiedRecord bounds how often the number of the file alone makes sessions begin
+// anew: on a file system without lasting numbers each start would.
+type copiedRecord struct {
+	At    int64 `cbor:"1,keyasint"` // Unix seconds of the last time
+	Times int   `cbor:"2,keyasint"`
+}
+
+// copiedRests is how often the time to the next doubles.
+const copiedRests = 7
 
 // copied puts all sessions to sleep that can begin anew.
 func (t *turn) copied() error {
@@ -109,6 +135,55 @@ func (t *turn) copied() error {
 	}
 	t.book.restored = restoredCopy
 	return t.tx.Bucket(bucketMeta).Put(metaRestored, encode(t.book.restored))
+}
+
+// doubtLimit bounds the frames of one contact that are kept in doubt.
+const doubtLimit = 512
+
+// keepDoubted keeps a frame that was acknowledged while the session was in doubt: if
+// this store is an old copy, the acknowledgement was for another one. The copies
+// are in memory only; a contact that never ends the doubt gains no more.
+func (c *contact) keepDoubted(o *outgoing) {
+	if o.seq >= requestSeq || len(o.rec.Body) == 0 || !c.session.InDoubt() {
+		return
+	}
+	if len(c.doubted) == doubtLimit {
+		c.doubted = c.doubted[1:]
+	}
+	c.doubted = append(c.doubted, o)
+}
+
+// endDoubt drops what was kept in doubt, some time after the doubt ended: a
+// contact that found out that this store is an old copy has said so by then.
+func (t *turn) endDoubt(c *contact) {
+	switch {
+	case len(c.doubted) == 0 || c.session.InDoubt():
+		c.trusts = time.Time{}
+	case c.trusts.IsZero():
+		c.trusts = t.now.Add(t.m.timing().pollMax)
+	case t.now.After(c.trusts):
+		c.doubted = nil
+	}
+}
+
+// reopen takes back that the message of a frame was delivered. It reports false
+// if the message is gone: what people deleted is not sent again.
+func (t *turn) reopen(c *contact, o *outgoing) (there bool, err error) {
+	if o.rec.Number == 0 || o.rec.Group != "" || c.own[o.rec.Number] != nil {
+		return true, nil
+	}
+	rec, err := t.row(c.id, o.rec.Number)
+	if err != nil || rec == nil || rec.Mark != nil && rec.Mark.Gone != 0 {
+		return false, err
+	}
+	if rec.Final != finalDelivered {
+		return true, nil
+	}
+	rec.Final = 0
+	own := &ownMessage{number: o.rec.Number, state: Queued, copies: Copies{Want: c.want()}}
+	c.own[o.rec.Number] = own
+	t.publishState(c, own.number, Queued, own.copies, "")
+	return true, t.putRow(c.id, o.rec.Number, rec)
 }
 
 // endRestore gives the device its generation, once a snapshot tells the time, and

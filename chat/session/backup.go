@@ -66,5 +66,6 @@ func (s *State) SetBack(device uint32) error {
 	before := uint64(device) << 32
 	s.out = outbound{next: before + 1, acked: before, synced: before + 1}
 	s.last = [16]byte{}
+	s.step = step{proven: true}
 	return nil
 }

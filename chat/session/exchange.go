@@ -195,8 +195,8 @@ func (s *State) handle(f Frame) {
 		x.phase, x.askedAt, x.ek = phaseAsked, f.First(), append([]byte(nil), ek...)
 	case FramePQCT:
 		ct, confirm := r.bytes(kemTextSize), r.bytes(confirmSize)
-		if r.done() != nil || x.phase != phaseOffered {
-			return
+		if r.done() != nil || x.phase != phaseOffered || !f.covers(x.stepSeq) {
+			return // of an offer before: to reject it would bring the next one
 		}
 		x.finish(epoch, ct, confirm)
 	case FramePQNO:
@@ -205,6 +205,16 @@ func (s *State) handle(f Frame) {
 		}
 		x.forget()
 	}
+}
+
+// covers reports whether a frame acknowledges a seq of its receiver; 0: none is
+// needed.
+func (f Frame) covers(seq uint64) bool {
+	if seq == 0 || f.AckValid && f.Ack >= seq {
+		return true
+	}
+	i := seq - f.Ack - 2
+	return f.AckValid && i < sackBits && f.Sack[i/8]&(0x80>>(i%8)) != 0
 }
 
 // finish takes the answer to our offer.

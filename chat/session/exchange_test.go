@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"testing"
 )
 
@@ -104,6 +105,39 @@ func TestWrongConfirmation(t *testing.T) {
 			openAll(t, to, b.Inner)
 		}
 	}
+	for range 3 {
+		turn(t, rand.Reader, to, from)
+		turn(t, rand.Reader, from, to)
+	}
+	if from.Epoch() != epoch || to.Epoch() != epoch {
+		t.Errorf("epochs %d, %d, want %d", from.Epoch(), to.Epoch(), epoch)
+	}
+}
+
+// TestLateAnswersAreNotRejected delivers an answer after the offer that it is of
+// was replaced: rejecting it would replace the next offer as well, whose answer
+// comes late again, and so on as fast as blocks travel.
+func TestLateAnswersAreNotRejected(t *testing.T) {
+	alice, bob := pairUp(rand.Reader)
+	from, to, blocks := toOffer(t, alice, bob)
+	openAll(t, to, blocks...)
+	epoch := from.Epoch() + 1
+	late := must(to.Control(rand.Reader, testNow))
+	content := append(binary.BigEndian.AppendUint32(nil, epoch), make([]byte, answerSize-4)...)
+	bad := must(to.sealMessage(rand.Reader, testNow, Message{Type: FramePQCT, Content: content}))
+	openAll(t, from, bad[0].Inner, bad[1].Inner)
+	var next [][]byte
+	for range 2 { // PQNO and the next offer
+		for _, c := range must(from.Control(rand.Reader, testNow)) {
+			next = append(next, c.Inner)
+		}
+	}
+	offered := from.pq
+	openAll(t, from, late[0].Inner, late[1].Inner)
+	if from.pq.phase != phaseOffered || from.pq.seed != offered.seed {
+		t.Fatalf("a late answer leads to phase %d", from.pq.phase)
+	}
+	openAll(t, to, next...)
 	for range 3 {
 		turn(t, rand.Reader, to, from)
 		turn(t, rand.Reader, from, to)

@@ -230,7 +230,7 @@ func (s *State) renew(now time.Time, th [32]byte, k sessionKeys) {
 	n.dormant = false
 	s.ratchet = ratchet{th: th, rk: k.root}
 	s.pq = exchange{mixedAt: unixSeconds(now)}
-	s.alive = false
+	s.alive, s.step.turned = false, false
 }
 
 func newestKeys(keys []skippedKey) []skippedKey { return keys[max(0, len(keys)-maxOldSkipped):] }
@@ -453,7 +453,7 @@ func parseResetCore(b []byte) (resetCore, error) {
 // startInitiator starts the ratchet of who sent the request or reset: it is its
 // first header.
 func (s *State) startInitiator(k sessionKeys, dh *ecdh.PrivateKey, peer [keySize]byte, offer *mlkem.DecapsulationKey768) error {
-	s.initiator = true
+	s.initiator, s.step.turned = true, true
 	shared, err := agree(dh, peer[:])
 	if err != nil {
 		return err

@@ -44,6 +44,7 @@ type State struct {
 
 	renewal  renewal
 	rotation rotation
+	step     step
 }
 
 // newInitiator is the guest's session: the request is its first header.
@@ -69,6 +70,7 @@ func newState(now time.Time, cfg Config, th [32]byte, k sessionKeys, ik *ecdh.Pr
 	s.ratchet.th, s.ratchet.rk = th, k.root
 	s.renewal.first = th
 	s.out.next = 1
+	s.step.proven = true
 	s.pq.mixedAt = unixSeconds(now)
 	return s
 }
@@ -134,6 +136,7 @@ func (s *State) sealMessage(rand io.Reader, now time.Time, m Message) ([]Sealed,
 			return nil, err
 		}
 		next.out.next++
+		next.step.numbered = true
 		next.last = f.sum()
 		if sealed[i], err = next.sealFrame(rand, now, f); err != nil {
 			return nil, err
@@ -160,6 +163,7 @@ func (s *State) sealFrame(rand io.Reader, now time.Time, f Frame) (Sealed, error
 		if err := s.ratchet.sendingHalf(rand, mix); err != nil {
 			return Sealed{}, err
 		}
+		s.step.turned = true
 		if mix != nil {
 			s.pq.reset(now)
 		}
@@ -296,6 +300,9 @@ func (s *State) Open(now time.Time, inner []byte) (Received, error) {
 	}
 	if mixed {
 		next.pq.reset(now)
+	}
+	if !before && next.ratchet.owes && !s.ratchet.owes && s.step.turned {
+		next.step.proven = true
 	}
 	f, err := ParseFrame(body)
 	if err != nil {
