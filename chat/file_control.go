@@ -12,8 +12,7 @@ import (
 // Specification constants of what sender and receiver say to each other (SPEC.md
 // §12.4).
 const (
-	maxPlaces   = 256  // further places of a file that a receiver keeps; a contact names relays by them
-	maxAgain    = 1024 // of those that a sender keeps: the largest file has 576 segments
+	maxPlaces   = 1024 // further places of a file, on either side: the largest has 576 segments
 	maxFurther  = 16   // relays beyond those of FILE that a receiver visits for one file
 	againFactor = 4    // a file is stored anew at most so often, because of wants
 	wantMost    = 8    // messages that ask for parts again at a time: the largest file has 576 segments
@@ -176,7 +175,7 @@ func (t *turn) takeWant(f *file, ranges []session.FileRange) error {
 // be. never is a relay that cannot be used.
 func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap, never []directory.RelayID) error {
 	view := t.m.views.Current()
-	if view == nil || len(f.rec.Places) >= maxAgain {
+	if view == nil || len(f.rec.Places) >= maxPlaces {
 		return nil
 	}
 	next, taken := byte(session.MaxFileCopies), slices.Clone(never)
@@ -294,6 +293,7 @@ func (t *turn) takeMoved(f *file, ctl session.FileControl) error {
 	for i := range f.rec.Places {
 		relays[f.rec.Places[i].Relay] = true
 	}
+	changed := false
 	for _, p := range ctl.Places {
 		if uint64(p.Segment)+uint64(p.Count) > uint64(f.offer.Segments()) {
 			continue
@@ -301,6 +301,7 @@ func (t *turn) takeMoved(f *file, ctl session.FileControl) error {
 		if last := len(f.rec.Places) - 1; last >= 0 { // they are told as they are stored, bit by bit
 			if o := &f.rec.Places[last]; o.Relay == p.Relay && o.Copy == p.Copy && o.Until == ctl.Until && o.Segment+uint32(o.Count) == p.Segment {
 				o.Count += p.Count
+				changed = true
 				continue
 			}
 		}
@@ -309,6 +310,10 @@ func (t *turn) takeMoved(f *file, ctl session.FileControl) error {
 		}
 		relays[p.Relay] = true
 		f.rec.Places = append(f.rec.Places, placeRecord{Segment: p.Segment, Count: p.Count, Copy: p.Copy, Relay: p.Relay, Until: ctl.Until})
+		changed = true
+	}
+	if !changed {
+		return nil
 	}
 	wake(f.wake)
 	return t.saveFile(f)
@@ -327,6 +332,11 @@ func (t *turn) tickFiles() error {
 			continue
 		}
 		if t.now.Sub(time.UnixMilli(f.rec.Time)) >= t.m.timing().expire && f.rec.State != FileFetching {
+			if f.rec.Out { // who fetches it still would wait for ever
+				if err := t.control(f, session.FileControl{Op: session.FileCancel}); err != nil {
+					return err
+				}
+			}
 			if err := t.endFile(f, FileFailed, "nobody fetched it in time"); err != nil {
 				return err
 			}

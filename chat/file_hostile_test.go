@@ -163,3 +163,30 @@ func TestBurstForNothing(t *testing.T) {
 		eventually(t, time.Hour, "complete", func() bool { return bob.file(offer.ID).State == FileComplete })
 	})
 }
+
+// TestFetchOfExpired: who fetches a file that its sender gave up after 21 days is
+// told, and does not wait for ever.
+func TestFetchOfExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 4)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		alice.transfers.circuits = newGate(0)
+		sent, err := alice.SendFile(t.Context(), b, writeContent(t, "plan", content(5000)), SendFileOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		offer := bob.offered(a)
+		if err := bob.FetchFile(t.Context(), offer.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		_ = alice.do(t.Context(), func(t *turn) error {
+			f := t.book.files[sent.ID]
+			f.rec.Time -= t.m.timing().expire.Milliseconds()
+			return t.saveFile(f)
+		})
+		eventually(t, time.Hour, "ended on both sides", func() bool {
+			return alice.file(sent.ID).State == FileFailed && bob.file(offer.ID).State == FileFailed
+		})
+	})
+}
