@@ -24,7 +24,8 @@ const (
 // once the answers are out. It fails if the input cannot be read or the output
 // not be written. Requests at work at the end get one second. When ctx ends
 // while in blocks, Serve closes in if it can; otherwise one goroutine stays in
-// Read until the process ends.
+// Read until the process ends. So do those that write to a reader who takes
+// nothing, for whom Serve then waits no longer than two seconds.
 func Serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, info Ready) error {
 	return serve(ctx, backend, in, out, info, nil)
 }
@@ -51,13 +52,25 @@ func serve(ctx context.Context, backend Backend, in io.Reader, out io.Writer, in
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	last := s.loop(ctx, work, lines)
-	grace := time.AfterFunc(finishGrace, stopWork)
-	s.requests.Wait()
-	grace.Stop()
-	close(s.sends)
-	s.unsubscribe()
-	if last != nil {
-		s.answer(last, struct{}{}, nil)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		grace := time.AfterFunc(finishGrace, stopWork)
+		s.requests.Wait()
+		grace.Stop()
+		close(s.sends)
+		s.unsubscribe()
+		if last != nil {
+			s.answer(last, struct{}{}, nil)
+		}
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done(): // told to end: no longer than this for one who does not read
+		select {
+		case <-finished:
+		case <-time.After(2 * finishGrace):
+		}
 	}
 	if c, ok := in.(io.Closer); ok && ctx.Err() != nil {
 		_ = c.Close()

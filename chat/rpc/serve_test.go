@@ -406,3 +406,30 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// TestDeafScript: a script that reads nothing any more does not keep the program
+// from ending when it is told to.
+func TestDeafScript(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeChat{feed: chat.NewFeed(0)}
+		ctx, cancel := context.WithCancel(t.Context())
+		in, script := io.Pipe()
+		answers, out := io.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- Serve(ctx, f, in, out, Ready{}) }()
+		r := bufio.NewReader(answers)
+		_, _ = r.ReadString('\n')
+		go func() { _, _ = script.Write([]byte(`{"jsonrpc":"2.0","id":1,"method":"subscribe"}` + "\n")) }()
+		_, _ = r.ReadString('\n')
+		f.feed.Publish(chat.Event{Type: chat.NetworkReady})
+		synctest.Wait() // its line is on its way
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil || time.Since(start) > 2*finishGrace {
+			t.Errorf("error %v after %v", err, time.Since(start))
+		}
+		answers.Close()
+		script.Close()
+		f.feed.Close()
+	})
+}
