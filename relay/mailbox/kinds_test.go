@@ -70,7 +70,7 @@ func TestAddressQueue(t *testing.T) {
 		}
 		a.must(CmdWork, a.workCommand(q, 0, next))
 		a.wantPrice(CmdWork, 1)
-		next = a.pay(q, 1, next)
+		a.pay(q, 1, next)
 		a.store(q, 200)
 	})
 }
