@@ -40,6 +40,7 @@ const (
 	groupFirstCopies = 20 * time.Second
 	groupBehind      = 10 * time.Minute
 	groupAskAgain    = 6 * time.Hour
+	groupPassOn      = time.Hour
 	groupSettle      = 24 * time.Hour
 	groupNoticeAgain = time.Hour
 )

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hearsay/chat/session"
 )
@@ -125,4 +126,56 @@ func TestStrangerRevivesGroup(t *testing.T) {
 		alice.must(alice.AddMember(t.Context(), id, k.at[0][1]))
 		eventually(t, k.users[0].timing().makeInvite, "bob is back", func() bool { return bob.groupOf(id).State == GroupActive })
 	})
+}
+
+// TestWhyOfGroup checks that what is proven of one member's copy is not said of
+// another's.
+func TestWhyOfGroup(t *testing.T) {
+	m, id := manyQueued(t, 0)
+	err := m.look(t.Context(), func(tr *turn) error {
+		log := []logRecord{
+			{What: logStored, Relay: 7, Contact: "c_1"},
+			{What: logTry, Relay: 7, Contact: "c_2"},
+			{What: logDelivered, Contact: "c_1"},
+			{What: logTry, Relay: 8, Contact: "c_2"},
+			{What: logStored, Relay: 7, Contact: "c_2"},
+			{What: logStored, Relay: 7, Contact: "c_3"},
+			{What: logLost, Relay: 7, Contact: "c_3"},
+			{What: logTry, Relay: 8, Contact: "c_2"},
+		}
+		want := []MessageState{Queued, Stored, Queued, Delivered, Queued, Stored, Stored, Queued, Stored}
+		for i, e := range tr.logWords(id, &messageRecord{Out: true}, log) {
+			if e.State != want[i] {
+				t.Errorf("entry %d is %s, want %s: %s", i, e.State, want[i], e.Detail)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIntroductionsPileUp has a member ask for one introduction every minute,
+// while the one whom it asks for is away.
+func TestIntroductionsPileUp(t *testing.T) {
+	m, id := manyQueued(t, 0)
+	err := m.do(t.Context(), func(tr *turn) error {
+		g, away := tr.book.groups[id], tr.book.contacts["c_2"]
+		before := len(away.waiting)
+		ask := session.Intro{Group: g.roster.Group, Form: session.IntroAsk, From: g.of("c_1").ID, To: g.of("c_2").ID}
+		for range 2 * 60 {
+			if err := tr.passOn(g, g.of("c_1"), ask, ask.Append(nil)); err != nil {
+				return err
+			}
+			tr.now = tr.now.Add(time.Minute)
+		}
+		if n := len(away.waiting) - before; n != 2 {
+			t.Errorf("%d wait after two hours, want 2", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -138,8 +138,8 @@ func (t *turn) passOn(g *group, sender *memberRecord, i session.Intro, content [
 		return nil
 	}
 	key := relayKey{i.From, i.To, i.Form}
-	if last, ok := g.relayed[key]; ok && t.now.Sub(last) < t.m.timing().maintain {
-		return nil
+	if last, ok := g.relayed[key]; ok && t.now.Sub(last) < t.groupTimer(groupPassOn) {
+		return nil // whom it goes to may be away for weeks
 	}
 	g.relayed[key] = t.now
 	return t.wait(c, waitRecord{Type: byte(session.FrameIntro), Content: content})

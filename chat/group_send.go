@@ -190,11 +190,14 @@ func (t *turn) sendOwed(g *group) error {
 			ready[m.ID] = c
 		}
 	}
-	owed := func(k copyRecord) bool { return k.State == copyOwed && ready[k.Member] != nil }
+	owed := func(k *copyRecord) bool { return k.State == copyOwed && ready[k.Member] != nil }
 	var due []uint64
 	for number, f := range g.flight {
-		if slices.ContainsFunc(f.rec.Copies, owed) {
-			due = append(due, number)
+		for i := range f.rec.Copies {
+			if owed(&f.rec.Copies[i]) {
+				due = append(due, number)
+				break
+			}
 		}
 	}
 	slices.Sort(due)
@@ -202,7 +205,7 @@ func (t *turn) sendOwed(g *group) error {
 		f := g.flight[number]
 		for i := range f.rec.Copies {
 			k := &f.rec.Copies[i]
-			if !owed(*k) {
+			if !owed(k) {
 				continue
 			}
 			c := ready[k.Member]
