@@ -218,13 +218,13 @@ func (t *turn) readAgain(c *contact) {
 		return
 	}
 	tm := t.m.timing()
-	contacts := 0
+	visits := 0
 	for _, other := range t.book.contacts {
 		if t.silent(other) {
-			contacts++
+			visits += min(dropSecrets, len(other.session.Drops(t.m.snapshotTime(t.now)))) * 2 * dropReads
 		}
 	}
-	share := time.Duration(contacts) * 2 * dropReads * pollCells * pollShare * t.m.tick()
+	share := time.Duration(visits) * pollCells * pollShare * t.m.tick()
 	d.Read = t.now.Add(max(between(tm.day*3/4, tm.day*11/12), between(share, share*3/2))).Unix()
 	t.touch(c)
 }

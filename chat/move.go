@@ -154,7 +154,7 @@ func (t *turn) planMove(c *contact, n int, view *directory.View) {
 	s, other := c.moveSlot(n), c.moveSlot(1-n)
 	late := t.now.Sub(time.Unix(s.Due, 0))
 	switch {
-	case s.Due == 0:
+	case s.Due == 0, -late > tm.lifeMax+tm.moveApart: // drawn while the clock was ahead
 		t.drawLife(c, n)
 		return
 	case late < 0:

@@ -14,6 +14,7 @@ type oldQueues struct {
 	ID     uint32         `cbor:"1,keyasint"` // names their readers
 	Queues [2]queueRecord `cbor:"2,keyasint"`
 	Left   int64          `cbor:"3,keyasint,omitempty"` // Unix seconds; 0: the contact may still write there
+	Empty  [2]int64       `cbor:"4,keyasint,omitempty"` // Unix seconds; when each was last read empty since it was left
 }
 
 // oldLimit bounds how many pairs of old queues of one contact are read: a
@@ -111,14 +112,37 @@ func (t *turn) settleOld(c *contact) {
 	}
 }
 
-// retire deletes old queues some time after the contact left them.
+// retire deletes old queues some time after the contact left them, if they were
+// read empty since: this program may not have run meanwhile.
 func (t *turn) retire(c *contact) error {
 	t.settleOld(c)
-	keep := int64(t.m.timing().oldKeep.Seconds())
+	keep, dead := int64(t.m.timing().oldKeep.Seconds()), int64(t.m.timing().avoidFor.Seconds())
 	for i := len(c.rec.Old) - 1; i >= 0; i-- {
-		if left := c.rec.Old[i].Left; left != 0 && t.now.Unix() >= left+keep {
+		old := &c.rec.Old[i]
+		if old.Left == 0 || t.now.Unix() < old.Left+keep {
+			continue
+		}
+		view := t.m.views.Current()
+		empty := view != nil
+		for n := range old.Queues {
+			if q := &old.Queues[n]; empty && q.exists() && q.Made {
+				empty = old.Empty[n] >= old.Left+keep/2 || !listedIn(view, q.Relay)
+			}
+		}
+		if empty || t.now.Unix() >= old.Left+dead {
 			t.dropOld(c, i)
 		}
 	}
+	return nil
+}
+
+// emptied notes that an old queue was read empty.
+func (t *turn) emptied(key inboxKey, number int, seed [32]byte) error {
+	c, _, q := t.book.inbox(key, number)
+	if c == nil || q.Seed != seed || key.old == 0 {
+		return nil
+	}
+	c.oldQueues(key.old).Empty[number] = t.now.Unix()
+	t.touch(c)
 	return nil
 }

@@ -67,6 +67,10 @@ func TestInviteQueuesAreDeleted(t *testing.T) {
 		if n := w.count(mailbox.CmdDel); n != 0 {
 			t.Fatalf("%d queues were deleted early", n)
 		}
+		w.elapse(2*alice.timing().oldKeep, []*user{alice, bob})
+		if n := w.count(mailbox.CmdDel); n != 2 || alice.net.visits("del/") < n {
+			t.Fatalf("%d queues of the used invite were deleted, over %d circuits of their own", n, alice.net.visits("del/"))
+		}
 		alice.leave() // what is to be deleted is on the disk
 		<-time.After(inviteLife / 60)
 		alice.crash()
@@ -74,9 +78,44 @@ func TestInviteQueuesAreDeleted(t *testing.T) {
 		if n := w.count(mailbox.CmdDel); n < 4 {
 			t.Errorf("%d queues were deleted, want the four of two invites", n)
 		}
-		if n := alice.net.visits("del/"); n < 4 {
-			t.Errorf("%d circuits of their own for that", n)
+	})
+}
+
+// TestOldQueueIsNotDeletedUnread: a program that did not run while an old queue
+// was to be read empty does that before it has the queue deleted.
+func TestOldQueueIsNotDeletedUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 7)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		settleIn(t, alice, bob, b, a)
+		<-time.After(time.Minute)
+		alice.stop()
+		<-time.After(2 * alice.timing().oldKeep)
+		alice.start()
+		alice.net.cut(false)
+		w.refresh([]*user{alice, bob})
+		<-time.After(time.Minute)
+		if _, old := alice.own(b); len(old) != 1 || old[0].Left == 0 {
+			t.Fatalf("the queues of the invite were given up unread: %d left", len(old))
 		}
+		alice.net.cut(true)
+		eventually(t, time.Hour, "read and deleted", func() bool { _, old := alice.own(b); return len(old) == 0 })
+	})
+}
+
+// TestAnswerWithoutRoom: an answer to a new queue that found no room in the window
+// is given later, or the contact would read its old queue, and move no other, for
+// ever.
+func TestAnswerWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 7)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		settleIn(t, alice, bob, b, a)
+		alice.change(b, func(_ *turn, c *contact) error { c.rec.Own[0].InUse = false; return nil })
+		bob.change(a, func(_ *turn, c *contact) error { c.rec.Peer[0].Untold = true; return nil })
+		eventually(t, time.Minute, "answered", func() bool { q, _ := alice.own(b); return q[0].InUse })
 	})
 }
 

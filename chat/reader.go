@@ -218,6 +218,9 @@ func (b *inbox) Run(ctx context.Context, number int, seed [32]byte) {
 			}
 			if err = b.poll(ctx, number, s.queue); err == nil {
 				row.clear()
+				if left {
+					_ = b.m.do(ctx, func(t *turn) error { return t.emptied(b.key, number, s.queue.Seed) })
+				}
 				fails, polled = 0, time.Now()
 				nextPoll = polled.Add(b.m.pollWait(left))
 				if number == 1 {

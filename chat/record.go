@@ -68,6 +68,8 @@ type peerQueue struct {
 	Since   int64  `cbor:"6,keyasint,omitempty"` // Unix seconds, from which uses are given back
 
 	Bad int64 `cbor:"7,keyasint,omitempty"` // Unix seconds; the contact was told that it cannot be used
+
+	Untold bool `cbor:"8,keyasint,omitempty"` // there was no room to answer that we write there
 }
 
 // contactRecord is what is kept of a contact beside its session.

@@ -95,6 +95,9 @@ func (t *turn) tick() error {
 				if err := t.followQueue(c, i); err != nil {
 					return err
 				}
+				if err := t.tellUse(c, i); err != nil {
+					return err
+				}
 			}
 			if err := t.fill(c); err != nil {
 				return err
