@@ -71,13 +71,14 @@ func plainOf(t *testing.T, path string) []byte {
 	return b
 }
 
-// TestOldBackupRestoredTwice restores a backup that is seven days old, writes,
+// TestOldBackupRestoredTwice restores a backup that is five days old, writes,
 // and restores it again: each time both sides are in contact again within three
-// days, nothing is taken for a duplicate, and both are told. Days are those of
+// days, the first time only by the queues of last resort, nothing is taken for a duplicate, and both are told. Days are those of
 // lab networks, 24 minutes long.
 func TestOldBackupRestoredTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newFakeWorld(t, 6)
+		w.noWork = true
 		alice, bob := w.user(t), w.user(t)
 		b, a := befriend(t, alice, bob)
 		alice.sayAll(b, numbered("old", 3))
@@ -89,14 +90,24 @@ func TestOldBackupRestoredTwice(t *testing.T) {
 			return known && alice.settled(b, Delivered) && bob.settled(a, Delivered)
 		})
 		path := alice.backup(true)
+		known, _ := bob.own(a)
 		var generations []uint32
 		var seqs []uint64
 		for round := range 2 {
 			if round == 0 {
-				for d := range 7 { // the old device goes on
+				for d := range 5 { // the old device goes on
 					alice.say(b, fmt.Sprint("lost here ", d))
 					bob.say(a, fmt.Sprint("not in the backup ", d))
-					<-time.After(day)
+					w.elapse(day, []*user{alice, bob})
+				}
+				now, _ := bob.own(a)
+				for _, q := range now {
+					if q.Seed == known[0].Seed || q.Seed == known[1].Seed {
+						t.Fatal("a queue that the backup knows is in use")
+					}
+				}
+				if n := bob.net.visits("drop/"); n != 0 {
+					t.Fatalf("%d visits to queues of last resort before they are needed", n)
 				}
 			}
 			alice.restore(path)
@@ -110,9 +121,20 @@ func TestOldBackupRestoredTwice(t *testing.T) {
 			text, answer := fmt.Sprint("from restore ", round), fmt.Sprint("to restore ", round)
 			alice.say(b, text)
 			bob.say(a, answer)
-			eventually(t, 3*day, "in contact again", func() bool {
+			met := func() bool {
 				return slices.Contains(bob.texts(a, In), text) && slices.Contains(alice.texts(b, In), answer)
-			})
+			}
+			for range 12 * 3 {
+				if !met() {
+					w.elapse(day/12, []*user{alice, bob})
+				}
+			}
+			if !met() {
+				t.Fatal("no contact within three days")
+			}
+			if round == 0 && bob.net.visits("drop/") == 0 {
+				t.Error("not by the queues of last resort")
+			}
 			eventually(t, day, "delivered", func() bool {
 				return alice.settled(b, Delivered) && bob.settled(a, Delivered)
 			})
