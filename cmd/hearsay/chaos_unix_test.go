@@ -35,7 +35,6 @@ type chatter struct {
 	t       *testing.T
 	w       *network
 	home    string
-	peer    string // how it calls the other side
 	contact string
 
 	mu   sync.Mutex
