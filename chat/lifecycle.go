@@ -247,9 +247,6 @@ func (t *turn) erase(c *contact) error {
 			return err
 		}
 	}
-	if err := t.tx.Bucket(bucketReset).Delete(c.id); err != nil {
-		return err
-	}
 	if err := t.dropFiles(c); err != nil {
 		return err
 	}

@@ -69,7 +69,8 @@ func (q *Sequence) Up(from uint64, fn func(n uint64, value []byte) (bool, error)
 }
 
 // Down calls fn for the rows from number from on, falling, until it returns
-// false. fn must not change the sequence.
+// false. fn must not change the sequence. In a transaction that deleted rows of
+// it, it may end too early: bbolt does not step back over emptied pages.
 func (q *Sequence) Down(from uint64, fn func(n uint64, value []byte) (bool, error)) error {
 	return q.rows.scan(from, true, q.open, fn)
 }
