@@ -134,7 +134,8 @@ var oracleContents = map[string]func(*tape){
 	"BYE":     func(*tape) {},
 	"QADDR":   func(p *tape) { p.queue("queue") },
 	"BUNDLE": func(p *tape) {
-		p.need(p.number(1) == 1 && p.number(1) == 1)
+		version, kind := p.number(1), p.number(1)
+		p.need(version == 1 && kind == 1)
 		p.zeros(2)
 		p.raw("network", 32)
 		p.raw("IKa", 32)
