@@ -197,7 +197,7 @@ func TestMeetBehindCover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := lab.NewSimNet(lab.SimConfig{})
 		defer sim.Close()
-		n, err := lab.Start(t.Context(), lab.Config{Dir: filepath.Join(dir, "network"), Relays: 8, Sim: sim})
+		n, err := lab.Start(t.Context(), lab.Config{Dir: filepath.Join(dir, "network"), Relays: 6, Sim: sim})
 		if err != nil {
 			t.Fatal(err)
 		}
