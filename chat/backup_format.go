@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Specification constants of the inside of a backup (SPEC.md §14.2).
+// Specification constants of the inside of a backup (SPEC.md §15.2).
 const (
 	backupMagic = "hearsay backup\x00\x01"
 

@@ -74,7 +74,7 @@ type contact struct {
 	seen    seen
 	parked  map[uint64]parked
 	gaveUp  map[uint64]gaveUpRecord // by seq
-	doubted []*outgoing             // acknowledged while the session was in doubt (SPEC.md §14.4)
+	doubted []*outgoing             // acknowledged while the session was in doubt (SPEC.md §15.4)
 	trusts  time.Time               // when they are dropped; zero: the session is in doubt
 	alive   time.Time               // when a block of the contact last opened
 

@@ -44,7 +44,7 @@ func (t *turn) putExpiry(at time.Time, rec expiryRecord) (uint64, error) {
 }
 
 // limit plans the removal of a new message that disappears: at the latest when
-// its time has passed after the longest that delivery may take (SPEC.md §17.3).
+// its time has passed after the longest that delivery may take (SPEC.md §10.3).
 // The caller writes rec.
 func (t *turn) limit(conversation string, number uint64, rec *messageRecord) (err error) {
 	latest := time.UnixMilli(rec.Time).Add(t.m.timing().expire + time.Duration(rec.Timer)*time.Second)

@@ -51,7 +51,7 @@ type SendFileOptions struct {
 	Burst bool   // not in the slots of the cover profile
 }
 
-// Limits of files (SPEC.md §12).
+// Limits of files (SPEC.md §13).
 const (
 	defaultFileLimit = 64 << 20
 	slowAlways       = 256 << 10 // smaller files never leave the slots: nobody need choose

@@ -13,7 +13,7 @@ import (
 	"hearsay/relay/mailbox"
 )
 
-// Constants of transfers (SPEC.md §12.3).
+// Constants of transfers (SPEC.md §13.3).
 const (
 	fileRelays   = 4                      // of one file
 	fileLanes    = 4                      // circuits of one file at once, each to another relay

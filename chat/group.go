@@ -12,7 +12,7 @@ import (
 	"hearsay/chat/store"
 )
 
-// Names of the rows of groups (SPEC.md §15.1). Those that end in a slash are
+// Names of the rows of groups (SPEC.md §11.1). Those that end in a slash are
 // followed by a group's id.
 const (
 	bucketGroup       = "group"
@@ -29,7 +29,7 @@ const (
 	GroupRemoved = "removed" // the admin removed us
 )
 
-// Specification constants of groups (SPEC.md §15.6).
+// Specification constants of groups (SPEC.md §11.6).
 const (
 	groupLimit       = 64   // groups at once; stops contacts from filling the disk with them
 	groupPerContact  = 8    // groups at once that one contact put us into

@@ -15,7 +15,7 @@ import (
 // Two members who have no session with each other make one through a third who
 // has one with both. Who joined later asks; who was there before answers with a
 // one-time invite, or, if they are contacts already, says so in their own session,
-// so that the one between them does not learn it (SPEC.md §15.5).
+// so that the one between them does not learn it (SPEC.md §11.5).
 
 // meet asks for an introduction to every member who was there before us and whom
 // we do not know.

@@ -35,7 +35,7 @@ func (h *groupHeld) parse(raw []byte) (err error) {
 
 // takeGroupText takes a text to a group. Its author is the contact whose session
 // brought it: the id that the frame carries must be the one that the content has
-// when that member wrote it, and who is no member is not heard (SPEC.md §15.4).
+// when that member wrote it, and who is no member is not heard (SPEC.md §11.4).
 func (t *turn) takeGroupText(c *contact, m session.Message) error {
 	text, err := session.ParseGroupText(m.Content)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // takeGroupOp takes an operation of a group. Only the admin changes the roster,
-// and who that is the roster says itself (SPEC.md §15.2).
+// and who that is the roster says itself (SPEC.md §11.2).
 func (t *turn) takeGroupOp(c *contact, m session.Message) error {
 	op, err := session.ParseGroupOp(m.Content)
 	if err != nil {

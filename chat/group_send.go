@@ -223,7 +223,7 @@ func (t *turn) sendOwed(g *group) error {
 }
 
 // holdSecond keeps the second copy of a frame of a group back: the first copies
-// go to all members before (SPEC.md §15.3).
+// go to all members before (SPEC.md §11.3).
 func (t *turn) holdSecond(o *outgoing) {
 	if o.rec.Group == "" {
 		return

@@ -252,7 +252,7 @@ func TestGroup(t *testing.T) {
 // TestGroupOf16 sends a message to a group of 16, without cover: it is with all
 // of them within 10 s, and the first copies go to all members before any second
 // one. The members are not introduced to each other, so that each has a place for
-// a standing subscription (SPEC.md §15.3).
+// a standing subscription (SPEC.md §11.3).
 func TestGroupOf16(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 16

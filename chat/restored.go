@@ -89,7 +89,7 @@ func (t *turn) notePlace() error {
 	}
 	if t.now.Unix()-rec.At < t.days(1<<min(rec.Times, copiedRests))/2 {
 		t.m.log.Warn("the profile lies in another file than before, again: numbers of files mean little here")
-		return nil // what was lost without it is found by doubt (SPEC.md §14.4)
+		return nil // what was lost without it is found by doubt (SPEC.md §15.4)
 	}
 	rec = copiedRecord{At: t.now.Unix(), Times: rec.Times + 1}
 	return errors.Join(meta.Put(metaCopied, encode(rec)), t.copied())

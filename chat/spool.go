@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Specification constants of spools (SPEC.md §12.1).
+// Specification constants of spools (SPEC.md §13.1).
 const (
 	spoolDir  = "spool" // in the home
 	spoolUnit = chacha20poly1305.NonceSizeX + session.FileBlockSize + chacha20poly1305.Overhead
