@@ -22,6 +22,7 @@ type renewer struct {
 	parked    [][]byte          // blocks to try again
 	strange   int               // blocks refused since the session began anew
 	restored  bool              // may have sent a text twice
+	waiting   []Message         // texts that were on their way and have no room yet
 }
 
 // posted is a ratchet block or the container of a reset.
@@ -67,8 +68,8 @@ func (s *renewer) say(random io.Reader) error {
 			return err
 		}
 	}
-	if s.Room(false) < 1 {
-		return nil
+	if err := s.flush(random); err != nil || len(s.waiting) > 0 || s.Room(false) < 1 {
+		return err
 	}
 	s.said++
 	m := text(s.said % 900)
@@ -128,9 +129,18 @@ func (s *renewer) restore(random io.Reader) error {
 		if err != nil {
 			continue
 		}
-		if err := s.post(s.Seal(random, testNow, m)); err != nil {
+		s.waiting = append(s.waiting, m)
+	}
+	return s.flush(random)
+}
+
+// flush seals texts that waited, as far as there is room.
+func (s *renewer) flush(random io.Reader) error {
+	for len(s.waiting) > 0 && s.Room(false) >= Fragments(s.waiting[0].Content) {
+		if err := s.post(s.Seal(random, testNow, s.waiting[0])); err != nil {
 			return err
 		}
+		s.waiting = s.waiting[1:]
 	}
 	return nil
 }
@@ -253,13 +263,14 @@ func TestResetModel(t *testing.T) {
 					}
 				}
 				s.wire = nil
-				parked := s.other.parked
+				parked, strange := s.other.parked, s.other.strange
 				s.other.parked = nil
 				for _, inner := range parked {
 					if err := s.other.open(inner); err != nil {
 						rt.Fatal(err)
 					}
 				}
+				s.other.strange = strange // they counted when they came
 			}
 			for _, s := range sides {
 				done = done && len(s.other.heard) == s.said && !s.ResetPending() && !s.SyncDue() && len(s.Unacked()) <= 1
