@@ -305,6 +305,7 @@ func TestNumbersBeforeTheFirstWrite(t *testing.T) {
 		if u.feed.Last() < last {
 			t.Errorf("numbers go on from %d, %d was told", u.feed.Last(), last)
 		}
+		synctest.Wait() // for the first turns, which reserve numbers
 		u.feed.mu.Lock()
 		u.feed.ceiling = u.feed.seq + 1
 		u.feed.mu.Unlock()
