@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -424,31 +425,10 @@ func (c *chaos) check(end bool) {
 				break
 			}
 		}
-		came := map[string]int{}
-		last := -1
-		for after := uint64(0); ; {
-			list, err := p.to.Messages(context.Background(), p.inverse, after, 1000)
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			for _, m := range list {
-				after = m.Seq
-				if m.Direction != In || m.Kind != "" {
-					continue
-				}
-				came[m.Text]++
-				i := slices.Index(p.sent, m.Text)
-				if i < 0 {
-					c.t.Fatalf("%q was never said", m.Text)
-				}
-				if !m.Late && i < last {
-					c.t.Errorf("message %d is shown after %d and not marked as late", i, last)
-				}
-				last = max(last, i)
-			}
-			if len(list) < 1000 {
-				break
-			}
+		came := c.came(p)
+		if slices.ContainsFunc(slices.Collect(maps.Keys(delivered)), func(text string) bool { return came[text] == 0 }) {
+			<-time.After(20 * time.Second) // it is there, and waits for one before it
+			came = c.came(p)
 		}
 		for text, n := range came {
 			if n != 1 {
@@ -464,4 +444,37 @@ func (c *chaos) check(end bool) {
 			c.t.Errorf("%d of %d messages came", len(came), len(p.sent))
 		}
 	}
+}
+
+// came counts the texts of a conversation that are shown at the other side, and
+// checks their order.
+func (c *chaos) came(p *chaosPair) map[string]int {
+	c.t.Helper()
+	came := map[string]int{}
+	last := -1
+	for after := uint64(0); ; {
+		list, err := p.to.Messages(context.Background(), p.inverse, after, 1000)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, m := range list {
+			after = m.Seq
+			if m.Direction != In || m.Kind != "" {
+				continue
+			}
+			came[m.Text]++
+			i := slices.Index(p.sent, m.Text)
+			if i < 0 {
+				c.t.Fatalf("%q was never said", m.Text)
+			}
+			if !m.Late && i < last {
+				c.t.Errorf("message %d is shown after %d and not marked as late", i, last)
+			}
+			last = max(last, i)
+		}
+		if len(list) < 1000 {
+			break
+		}
+	}
+	return came
 }
