@@ -115,10 +115,17 @@ func start(t *testing.T, command string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("stderr of %s:\n%s", p.name, p.errors())
+			t.Logf("end of stderr of %s:\n%s", p.name, lastLines(p.errors(), 8))
 		}
 	})
 	return p
+}
+
+// lastLines keeps the end of a log: a failure must stay in sight among the logs of
+// a whole network.
+func lastLines(log string, n int) string {
+	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 func (p *process) errors() string {
@@ -281,6 +288,7 @@ type script struct {
 	waiting map[int]chan answer
 	events  []event
 	changed chan struct{} // closed and replaced at each event
+	drained chan struct{} // closed when the program ended and all its lines were taken
 }
 
 type answer struct {
@@ -326,7 +334,7 @@ type status struct {
 // startScript starts a program that speaks JSON-RPC and reads its ready line.
 func startScript(t *testing.T, command string, args ...string) *script {
 	t.Helper()
-	s := &script{process: start(t, command, args...), waiting: map[int]chan answer{}, changed: make(chan struct{})}
+	s := &script{process: start(t, command, args...), waiting: map[int]chan answer{}, changed: make(chan struct{}), drained: make(chan struct{})}
 	var first struct {
 		Jsonrpc, Method string
 		Params          struct{ V int }
@@ -336,6 +344,7 @@ func startScript(t *testing.T, command string, args ...string) *script {
 		t.Fatalf("first line %+v", first)
 	}
 	go func() {
+		defer close(s.drained)
 		for l := range s.lines {
 			var msg struct {
 				ID     *int
@@ -366,6 +375,14 @@ func startScript(t *testing.T, command string, args ...string) *script {
 	return s
 }
 
+// value returns what was answered.
+func (a answer) value(method string) (json.RawMessage, error) {
+	if a.Error != nil {
+		return nil, fmt.Errorf("%s: %d %s (%s)", method, a.Error.Code, a.Error.Message, a.Error.Data.Kind)
+	}
+	return a.Result, nil
+}
+
 // call sends a request and returns its answer.
 func (s *script) call(method string, params any) (json.RawMessage, error) {
 	s.mu.Lock()
@@ -387,12 +404,14 @@ func (s *script) call(method string, params any) (json.RawMessage, error) {
 	}
 	select {
 	case a := <-c:
-		if a.Error != nil {
-			return nil, fmt.Errorf("%s: %d %s (%s)", method, a.Error.Code, a.Error.Message, a.Error.Data.Kind)
+		return a.value(method)
+	case <-s.drained: // it ended; the answer may have come before that
+		select {
+		case a := <-c:
+			return a.value(method)
+		default:
+			return nil, errors.New("the program ended")
 		}
-		return a.Result, nil
-	case <-s.exited:
-		return nil, errors.New("the program ended")
 	case <-time.After(45 * time.Second):
 		return nil, fmt.Errorf("%s: no answer in 45 s", method)
 	}
