@@ -27,6 +27,11 @@ type Contact struct {
 
 	Introduced string        `json:"introduced,omitempty"` // name of the contact who introduced them for a group
 	Settings   *Conversation `json:"settings,omitempty"`
+
+	// Unread counts what came since Displayed, to 999, and Latest is the time of
+	// the last message, nil without one. Lists have them, events do not.
+	Unread int        `json:"unread,omitempty"`
+	Latest *time.Time `json:"latest,omitempty"`
 }
 
 // Invite describes a one-time invite that a relay stores.

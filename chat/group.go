@@ -56,6 +56,10 @@ type Group struct {
 	Warning string   `json:"warning,omitempty"` // rosters that contradict each other, in words
 
 	Settings *Conversation `json:"settings,omitempty"`
+
+	// As in Contact.
+	Unread int        `json:"unread,omitempty"`
+	Latest *time.Time `json:"latest,omitempty"`
 }
 
 // groupRecord is what is kept of a group beside its operations.
@@ -392,6 +396,9 @@ func (m *Messenger) Groups(ctx context.Context) ([]Group, error) {
 		for _, g := range t.book.sortedGroups() {
 			shape, err := t.book.shapeGroup(g), error(nil)
 			if shape.Settings, err = t.conversation(g.id); err != nil {
+				return err
+			}
+			if shape.Unread, shape.Latest, err = t.recent(g.id, shape.Settings.displayed()); err != nil {
 				return err
 			}
 			list = append(list, shape)

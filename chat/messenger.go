@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -341,10 +342,16 @@ func (m *Messenger) Contacts(ctx context.Context) ([]Contact, error) {
 			if shape.Settings, err = t.conversation(c.id); err != nil {
 				return err
 			}
+			if shape.Unread, shape.Latest, err = t.recent(c.id, shape.Settings.displayed()); err != nil {
+				return err
+			}
 			contacts = append(contacts, shape)
 		}
 		notes, err := t.notes()
-		if notes != nil {
+		if notes != nil && err == nil {
+			if _, notes.Latest, err = t.recent(NotesID, math.MaxUint64); err != nil {
+				return err
+			}
 			contacts = append(contacts, *notes)
 		}
 		return err

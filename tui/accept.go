@@ -6,11 +6,12 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+
+	"hearsay/chat"
 )
 
 // acceptDialog takes a link and a name and adds the contact.
 type acceptDialog struct {
-	generation int
 	link, name textinput.Model
 	onName     bool
 	busy       bool
@@ -18,50 +19,57 @@ type acceptDialog struct {
 }
 
 func (a *App) openAccept(link string) tea.Cmd {
-	a.generation++
-	d := &acceptDialog{generation: a.generation, link: newInput("link: ", 48), name: newInput("name: ", 24)}
+	d := &acceptDialog{link: newInput("link: ", 48), name: newInput("name: ", 24)}
 	d.link.SetValue(joinLink(link))
 	d.onName = link != ""
-	a.dialog = d
+	a.push(d)
 	return nil
 }
 
 func (a *App) accept(d *acceptDialog) tea.Cmd {
 	d.busy, d.problem = true, ""
-	c, g := a.chat, d.generation
+	c := a.chat
 	link, name := joinLink(d.link.Value()), strings.TrimSpace(d.name.Value())
-	return a.call(func(ctx context.Context) tea.Msg {
-		contact, err := c.AcceptInvite(ctx, link, name)
-		return acceptedMsg{g, contact, err}
+	return ask(a, d, func(ctx context.Context) (chat.Contact, error) {
+		return c.AcceptInvite(ctx, link, name)
+	}, func(contact chat.Contact, err error) tea.Cmd {
+		d.busy = false
+		if err != nil {
+			d.problem = errorText(err)
+			return nil
+		}
+		a.drop(d)
+		a.wanted = contact.ID
+		return a.loadPeople()
 	})
 }
 
+// acceptCommand runs /accept LINK NAME.
+func (a *App) acceptCommand(args string) tea.Cmd {
+	link, name, _ := strings.Cut(args, " ")
+	cmd := a.openAccept(link)
+	if d, ok := a.top().(*acceptDialog); ok {
+		d.name.SetValue(strings.TrimSpace(name))
+	}
+	return cmd
+}
+
+func (d *acceptDialog) mode() mode { return modeAccept }
+
 func (d *acceptDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case acceptedMsg:
-		if msg.generation != d.generation {
-			return nil
-		}
-		d.busy = false
-		if msg.err != nil {
-			d.problem = errorText(msg.err)
-			return nil
-		}
-		a.dialog = nil
-		a.wanted = msg.contact.ID
-		return a.loadContacts()
 	case tea.KeyPressMsg:
 		if d.busy {
 			return nil
 		}
-		switch msg.String() {
-		case "enter":
+		switch a.keys.find(modeAccept, msg.String()) {
+		case "accept.take":
 			if !d.onName {
 				d.onName = true
 				return nil
 			}
 			return a.accept(d)
-		case "tab", "shift+tab", "up", "down":
+		case "accept.field":
 			d.onName = !d.onName
 			return nil
 		}
@@ -100,7 +108,7 @@ func (d *acceptDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 			lines = append(lines, " "+a.theme.bad.Render(l))
 		}
 	}
-	box := boxed("Add a contact", "", lines, min(w, 66), min(h, len(lines)+3))
+	box := a.theme.boxed("Add a contact", "", lines, min(w, 66), min(h, len(lines)+3))
 	if d.busy {
 		return box, nil
 	}

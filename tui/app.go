@@ -3,12 +3,10 @@ package tui
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
 
-	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
@@ -26,26 +24,35 @@ type Config struct {
 	// Attached says that the profile runs in a daemon, which goes on after the
 	// screens close.
 	Attached bool
+	// Preferences are the person's choices; nil: DefaultPreferences.
+	Preferences *Preferences
+	// SavePreferences keeps them; file names where, for people. nil: they last as
+	// long as the program.
+	SavePreferences func(Preferences) (file string, err error)
+	// Doctor runs the checks; nil: there is no /doctor.
+	Doctor func(ctx context.Context) ([]Check, error)
+	// Complete lists the files whose names begin with what was typed, directories
+	// with a slash at the end; nil: file names are not completed.
+	Complete func(prefix string) []string
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-}
-
-// dialog is the top thing on the screen.
-type dialog interface {
-	update(a *App, msg tea.Msg) tea.Cmd
-	view(a *App, w, h int) ([]string, *tea.Cursor)
 }
 
 // App is the one model of the program. It is used by Bubble Tea's goroutine
 // alone.
 type App struct {
 	ctx       context.Context
+	cfg       Config
 	home      Home
 	homeState HomeState
 	now       func() time.Time
+	prefs     Preferences
+	keys      *keys
 	theme     theme
+	dark      bool // what is known of the terminal's background
 
 	width, height int
+	focused       bool // the terminal has the focus, as far as it tells
 
 	chat   Chat // nil until the home is open
 	events *chat.Subscription
@@ -53,46 +60,65 @@ type App struct {
 	status chat.Status
 	path   chat.Path
 	served bool
+	looked bool // the first status has come
 
-	contacts      []chat.Contact
-	current       int    // index into contacts, -1 none
-	wanted        string // id or name of the contact to select when it appears
+	entries       []entry
+	requests      int    // of strangers that wait
+	current       string // id of the conversation on screen; empty: none
+	previous      string // the one before it
+	wanted        string // id or name of the entry to select when it appears
 	conversations map[string]*conversation
-	composer      textarea.Model
-	dialog        dialog
-	generation    int // of dialogs: late results of closed ones are dropped
-	notice        string
-	quitArmed     bool
-	attached      bool
-	gone          bool // the daemon ended
-	locked        bool // nothing but the lock screen is shown
-	looked        bool // the first status has come
+	composer      composer
+	contacts      contactColumn
+	info          bool // the information column is wanted
+	bare          bool // no borders
+	dialogs       []dialog
+	notices       notifier
+	idle          idleLock
+
+	notice    string
+	quitArmed bool
+	attached  bool
+	gone      bool // the daemon ended
+	locked    bool // nothing but the lock screen is shown
+	session   int  // counts lockings: results of before are dropped
 }
 
-// New returns an App for a home. ctx ends its commands.
-func New(ctx context.Context, cfg Config) *App {
+// New returns an App for a home. ctx ends its commands. It fails if the bindings
+// of the preferences cannot be used.
+func New(ctx context.Context, cfg Config) (*App, error) {
+	prefs := DefaultPreferences()
+	if cfg.Preferences != nil {
+		prefs = *cfg.Preferences
+	}
+	keys, err := newKeys(prefs.Keys)
+	if err != nil {
+		return nil, err
+	}
 	a := &App{
-		ctx: ctx, home: cfg.Home, homeState: cfg.Home.State(), now: cfg.Now, theme: newTheme(),
-		current: -1, wanted: cfg.Contact, notice: cfg.Notice, conversations: map[string]*conversation{},
+		ctx: ctx, cfg: cfg, home: cfg.Home, homeState: cfg.Home.State(), now: cfg.Now, prefs: prefs, keys: keys,
+		theme: newTheme(prefs, true), dark: true, focused: true,
+		wanted: cfg.Contact, notice: cfg.Notice, conversations: map[string]*conversation{},
 		composer: newComposer(), attached: cfg.Attached,
 	}
 	if a.now == nil {
 		a.now = time.Now
 	}
-	a.first = newOnboarding(a.homeState)
-	return a
+	a.first = newOnboarding(a, a.homeState)
+	return a, nil
 }
 
 // Init starts the clock, and opens a home that needs nothing from the person.
 func (a *App) Init() tea.Cmd {
+	cmds := []tea.Cmd{tickClock(), a.askTerminal()}
 	if a.first.step == stepStarting {
-		return tea.Batch(tickClock(), a.open())
+		cmds = append(cmds, a.open())
 	}
-	return tickClock()
+	return tea.Batch(cmds...)
 }
 
-// Update applies one message: size, then results and events, then the top
-// dialog, then global keys, then the pane in focus.
+// Update applies one message: size and focus, then results and events, then the
+// lock, then keys (everywhere, top dialog, conversation).
 func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return a, a.update(msg)
 }
@@ -102,47 +128,39 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		a.width, a.height = msg.Width, msg.Height
 		return nil
+	case tea.FocusMsg:
+		a.focused = true
+		return a.seen()
+	case tea.BlurMsg:
+		a.focused = false
+		return nil
+	case tea.BackgroundColorMsg:
+		a.dark = msg.IsDark()
+		a.theme = newTheme(a.prefs, a.dark)
+		a.forgetLayout()
+		return nil
 	case openedMsg:
 		return a.opened(msg)
 	case eventsMsg:
 		return a.applyEvents(msg)
 	case lockMsg, unlockedMsg:
 		return a.applyLock(msg)
+	case resultMsg:
+		return a.applyResult(msg)
 	case statusMsg:
-		if msg.status.Locked && !a.looked { // somebody locked it before we came
-			a.hide()
-		}
-		a.looked = true
-		a.tellWarnings(msg.status.Warnings)
-		a.askConsent(msg.status.Outlook.NeedsConsent)
-		a.status, a.path, a.served = msg.status, msg.path, msg.served
-		return nil
-	case consentMsg:
-		return a.applyConsent(msg)
+		return a.applyStatus(msg)
 	case refreshMsg:
 		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh())
 	case clockMsg:
-		return tickClock()
-	case contactsMsg:
-		if a.locked {
-			return nil // asked for before
-		}
-		return a.applyContacts(msg)
-	case historyMsg:
-		if !a.locked {
-			a.applyHistory(msg)
-		}
-		return nil
-	case coverMsg:
-		return a.applyCover(msg)
-	case sentMsg:
-		a.applySent(msg)
-		return nil
-	case inviteMsg, acceptedMsg:
-		if a.dialog != nil {
-			return a.dialog.update(a, msg)
-		}
-		return nil
+		return tea.Batch(tickClock(), a.checkIdle())
+	case notifyMsg:
+		return a.notices.tick(a)
+	}
+	switch msg.(type) {
+	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
+		a.idle.touch(a.now())
+	default:
+		return a.notices.terminal(a, msg)
 	}
 	if k, ok := msg.(tea.KeyPressMsg); ok {
 		if cmd, done := a.globalKey(k); done {
@@ -152,20 +170,21 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	if a.first.step != stepNone {
 		return a.updateFirst(msg)
 	}
-	if a.dialog != nil {
-		return a.dialog.update(a, msg)
+	if d := a.top(); d != nil {
+		return d.update(a, msg)
 	}
 	return a.updateChat(msg)
 }
 
 // globalKey handles the keys that work everywhere.
 func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
-	key := k.String()
-	if key != "ctrl+c" {
+	act := a.keys.find(modeEverywhere, k.String())
+	if act != "clear" {
 		a.quitArmed = false
 	}
-	switch key {
-	case "ctrl+c":
+	ready := a.first.step == stepNone
+	switch act {
+	case "clear":
 		if a.quitArmed {
 			return a.quit(), true
 		}
@@ -174,24 +193,44 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if a.attached {
 			a.notice = "ctrl+c again detaches; the daemon goes on"
 		}
-		a.composer.Reset()
+		a.composer.clear()
 		return nil, true
-	case "ctrl+l":
+	case "redraw":
 		return tea.ClearScreen, true
-	case "f9":
+	case "lock":
 		return a.lock(), true
-	case "f1":
-		if _, open := a.dialog.(*helpDialog); open {
-			a.dialog = nil
-		} else if a.first.step == stepNone {
-			a.dialog = &helpDialog{}
+	case "help":
+		if _, open := a.top().(*helpDialog); open {
+			a.drop(a.top())
+		} else if ready {
+			a.openHelp("")
 		}
 		return nil, true
-	case "esc":
-		if a.first.step == stepNone && a.dialog != nil {
-			a.dialog = nil
-			return nil, true
+	case "network":
+		if _, open := a.top().(*networkDialog); open {
+			a.drop(a.top())
+		} else if ready {
+			return a.openNetwork(), true
 		}
+		return nil, true
+	case "switch":
+		if ready {
+			return a.openSwitcher(), true
+		}
+		return nil, true
+	case "close":
+		if !ready {
+			return nil, false // a step of the first run goes back
+		}
+		if d := a.top(); d != nil {
+			a.drop(d)
+		} else if c := a.shown(); c != nil && c.selected != "" {
+			c.selected = ""
+		} else {
+			a.notice = ""
+			a.composer.close()
+		}
+		return nil, true
 	}
 	return nil, false
 }
@@ -204,14 +243,16 @@ func (a *App) quit() tea.Cmd {
 	return tea.Quit
 }
 
-// updateChat handles keys and pastes on the conversation screen.
+// updateChat handles keys, pastes and the mouse on the conversation screen.
 func (a *App) updateChat(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.PasteMsg:
 		if isInvite(msg.Content) {
 			return a.openAccept(msg.Content)
 		}
-		return a.typed(msg)
+		return a.composer.paste(a, msg)
+	case tea.MouseMsg:
+		return a.mouse(msg)
 	case tea.KeyPressMsg:
 		a.notice = ""
 		return a.chatKey(msg)
@@ -220,157 +261,110 @@ func (a *App) updateChat(msg tea.Msg) tea.Cmd {
 }
 
 func (a *App) chatKey(k tea.KeyPressMsg) tea.Cmd {
-	switch key := k.String(); key {
-	case "enter":
-		return a.submit()
-	case "ctrl+j", "alt+enter", "shift+enter":
-		a.composer.InsertString("\n")
+	key := k.String()
+	if a.contacts.filtering {
+		return a.contacts.key(a, k)
+	}
+	if c := a.shown(); c != nil && c.selected != "" {
+		if act := a.keys.find(modeMessage, key); act != "" {
+			return a.messageKey(act)
+		}
+	}
+	if act := a.keys.find(modeMoving, key); act != "" {
+		return a.moveKey(act, key)
+	}
+	switch a.keys.find(modePanels, key) {
+	case "info":
+		a.info = !a.info
+		a.forgetLayout()
 		return nil
-	case "ctrl+n":
-		return a.selectContact(a.current + 1)
-	case "ctrl+p":
-		return a.selectContact(a.current - 1)
-	case "alt+a":
-		for i := range a.contacts {
-			at := (a.current + 1 + i) % len(a.contacts)
-			if a.conversation(a.contacts[at].ID).unread > 0 {
-				return a.selectContact(at)
+	case "invite":
+		return a.openInvite("")
+	case "search":
+		return a.openSearch("")
+	case "bare":
+		a.bare = !a.bare
+		a.forgetLayout()
+		return nil
+	case "requests":
+		return a.openRequests()
+	}
+	return a.composer.key(a, k)
+}
+
+// moveKey runs an action of moving between conversations and messages.
+func (a *App) moveKey(act action, key string) tea.Cmd {
+	switch act {
+	case "contact.next":
+		return a.selectNext(1)
+	case "contact.previous":
+		return a.selectNext(-1)
+	case "contact.number":
+		for _, b := range keyTable()[1].bindings {
+			if b.act != act {
+				continue
+			}
+			for i, k := range b.keys {
+				if k == key {
+					return a.selectNumber(i)
+				}
 			}
 		}
 		return nil
-	case "alt+n":
-		return a.openInvite("")
-	case "pgup":
-		a.scrollBy(a.paneHeight() - 1)
-		return nil
-	case "pgdown":
-		a.scrollBy(1 - a.paneHeight())
-		return nil
-	case "alt+home":
-		a.scrollBy(1 << 20)
-		return nil
-	case "alt+end":
-		a.scrollBy(-1 << 30)
-		return nil
-	default:
-		if n := len("alt+1"); len(key) == n && strings.HasPrefix(key, "alt+") && key[4] >= '1' && key[4] <= '9' {
-			return a.selectContact(int(key[4] - '1'))
+	case "contact.unread":
+		return a.selectUnread()
+	case "contact.last":
+		if a.find(a.previous) != nil {
+			return a.selectEntry(a.previous)
 		}
-	}
-	return a.typed(k)
-}
-
-func (a *App) typed(msg tea.Msg) tea.Cmd {
-	var cmd tea.Cmd
-	a.composer, cmd = a.composer.Update(msg)
-	return cmd
-}
-
-// scrollBy moves the pane by lines towards older messages.
-func (a *App) scrollBy(n int) {
-	c := a.shown()
-	if c == nil {
-		return
-	}
-	c.scroll = max(0, c.scroll+n)
-	if c.scroll == 0 {
-		c.below = 0
-	}
-}
-
-// selected returns the contact on screen, or nil.
-func (a *App) selected() *chat.Contact {
-	if a.current < 0 || a.current >= len(a.contacts) {
+		return nil
+	case "contacts.hide":
+		a.contacts.hidden = !a.contacts.hidden
+		a.forgetLayout()
+		return nil
+	case "contacts.filter":
+		a.contacts.filtering = true
 		return nil
 	}
-	return &a.contacts[a.current]
+	return a.scrollKey(act)
 }
 
 // shown returns the conversation on screen, or nil.
 func (a *App) shown() *conversation {
-	if c := a.selected(); c != nil {
-		return a.conversation(c.ID)
+	if a.current == "" {
+		return nil
 	}
-	return nil
+	return a.conversation(a.current)
 }
 
 func (a *App) conversation(id string) *conversation {
 	c := a.conversations[id]
 	if c == nil {
-		c = &conversation{}
+		c = newConversation(id)
 		a.conversations[id] = c
 	}
 	return c
 }
 
-// selectContact shows a contact, keeping the draft of the one before.
-func (a *App) selectContact(i int) tea.Cmd {
-	if len(a.contacts) == 0 {
+// selectEntry shows a conversation, keeping the draft of the one before.
+func (a *App) selectEntry(id string) tea.Cmd {
+	e := a.find(id)
+	if e == nil {
 		return nil
 	}
-	if c := a.shown(); c != nil {
-		c.draft = a.composer.Value()
+	if c := a.shown(); c != nil && a.current != id {
+		c.draft = a.composer.value()
+		c.selected = ""
+		a.previous = a.current
 	}
-	a.current = (i + len(a.contacts)) % len(a.contacts)
+	changed := a.current != id
+	a.current = id
 	c := a.shown()
-	c.unread = 0
-	a.composer.SetValue(c.draft)
-	a.served = false
-	if c.loaded {
-		return a.loadStatus()
+	if changed {
+		a.composer.load(c.draft)
+		a.served = false
 	}
-	return tea.Batch(a.loadHistory(a.selected().ID), a.loadStatus())
-}
-
-func (a *App) applyContacts(msg contactsMsg) tea.Cmd {
-	if msg.err != nil {
-		a.notice = errorText(msg.err)
-		return nil
-	}
-	id := ""
-	if c := a.selected(); c != nil {
-		id = c.ID
-	}
-	a.contacts = msg.contacts
-	a.takeDrafts()
-	a.current = slices.IndexFunc(a.contacts, func(c chat.Contact) bool { return c.ID == id })
-	if a.wanted != "" {
-		if i := slices.IndexFunc(a.contacts, func(c chat.Contact) bool { return c.ID == a.wanted || c.Name == a.wanted }); i >= 0 {
-			a.wanted = ""
-			return a.selectContact(i)
-		}
-	}
-	if a.current < 0 && len(a.contacts) > 0 {
-		return a.selectContact(0)
-	}
-	return nil
-}
-
-func (a *App) applyHistory(msg historyMsg) {
-	if msg.err != nil {
-		a.notice = errorText(msg.err)
-		return
-	}
-	a.conversation(msg.contact).merge(msg.messages)
-}
-
-func (a *App) applySent(msg sentMsg) {
-	if msg.err != nil {
-		// Nothing typed is lost: it comes back, unless something new stands there.
-		a.notice = errorText(msg.err)
-		if c := a.selected(); c != nil && c.ID == msg.contact && a.composer.Value() == "" {
-			a.composer.SetValue(msg.text)
-		}
-		return
-	}
-	c := a.conversation(msg.contact)
-	for _, m := range c.messages {
-		if m.ID == msg.message.ID {
-			return // its event was faster, and knows more
-		}
-	}
-	c.add(msg.message)
-	c.scroll, c.below = 0, 0
+	return tea.Batch(c.open(a, e), a.loadStatus())
 }
 
 // applyEvents takes a batch and asks for the next one.
@@ -396,72 +390,81 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 		if a.locked {
 			continue
 		}
-		switch ev.Type {
-		case chat.MessageReceived:
-			if ev.Message != nil {
-				a.applyMessage(*ev.Message)
-			}
-		case chat.MessageChanged:
-			switch m := ev.Message; {
-			case m == nil || !a.conversation(m.Contact).loaded:
-			case m.Deleted == chat.DeletedExpired:
-				a.conversation(m.Contact).remove(m.ID)
-			default:
-				a.conversation(m.Contact).replace(*m)
-			}
-		case chat.MessageStateChanged:
-			if ev.Message != nil {
-				a.conversation(ev.Message.Contact).setState(*ev.Message)
-			}
-		case chat.ContactAdded, chat.ContactStateChanged:
+		if a.applyEvent(ev, &cmds) {
 			reload = true
-		case chat.ContactRemoved:
-			reload = true
-			if ev.Contact != nil {
-				if c := a.selected(); c != nil && c.ID == ev.Contact.ID {
-					a.composer.Reset() // it was for them
-				}
-				delete(a.conversations, ev.Contact.ID)
-			}
-		case chat.RequestReceived:
-			a.notice = "a stranger asks to be your contact; `hearsay rpc` answers them: request.list"
-		case chat.InviteUsed:
-			reload = true
-			if d, ok := a.dialog.(*inviteDialog); ok && d.invite.ID == ev.Invite {
-				d.used = true
-			}
-		case chat.ErrorEvent:
-			a.notice = sanitizeLine(ev.Detail)
-			reload = true // a contact may have failed
-		case chat.Resync:
-			reload = true
-			for id, c := range a.conversations {
-				if c.loaded {
-					cmds = append(cmds, a.loadHistory(id))
-				}
+		}
+		for _, d := range a.dialogs {
+			if t, ok := d.(eventTaker); ok {
+				cmds = append(cmds, t.event(a, ev))
 			}
 		}
 	}
 	if reload {
-		cmds = append(cmds, a.loadContacts())
+		cmds = append(cmds, a.loadPeople())
 	}
 	return tea.Batch(cmds...)
 }
 
-func (a *App) applyMessage(m chat.Message) {
-	c := a.conversation(m.Contact)
-	isNew := c.add(m)
-	if !isNew || m.Direction != chat.In {
-		return
+// applyEvent applies one event and tells whether the lists must be read anew.
+func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
+	switch ev.Type {
+	case chat.MessageReceived:
+		if ev.Message != nil {
+			*cmds = append(*cmds, a.received(*ev.Message))
+			reload = a.find(ev.Message.Contact) == nil
+		}
+	case chat.MessageChanged:
+		if ev.Message != nil {
+			a.conversation(ev.Message.Contact).changed(*ev.Message)
+		}
+	case chat.MessageStateChanged:
+		if ev.Message != nil {
+			a.conversation(ev.Message.Contact).setState(*ev.Message)
+		}
+	case chat.ContactAdded, chat.ContactStateChanged, chat.ConversationChanged:
+		reload = true
+	case chat.ContactRemoved:
+		reload = true
+		if ev.Contact != nil {
+			a.forget(ev.Contact.ID)
+		}
+	case chat.GroupChanged:
+		reload = true
+	case chat.RequestReceived:
+		a.notice = "a stranger asks to be your contact: " + a.keys.of("requests") + " shows who"
+		reload = true
+	case chat.InviteUsed:
+		reload = true
+	case chat.FileProgress:
+		if ev.File != nil {
+			a.fileChanged(*ev.File)
+		}
+	case chat.ContactWords:
+		if ev.Contact != nil {
+			*cmds = append(*cmds, a.wordsKnown(ev.Contact.ID, ev.Words))
+		}
+	case chat.ErrorEvent:
+		a.notice = sanitizeLine(ev.Detail)
+		reload = true // a contact may have failed
+	case chat.Resync:
+		reload = true
+		for id, c := range a.conversations {
+			c.stale = true
+			if id == a.current {
+				*cmds = append(*cmds, c.reload(a))
+			}
+		}
 	}
-	if sel := a.selected(); sel == nil || sel.ID != m.Contact {
-		c.unread++
-		return
+	return reload
+}
+
+// forget drops what the screens hold of a conversation that is gone.
+func (a *App) forget(id string) {
+	if a.current == id {
+		a.composer.clear() // it was for them
+		a.current = ""
 	}
-	if c.scroll > 0 {
-		c.below++
-		c.scroll += a.heightOf(c, a.selected().Name, a.paneWidth())
-	}
+	delete(a.conversations, id)
 }
 
 // errorText is what a person reads about an error: the text and the hint.
@@ -482,7 +485,7 @@ func sanitizeLine(s string) string {
 	return strings.ReplaceAll(chat.Sanitize(s), "\n", " ")
 }
 
-// isInvite recognises a pasted invite link.
+// isInvite recognises a pasted invite or address link.
 func isInvite(s string) bool {
 	s = strings.ToUpper(joinLink(s))
 	return strings.HasPrefix(s, "HEARSAY:") && len(s) <= 200
@@ -492,7 +495,7 @@ func isInvite(s string) bool {
 // hold neither blanks nor the lines of a box.
 func joinLink(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || r == '│' {
+		if unicode.IsSpace(r) || r == '│' || r == '|' {
 			return -1
 		}
 		return r

@@ -9,21 +9,71 @@ import (
 	"hearsay/chat"
 )
 
-// Chat is what the screens need of an open profile. *chat.Messenger has it.
+// Chat is what the screens need of an open profile. *chat.Messenger has it, and so
+// has the client of a daemon.
 type Chat interface {
 	Status() chat.Status
 	Path(contact string) (chat.Path, bool)
-	CreateInvite(ctx context.Context, name string) (chat.Invite, error)
-	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
-	Contacts(ctx context.Context) ([]chat.Contact, error)
-	Send(ctx context.Context, contact, text string) (chat.Message, error)
-	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
-	Subscribe() *chat.Subscription
+	NetworkView(ctx context.Context) (chat.NetworkView, error)
+	NewCircuits(ctx context.Context) error
 	SetCover(ctx context.Context, name string) error
 	Consent(ctx context.Context) error
+
+	CreateInvite(ctx context.Context, name string) (chat.Invite, error)
+	Invites(ctx context.Context) ([]chat.Invite, error)
+	RevokeInvite(ctx context.Context, id string) error
+	AcceptInvite(ctx context.Context, link, name string) (chat.Contact, error)
+	AskContact(ctx context.Context, link, name, as, text string) (chat.Contact, error)
+	CreateAddress(ctx context.Context, label string) (chat.Address, error)
+	Addresses(ctx context.Context) ([]chat.Address, error)
+	RevokeAddress(ctx context.Context, id string) error
+	Requests(ctx context.Context) ([]chat.Request, error)
+	AcceptRequest(ctx context.Context, id, name string) (chat.Contact, error)
+	RejectRequest(ctx context.Context, id string, block bool) error
+
+	Contacts(ctx context.Context) ([]chat.Contact, error)
+	RenameContact(ctx context.Context, contact, name string) error
+	BlockContact(ctx context.Context, contact string) error
+	UnblockContact(ctx context.Context, contact string) error
+	RemoveContact(ctx context.Context, contact string) error
+	VerifyContact(ctx context.Context, contact, number string) error
+	CompareWords(ctx context.Context, contact string) error
+	VerifyWords(ctx context.Context, contact, words string) error
 	SetConversation(ctx context.Context, contact string, change chat.ConversationChange) error
+	MarkDisplayed(ctx context.Context, contact string, upto uint64) error
+
+	StartSend(ctx context.Context, contact, text string, o chat.SendOptions) (wait func() (chat.Message, error))
+	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
+	MessagesBefore(ctx context.Context, contact string, before uint64, limit int) ([]chat.Message, error)
+	Why(ctx context.Context, message string) (chat.Why, error)
+	Retry(ctx context.Context, message string) error
+	React(ctx context.Context, message, emoji string) error
+	Edit(ctx context.Context, message, text string) error
+	Delete(ctx context.Context, message string, both bool) error
+	Search(ctx context.Context, text, contact string, limit int) ([]chat.Message, error)
+	Export(ctx context.Context, contact, path string) (int, error)
+
+	SendFile(ctx context.Context, contact, path string, o chat.SendFileOptions) (chat.File, error)
+	FetchFile(ctx context.Context, id string, burst bool) error
+	PauseFile(ctx context.Context, id string) error
+	SaveFile(ctx context.Context, id, path string) error
+	CancelFile(ctx context.Context, id string) error
+	Files(ctx context.Context, contact string) ([]chat.File, error)
+
+	CreateGroupOnce(ctx context.Context, name string, contacts []string, key string) (chat.Group, error)
+	AddMember(ctx context.Context, group, contact string) error
+	RemoveMember(ctx context.Context, group, contact string) error
+	RenameGroup(ctx context.Context, group, name string) error
+	LeaveGroup(ctx context.Context, group string) error
+	Groups(ctx context.Context) ([]chat.Group, error)
+
 	Lock(ctx context.Context) error
 	Unlock(ctx context.Context, passphrase []byte) error
+	ChangePassphrase(ctx context.Context, old, passphrase []byte) error
+	Backup(ctx context.Context, path string, passphrase []byte, history bool) error
+	Wipe(ctx context.Context) error
+
+	Subscribe() *chat.Subscription
 }
 
 // Home is a profile that may not exist yet.
@@ -34,6 +84,12 @@ type Home interface {
 	// that has none; link is empty if the home knows its network. It blocks for a
 	// second or so: the key is derived slowly on purpose.
 	Open(ctx context.Context, passphrase []byte, link string) (Chat, error)
+	// Restore makes the profile from a backup: file is its path, backup its
+	// passphrase, passphrase the one of the new profile. Open follows.
+	Restore(ctx context.Context, file string, backup, passphrase []byte) error
+	// Demo starts a lab network on this computer and returns its link, which Open
+	// takes. It lasts as long as the program.
+	Demo(ctx context.Context) (link string, err error)
 }
 
 // HomeState says which steps of the first run are left.
@@ -43,11 +99,20 @@ type HomeState struct {
 	HasNetwork bool // it knows its network
 }
 
+// Check is one line of the doctor: what was looked at, what came out, and what to
+// do about it.
+type Check struct {
+	Name   string
+	Result string // ok, warning, failed or skipped
+	Detail string
+	Fix    string // empty if nothing is to do
+}
+
 // callTimeout bounds every call into chat but CreateInvite, which ends by itself
 // and takes minutes behind cover traffic.
 const callTimeout = 40 * time.Second
 
-// Results of commands.
+// Messages of commands that have no dialog.
 type (
 	openedMsg struct {
 		chat Chat
@@ -62,43 +127,9 @@ type (
 		path   chat.Path
 		served bool // a circuit has served the conversation on screen
 	}
-	contactsMsg struct {
-		contacts []chat.Contact
-		err      error
-	}
-	historyMsg struct {
-		contact  string
-		messages []chat.Message
-		err      error
-	}
-	sentMsg struct {
-		contact, text string
-		message       chat.Message
-		err           error
-	}
-	inviteMsg struct {
-		generation int
-		invite     chat.Invite
-		err        error
-	}
-	acceptedMsg struct {
-		generation int
-		contact    chat.Contact
-		err        error
-	}
 	refreshMsg struct{}
 	clockMsg   struct{}
 )
-
-// call wraps a blocking call into a command with a timeout.
-func (a *App) call(f func(ctx context.Context) tea.Msg) tea.Cmd {
-	parent := a.ctx
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(parent, callTimeout)
-		defer cancel()
-		return f(ctx)
-	}
-}
 
 // Limits of one batch of events: what a person cannot see apart.
 const (
@@ -128,62 +159,14 @@ func (a *App) nextEvents() tea.Cmd {
 	}
 }
 
-func (a *App) loadContacts() tea.Cmd {
-	c := a.chat
-	return a.call(func(ctx context.Context) tea.Msg {
-		cs, err := c.Contacts(ctx)
-		return contactsMsg{cs, err}
-	})
-}
-
-// pageSize and keepMessages bound what one conversation holds in memory.
-const (
-	pageSize     = 1000
-	keepMessages = 2000
-)
-
-// loadHistory reads a conversation and keeps its end.
-func (a *App) loadHistory(contact string) tea.Cmd {
-	c := a.chat
-	return a.call(func(ctx context.Context) tea.Msg {
-		var all []chat.Message
-		after := uint64(0)
-		for {
-			page, err := c.Messages(ctx, contact, after, pageSize)
-			if err != nil {
-				return historyMsg{contact: contact, err: err}
-			}
-			all = append(all, page...)
-			if len(all) > keepMessages {
-				all = append(all[:0:0], all[len(all)-keepMessages:]...)
-			}
-			if len(page) < pageSize {
-				return historyMsg{contact: contact, messages: all}
-			}
-			after = page[len(page)-1].Seq
-		}
-	})
-}
-
-func (a *App) send(contact, text string) tea.Cmd {
-	c := a.chat
-	return a.call(func(ctx context.Context) tea.Msg {
-		m, err := c.Send(ctx, contact, text)
-		return sentMsg{contact, text, m, err}
-	})
-}
-
 func (a *App) loadStatus() tea.Cmd {
 	if a.chat == nil {
 		return nil
 	}
-	c, contact := a.chat, ""
-	if sel := a.selected(); sel != nil {
-		contact = sel.ID
-	}
+	c, conversation := a.chat, a.current
 	return func() tea.Msg {
 		msg := statusMsg{status: c.Status()}
-		msg.path, msg.served = c.Path(contact)
+		msg.path, msg.served = c.Path(conversation)
 		return msg
 	}
 }

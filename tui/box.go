@@ -32,13 +32,13 @@ func spread(left, right string, w int) string {
 }
 
 // rule draws a horizontal line of w cells with a title after the first cell.
-func rule(title string, w int) string {
+func (t *theme) rule(title string, w int) string {
 	if title != "" {
 		title = " " + title + " "
 	}
-	s := "─" + title
+	s := t.h + title
 	if n := ansi.StringWidth(s); n < w {
-		return s + strings.Repeat("─", w-n)
+		return s + strings.Repeat(t.h, w-n)
 	}
 	return fit(s, w)
 }
@@ -53,24 +53,24 @@ func wrap(s string, w int) []string {
 
 // boxed draws a frame of w by h cells around lines, with a title and a foot in
 // its border.
-func boxed(title, foot string, lines []string, w, h int) []string {
+func (t *theme) boxed(title, foot string, lines []string, w, h int) []string {
 	out := make([]string, 0, h)
-	out = append(out, "┌"+rule(title, w-2)+"┐")
+	out = append(out, t.tl+t.rule(title, w-2)+t.tr)
 	for i := range h - 2 {
 		line := ""
 		if i < len(lines) {
 			line = lines[i]
 		}
-		out = append(out, "│"+fit(line, w-2)+"│")
+		out = append(out, t.v+fit(line, w-2)+t.v)
 	}
-	bottom := strings.Repeat("─", w-2)
+	bottom := strings.Repeat(t.h, w-2)
 	if foot != "" {
 		f := " " + foot + " "
 		if n := ansi.StringWidth(f); n+1 < w-2 {
-			bottom = strings.Repeat("─", w-3-n) + f + "─"
+			bottom = strings.Repeat(t.h, w-3-n) + f + t.h
 		}
 	}
-	return append(out, "└"+bottom+"┘")
+	return append(out, t.bl+bottom+t.br)
 }
 
 // overlay lays a box over the middle of a screen.

@@ -1,10 +1,13 @@
 package tui
 
 import (
+	"context"
 	"strings"
 
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
+
+	"hearsay/chat"
 )
 
 // Composer limits: rows on screen, and bytes of one message.
@@ -13,7 +16,14 @@ const (
 	maxText      = 64 << 10
 )
 
-func newComposer() textarea.Model {
+// composer is where people write: the text of the conversation on screen.
+type composer struct {
+	input textarea.Model
+	reply string // id of the message that is replied to; empty: none
+	edit  string // id of the message that is edited; empty: none
+}
+
+func newComposer() composer {
 	c := textarea.New()
 	c.ShowLineNumbers = false
 	c.Prompt = ""
@@ -27,103 +37,93 @@ func newComposer() textarea.Model {
 	c.SetStyles(textarea.Styles{})
 	c.SetHeight(1)
 	c.Focus()
-	return c
+	return composer{input: c}
+}
+
+// value is what stands in it.
+func (c *composer) value() string { return c.input.Value() }
+
+// load replaces what stands in it by a draft.
+func (c *composer) load(draft string) {
+	c.clear()
+	c.input.SetValue(draft)
+}
+
+// clear empties it, and ends a reply or an edit.
+func (c *composer) clear() {
+	c.input.Reset()
+	c.reply, c.edit = "", ""
+}
+
+// close is what esc does here: it ends a reply or an edit.
+func (c *composer) close() { c.reply, c.edit = "", "" }
+
+// height is how many rows it takes.
+func (c *composer) height() int { return c.input.Height() }
+
+// key takes a key that is not bound elsewhere.
+func (c *composer) key(a *App, k tea.KeyPressMsg) tea.Cmd {
+	switch a.keys.find(modeComposer, k.String()) {
+	case "send":
+		return a.submit()
+	case "newline":
+		c.input.InsertString("\n")
+		return nil
+	}
+	var cmd tea.Cmd
+	c.input, cmd = c.input.Update(k)
+	return cmd
+}
+
+// paste takes a bracketed paste.
+func (c *composer) paste(a *App, msg tea.PasteMsg) tea.Cmd {
+	var cmd tea.Cmd
+	c.input, cmd = c.input.Update(msg)
+	return cmd
 }
 
 // submit sends what stands in the composer, or runs it as a command.
 func (a *App) submit() tea.Cmd {
-	text := strings.TrimRight(a.composer.Value(), " \n\t")
+	text := strings.TrimRight(a.composer.value(), " \n\t")
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
 	if isInvite(text) {
-		a.composer.Reset()
+		a.composer.clear()
 		return a.openAccept(text)
 	}
 	if strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") {
 		return a.command(text)
 	}
 	text = strings.TrimPrefix(text, "/") // "//x" sends "/x"
-	c := a.selected()
-	if c == nil {
-		a.notice = "no contact yet: alt+n makes an invite, or paste one"
+	e := a.selected()
+	if e == nil {
+		a.notice = "no contact yet: " + a.keys.of("invite") + " makes an invite, or paste one"
 		return nil
 	}
 	if len(text) > maxText {
 		a.notice = "too long: a message holds 64 KiB"
 		return nil
 	}
-	a.composer.Reset()
-	return tea.Batch(a.send(c.ID, text), a.saveDrafts())
+	o := chat.SendOptions{Reply: a.composer.reply}
+	a.composer.clear()
+	return tea.Batch(a.send(e.id, text, o), a.saveDrafts())
 }
 
-// command runs a slash command. An unknown one is never sent as text.
-func (a *App) command(text string) tea.Cmd {
-	name, rest, _ := strings.Cut(text, " ")
-	rest = strings.TrimSpace(rest)
-	switch name {
-	case "/invite":
-		a.composer.Reset()
-		return a.openInvite(rest)
-	case "/accept":
-		link, contact, _ := strings.Cut(rest, " ")
-		a.composer.Reset()
-		cmd := a.openAccept(link)
-		if d, ok := a.dialog.(*acceptDialog); ok {
-			d.name.SetValue(strings.TrimSpace(contact))
+// send hands a text to the profile.
+func (a *App) send(conversation, text string, o chat.SendOptions) tea.Cmd {
+	c := a.chat
+	return ask(a, nil, func(ctx context.Context) (chat.Message, error) {
+		return c.StartSend(ctx, conversation, text, o)()
+	}, func(m chat.Message, err error) tea.Cmd {
+		if err != nil {
+			// Nothing typed is lost: it comes back, unless something new stands there.
+			a.notice = errorText(err)
+			if a.current == conversation && a.composer.value() == "" {
+				a.composer.load(text)
+			}
+			return nil
 		}
-		return cmd
-	case "/cover":
-		return a.setCover(rest)
-	case "/consent":
-		return a.consent()
-	case "/help":
-		a.composer.Reset()
-		a.dialog = &helpDialog{}
-		return nil
-	case "/quit":
-		return a.quit()
-	}
-	a.notice = "no command " + sanitizeLine(name) + "; /help lists them, // sends a slash"
-	return nil
-}
-
-// helpDialog lists keys, commands and glyphs.
-type helpDialog struct{ scroll int }
-
-func (d *helpDialog) update(_ *App, msg tea.Msg) tea.Cmd {
-	if k, ok := msg.(tea.KeyPressMsg); ok {
-		switch k.String() {
-		case "down", "pgdown", "j":
-			d.scroll++
-		case "up", "pgup", "k":
-			d.scroll = max(0, d.scroll-1)
-		}
-	}
-	return nil
-}
-
-func (d *helpDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
-	var lines []string
-	for _, g := range keyTable() {
-		lines = append(lines, " "+a.theme.strong.Render(g.title))
-		for _, b := range g.bindings {
-			lines = append(lines, "   "+fit(b.keys, 18)+" "+b.does)
-		}
-	}
-	lines = append(lines, " "+a.theme.strong.Render("commands"))
-	for _, b := range commandTable() {
-		lines = append(lines, "   "+fit(b.keys, 18)+" "+b.does)
-	}
-	lines = append(lines, " "+a.theme.strong.Render("states"),
-		"   · queued here   › one copy stored   » all copies stored",
-		"   ✓ delivered to your contact   ! failed")
-	room := h - 2
-	d.scroll = min(d.scroll, max(0, len(lines)-room))
-	foot := "[esc] close"
-	if len(lines) > room {
-		foot = "[up] [down] scroll   [esc] close"
-	}
-	lines = lines[d.scroll:]
-	return boxed("Help", foot, lines, min(w, 66), min(h, len(lines)+2)), nil
+		return a.conversation(conversation).sent(m)
+	})
 }

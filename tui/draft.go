@@ -20,7 +20,7 @@ func (a *App) saveDrafts() tea.Cmd {
 		return nil
 	}
 	if c := a.shown(); c != nil {
-		c.draft = a.composer.Value()
+		c.draft = a.composer.value()
 	}
 	changed := map[string]string{}
 	for id, c := range a.conversations {
@@ -44,11 +44,11 @@ func (a *App) saveDrafts() tea.Cmd {
 
 // takeDrafts brings back what was written to the disk, where nothing is held yet.
 func (a *App) takeDrafts() {
-	for _, c := range a.contacts {
-		if c.Settings == nil || c.Settings.Draft == "" || a.conversations[c.ID] != nil {
+	for _, e := range a.entries {
+		if e.settings.Draft == "" || a.conversations[e.id] != nil {
 			continue
 		}
-		held := a.conversation(c.ID)
-		held.draft, held.saved = c.Settings.Draft, c.Settings.Draft
+		held := a.conversation(e.id)
+		held.draft, held.saved = e.settings.Draft, e.settings.Draft
 	}
 }

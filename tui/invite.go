@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -14,13 +15,12 @@ import (
 
 // inviteDialog makes and shows a one-time invite.
 type inviteDialog struct {
-	generation int
-	name       textinput.Model
-	asking     bool // the name is being typed
-	invite     chat.Invite
-	used       bool
-	problem    string
-	code       []string // QR rows
+	name    textinput.Model
+	asking  bool // the name is being typed
+	invite  chat.Invite
+	used    bool
+	problem string
+	code    []string // QR rows
 }
 
 func newInput(prompt string, width int) textinput.Model {
@@ -34,10 +34,9 @@ func newInput(prompt string, width int) textinput.Model {
 }
 
 func (a *App) openInvite(name string) tea.Cmd {
-	a.generation++
-	d := &inviteDialog{generation: a.generation, name: newInput("name for them: ", 24), asking: name == ""}
+	d := &inviteDialog{name: newInput("name for them: ", 24), asking: name == ""}
 	d.name.SetValue(name)
-	a.dialog = d
+	a.push(d)
 	if d.asking {
 		return nil
 	}
@@ -46,26 +45,32 @@ func (a *App) openInvite(name string) tea.Cmd {
 
 func (a *App) createInvite(d *inviteDialog) tea.Cmd {
 	d.asking, d.problem = false, ""
-	c, name, g := a.chat, strings.TrimSpace(d.name.Value()), d.generation
-	ctx := a.ctx
-	return func() tea.Msg {
-		inv, err := c.CreateInvite(ctx, name)
-		return inviteMsg{g, inv, err}
+	c, name := a.chat, strings.TrimSpace(d.name.Value())
+	parent := a.ctx // it ends by itself, behind cover traffic after minutes
+	return ask(a, d, func(context.Context) (chat.Invite, error) {
+		return c.CreateInvite(parent, name)
+	}, func(inv chat.Invite, err error) tea.Cmd {
+		if err != nil {
+			d.problem, d.asking = errorText(err), true
+			return nil
+		}
+		d.invite, d.code = inv, qrRows(inv.Link)
+		return nil
+	})
+}
+
+func (d *inviteDialog) mode() mode { return modeInvite }
+
+// event tells when the invite was used.
+func (d *inviteDialog) event(_ *App, ev chat.Event) tea.Cmd {
+	if ev.Type == chat.InviteUsed && d.invite.ID != "" && ev.Invite == d.invite.ID {
+		d.used = true
 	}
+	return nil
 }
 
 func (d *inviteDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case inviteMsg:
-		if msg.generation != d.generation {
-			return nil
-		}
-		if msg.err != nil {
-			d.problem, d.asking = errorText(msg.err), true
-			return nil
-		}
-		d.invite = msg.invite
-		d.code = qrRows(msg.invite.Link)
 	case tea.KeyPressMsg:
 		if d.asking {
 			if msg.String() == "enter" {
@@ -75,7 +80,7 @@ func (d *inviteDialog) update(a *App, msg tea.Msg) tea.Cmd {
 			d.name, cmd = d.name.Update(msg)
 			return cmd
 		}
-		if msg.String() == "c" && d.invite.Link != "" {
+		if a.keys.find(modeInvite, msg.String()) == "invite.copy" && d.invite.Link != "" {
 			a.notice = "copied; the terminal may keep it"
 			return tea.SetClipboard(d.invite.Link)
 		}
@@ -107,7 +112,7 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 				lines = append(lines, " "+a.theme.bad.Render(l))
 			}
 		}
-		box := boxed("Invite a contact", "", lines, min(w, 60), min(h, len(lines)+3))
+		box := a.theme.boxed("Invite a contact", "", lines, min(w, 60), min(h, len(lines)+3))
 		var cur *tea.Cursor
 		if d.asking {
 			cur = dialogCursor(d.name.Cursor(), box, w, h, 2)
@@ -167,7 +172,7 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		}
 		lines = append(lines, code+" │ "+t)
 	}
-	return boxed("Invite a contact", "", lines, bw, bh), nil
+	return a.theme.boxed("Invite a contact", "", lines, bw, bh), nil
 }
 
 // qrRows draws a code in half blocks, two rows of cells to a line, with a quiet

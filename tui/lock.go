@@ -21,12 +21,15 @@ func (a *App) lock() tea.Cmd {
 		return nil
 	}
 	c, save := a.chat, a.saveDrafts()
-	return a.call(func(ctx context.Context) tea.Msg {
+	parent := a.ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTimeout)
+		defer cancel()
 		if save != nil {
 			save() // a draft that cannot be written is no reason to stay open
 		}
 		return lockMsg{c.Lock(ctx)}
-	})
+	}
 }
 
 // unlock asks the profile to unlock with what was typed.
@@ -34,10 +37,13 @@ func (a *App) unlock() tea.Cmd {
 	o := &a.first
 	o.busy, o.problem = true, ""
 	pass, c := []byte(o.passphrase.Value()), a.chat
-	return a.call(func(ctx context.Context) tea.Msg {
+	parent := a.ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTimeout)
+		defer cancel()
 		defer clear(pass)
 		return unlockedMsg{c.Unlock(ctx, pass)}
-	})
+	}
 }
 
 func (a *App) applyLock(msg tea.Msg) tea.Cmd {
@@ -66,12 +72,15 @@ func (a *App) hide() {
 		return
 	}
 	if c := a.selected(); c != nil {
-		a.wanted = c.ID
+		a.wanted = c.id
 	}
-	a.locked, a.dialog, a.notice, a.served, a.path = true, nil, "", false, chat.Path{}
-	a.contacts, a.current, a.conversations = nil, -1, map[string]*conversation{}
-	a.composer.Reset()
-	a.first = newOnboarding(HomeState{Exists: true, Encrypted: true, HasNetwork: true})
+	a.locked, a.dialogs, a.notice, a.served, a.path = true, nil, "", false, chat.Path{}
+	a.entries, a.requests, a.current, a.previous, a.conversations = nil, 0, "", "", map[string]*conversation{}
+	a.session++
+	a.composer = newComposer()
+	a.contacts = contactColumn{}
+	a.notices.forget()
+	a.first = newOnboarding(a, HomeState{Exists: true, Encrypted: true, HasNetwork: true})
 }
 
 // show ends what hide began.
@@ -82,5 +91,5 @@ func (a *App) show() tea.Cmd {
 	a.locked = false
 	a.first.passphrase.Reset()
 	a.first.step = stepNone
-	return tea.Batch(a.loadContacts(), a.loadStatus())
+	return tea.Batch(a.loadPeople(), a.loadStatus())
 }

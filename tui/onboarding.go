@@ -34,11 +34,11 @@ type onboarding struct {
 	fresh      bool // a new home: the first contact is offered
 }
 
-func newOnboarding(s HomeState) onboarding {
+func newOnboarding(a *App, s HomeState) onboarding {
 	secret := func(prompt string) textinput.Model {
 		in := newInput(prompt, 40)
 		in.EchoMode = textinput.EchoPassword
-		in.EchoCharacter = '·'
+		in.EchoCharacter = a.theme.secret
 		return in
 	}
 	o := onboarding{
@@ -69,11 +69,14 @@ func (a *App) open() tea.Cmd {
 		pass = []byte(v)
 	}
 	link, home := networkText(o.link.Value()), a.home
-	return a.call(func(ctx context.Context) tea.Msg {
+	parent := a.ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTimeout)
+		defer cancel()
 		defer clear(pass)
 		c, err := home.Open(ctx, pass, link)
 		return openedMsg{c, err}
-	})
+	}
 }
 
 // networkText returns what was typed or pasted as a network: a link, joined if it
@@ -104,7 +107,7 @@ func (a *App) opened(msg openedMsg) tea.Cmd {
 	} else {
 		o.step = stepNone
 	}
-	return tea.Batch(a.loadContacts(), a.loadStatus(), a.refresh(), a.nextEvents())
+	return tea.Batch(a.loadPeople(), a.loadStatus(), a.refresh(), a.nextEvents())
 }
 
 // updateFirst handles keys before the conversation screen.
@@ -337,7 +340,7 @@ func (a *App) viewFirst(w, h int) ([]string, *tea.Cursor) {
 			lines = append(lines, " "+a.theme.bad.Render(l))
 		}
 	}
-	box := boxed(title, "", lines, bw, min(h, len(lines)+3))
+	box := a.theme.boxed(title, "", lines, bw, min(h, len(lines)+3))
 	if o.busy {
 		cur = nil
 	}

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -22,7 +21,11 @@ func (a *App) View() tea.View {
 	lines, cur := a.draw()
 	v := tea.NewView(strings.Join(lines, "\n"))
 	v.AltScreen = true
-	v.WindowTitle = "hearsay"
+	v.WindowTitle = a.title()
+	v.ReportFocus = true
+	if a.prefs.Mouse && !a.locked {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
 	v.Cursor = cur
 	return v
 }
@@ -50,9 +53,9 @@ func (a *App) draw() ([]string, *tea.Cursor) {
 		return overlay(blank, box, w), cur
 	}
 	lines, cur := a.drawChat(w, h)
-	if a.dialog != nil {
+	for _, d := range a.dialogs {
 		var box []string
-		box, cur = a.dialog.view(a, w, h)
+		box, cur = d.view(a, w, h)
 		lines = overlay(lines, box, w)
 	}
 	return lines, cur
@@ -81,16 +84,16 @@ func (a *App) paneWidth() int {
 // paneHeight is the height of the conversation: all but borders, composer, banner
 // and status bar.
 func (a *App) paneHeight() int {
-	return max(1, a.height-5-a.bannerRows()-a.composer.Height())
+	return max(1, a.height-5-a.bannerRows()-a.composer.height())
 }
 
 func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 	two, left := a.split()
 	pane := a.paneWidth()
-	a.composer.SetWidth(max(1, pane-4))
+	a.composer.input.SetWidth(max(1, pane-4))
 	rows := a.paneHeight()
 	right := a.drawConversation(pane, rows)
-	prompt := strings.Split(a.composer.View(), "\n")
+	prompt := strings.Split(a.composer.input.View(), "\n")
 	for i := range prompt {
 		mark := " > "
 		if i > 0 {
@@ -101,44 +104,44 @@ func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 	var lines []string
 	if !two {
 		lines = append(lines, fit(" "+a.heading(), w))
-		lines = append(lines, strings.Repeat("─", w))
+		lines = append(lines, strings.Repeat(a.theme.h, w))
 		for _, l := range right {
 			lines = append(lines, fit(l, w))
 		}
-		lines = append(lines, strings.Repeat("─", w))
+		lines = append(lines, strings.Repeat(a.theme.h, w))
 		lines = append(lines, prompt...)
-		lines = append(lines, strings.Repeat("─", w))
+		lines = append(lines, strings.Repeat(a.theme.h, w))
 		if b := a.banner(); b != "" {
 			lines = append(lines, a.theme.warn.Render(fit(" "+b, w)))
 		}
 		lines = append(lines, fit(" "+a.statusBar(w-2), w))
 	} else {
 		contacts := a.drawContacts(left, rows)
-		lines = append(lines, "┌"+rule("hearsay", left)+"┬"+rule(a.heading(), pane)+"┐")
+		lines = append(lines, a.theme.tl+a.theme.rule("hearsay", left)+a.theme.down+a.theme.rule(a.heading(), pane)+a.theme.tr)
 		for i := range rows {
-			lines = append(lines, "│"+contacts[i]+"│"+fit(right[i], pane)+"│")
+			lines = append(lines, a.theme.v+contacts[i]+a.theme.v+fit(right[i], pane)+a.theme.v)
 		}
-		lines = append(lines, "├"+strings.Repeat("─", left)+"┼"+strings.Repeat("─", pane)+"┤")
+		lines = append(lines, a.theme.left+strings.Repeat(a.theme.h, left)+a.theme.cross+strings.Repeat(a.theme.h, pane)+a.theme.right)
 		for i, p := range prompt {
 			side := ""
 			if i == 0 {
 				side = " F1 help"
 			}
-			lines = append(lines, "│"+fit(a.theme.dim.Render(side), left)+"│"+p+"│")
+			lines = append(lines, a.theme.v+fit(a.theme.dim.Render(side), left)+a.theme.v+p+a.theme.v)
 		}
-		lines = append(lines, "├"+strings.Repeat("─", left)+"┴"+strings.Repeat("─", pane)+"┤")
+		lines = append(lines, a.theme.left+strings.Repeat(a.theme.h, left)+a.theme.up+strings.Repeat(a.theme.h, pane)+a.theme.right)
 		if b := a.banner(); b != "" {
-			lines = append(lines, "│"+a.theme.warn.Render(fit(" "+b, w-2))+"│")
+			lines = append(lines, a.theme.v+a.theme.warn.Render(fit(" "+b, w-2))+a.theme.v)
 		}
 		lines = append(lines,
-			"│"+fit(" "+a.statusBar(w-4), w-2)+"│",
-			"└"+strings.Repeat("─", w-2)+"┘")
+			a.theme.v+fit(" "+a.statusBar(w-4), w-2)+a.theme.v,
+			a.theme.bl+strings.Repeat(a.theme.h, w-2)+a.theme.br)
 	}
 	for len(lines) < h {
 		lines = append(lines, fit("", w))
 	}
 	lines = lines[:h]
-	cur := a.composer.Cursor()
+	cur := a.composer.input.Cursor()
 	if cur != nil {
 		cur.X += 3
 		cur.Y += rows + 2
@@ -147,74 +150,6 @@ func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 		}
 	}
 	return lines, cur
-}
-
-// heading is the title of the conversation.
-func (a *App) heading() string {
-	c := a.selected()
-	if c == nil {
-		return "no contact yet"
-	}
-	return sanitizeLine(c.Name) + " " + contactWord(*c)
-}
-
-// contactWord says what a contact is, in words.
-func contactWord(c chat.Contact) string {
-	switch {
-	case c.Problem != "":
-		return "! invite failed"
-	case c.State == chat.ContactInvited:
-		return "… invited"
-	case c.State == chat.ContactChanged:
-		return "‼ key changed"
-	case c.State == chat.ContactBlocked:
-		return "blocked"
-	case c.Verified:
-		return "✓ verified"
-	}
-	return "? unverified"
-}
-
-func (a *App) drawContacts(w, h int) []string {
-	var lines []string
-	for i, c := range a.contacts {
-		mark := " "
-		if i == a.current {
-			mark = "▌"
-		}
-		right := ""
-		if n := a.conversation(c.ID).unread; n > 0 {
-			right = fmt.Sprintf("%d new ", n)
-		} else if c.Problem != "" {
-			right = "failed "
-		} else if c.State == chat.ContactInvited {
-			right = "invited "
-		} else if c.State == chat.ContactChanged {
-			right = "‼ changed "
-		} else if c.State == chat.ContactBlocked {
-			right = "blocked "
-		}
-		line := spread(mark+sanitizeLine(c.Name), right, w)
-		if i == a.current {
-			line = a.theme.strong.Render(line)
-		}
-		lines = append(lines, line)
-	}
-	if from := a.current - h + 1; from > 0 { // keep the selected one in sight
-		lines = lines[from:]
-	}
-	if len(a.contacts) == 0 {
-		lines = append(lines, fit(" no contacts", w))
-	}
-	foot := []string{fit(" alt+n  invite", w), fit(" ctrl+n next", w)}
-	for len(lines) < h {
-		if n := h - len(lines); n <= len(foot) {
-			lines = append(lines, a.theme.dim.Render(foot[len(foot)-n]))
-			continue
-		}
-		lines = append(lines, fit("", w))
-	}
-	return lines[:h]
 }
 
 func (a *App) drawConversation(w, h int) []string {
@@ -238,7 +173,7 @@ func (a *App) drawConversation(w, h int) []string {
 	case len(c.messages) == 0:
 		lines = centre(a.emptyText(), w, body)
 	default:
-		lines = a.timeline(c, sanitizeLine(a.selected().Name), w, body)
+		lines = a.timeline(c, w, body)
 	}
 	for _, l := range notice {
 		lines = append(lines, a.theme.warn.Render(fit(" "+l, w)))
@@ -247,13 +182,17 @@ func (a *App) drawConversation(w, h int) []string {
 }
 
 func (a *App) emptyText() []string {
-	if p := a.selected().Problem; p != "" {
+	e := a.selected()
+	if e.contact == nil {
+		return []string{"Write something."}
+	}
+	if p := e.contact.Problem; p != "" {
 		return []string{sanitizeLine(p) + ".", "", "Ask for a new invite."}
 	}
-	if a.selected().State == chat.ContactInvited {
+	if e.contact.State == chat.ContactInvited {
 		return []string{"You may write at once; it is sent", "when your contact's relays answer."}
 	}
-	return []string{"Say something."}
+	return []string{"Write something."}
 }
 
 func centre(text []string, w, h int) []string {
@@ -265,73 +204,4 @@ func centre(text []string, w, h int) []string {
 		}
 	}
 	return lines
-}
-
-// statusBar is the last line: health, the real path of the circuit that served
-// this conversation, cover, what is queued, and the clock.
-func (a *App) statusBar(w int) string {
-	glyph := map[chat.Health]string{
-		chat.Connected: a.theme.good.Render("●"), chat.Building: a.theme.warn.Render("◐"), chat.Degraded: a.theme.warn.Render("◐"),
-		chat.StaleView: a.theme.warn.Render("◐"), chat.Offline: a.theme.bad.Render("○"),
-	}[a.status.Health]
-	health := glyph + " " + string(a.status.Health)
-	if w < splitWidth-2 {
-		return fit(health+a.shortStatus(), w)
-	}
-	right := ""
-	if a.status.Lab {
-		right = a.theme.warn.Render("LAB") + " "
-	}
-	if a.status.Cover != "" {
-		right += "cover " + a.status.Cover
-	}
-	if a.status.Queued > 0 {
-		right += fmt.Sprintf(" %d queued", a.status.Queued)
-	}
-	right += " │ " + a.now().Format("15:04")
-	room := w - ansi.StringWidth(health) - ansi.StringWidth(right) - 6
-	return spread(health+" │ "+a.pathText(room), " │ "+right, w)
-}
-
-// shortStatus is what follows the health word where there is no room for a
-// path.
-func (a *App) shortStatus() string {
-	s := ""
-	if a.status.Lab {
-		s += " · " + a.theme.warn.Render("LAB")
-	}
-	if a.status.Queued > 0 {
-		s += fmt.Sprintf(" · %d queued", a.status.Queued)
-	}
-	if a.served && a.path.Open {
-		s += " · 3 hops"
-	}
-	return s
-}
-
-// pathText says the path as fully as the room allows.
-func (a *App) pathText(room int) string {
-	p := a.path
-	if !a.served || len(p.Relays) == 0 {
-		return "no circuit yet"
-	}
-	if !p.Open {
-		return "circuit closed"
-	}
-	path := strings.Join(p.Relays, " ▸ ")
-	rtt := ""
-	if p.RTT > 0 {
-		rtt = fmt.Sprintf(" %d ms", max(1, p.RTT.Milliseconds()))
-	}
-	for _, s := range []string{
-		"you ▸ " + path + " ▸ mailbox " + p.Mailbox + rtt,
-		path + " ▸ mailbox " + p.Mailbox,
-		path + " ▸ " + p.Mailbox,
-		strings.Join(p.Relays, "▸") + "▸" + p.Mailbox,
-	} {
-		if ansi.StringWidth(s) <= room {
-			return s
-		}
-	}
-	return "3 hops"
 }

@@ -2,17 +2,22 @@ package tui
 
 import "charm.land/lipgloss/v2"
 
-// theme holds the styles, built once. The sixteen terminal colours follow the
-// person's own scheme; no meaning rests on colour alone.
+// theme holds styles and signs, built once per choice. No meaning rests on colour
+// alone.
 type theme struct {
+	glyphs
+	name                                 string
 	dim, strong, accent, good, warn, bad lipgloss.Style
 	selected                             lipgloss.Style
 	qr                                   lipgloss.Style
 }
 
-func newTheme() theme {
+// newTheme builds a theme: auto, dark, light, contrast or 16. dark says what is
+// known of the terminal's background.
+func newTheme(p Preferences, dark bool) theme {
 	s := lipgloss.NewStyle
-	return theme{
+	t := theme{
+		name:     p.Theme,
 		dim:      s().Faint(true),
 		strong:   s().Bold(true),
 		accent:   s().Foreground(lipgloss.Color("6")),
@@ -23,4 +28,9 @@ func newTheme() theme {
 		// A light scheme would invert the code: both colours are set.
 		qr: s().Foreground(lipgloss.Color("#000000")).Background(lipgloss.Color("#ffffff")),
 	}
+	t.glyphs = unicodeGlyphs()
+	if p.ASCII {
+		t.glyphs = asciiGlyphs()
+	}
+	return t
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -10,87 +9,6 @@ import (
 
 	"hearsay/chat"
 )
-
-// conversation is what the screen holds of one contact.
-type conversation struct {
-	messages []chat.Message // rising by Seq
-	loaded   bool
-	unread   int
-	scroll   int // lines between the end and the bottom of the pane; 0 follows
-	below    int // messages that came while scrolled back
-	draft    string
-	saved    string // of the draft, on the disk
-
-	// early holds states whose message is not here yet: the event may be faster
-	// than the answer to sending. At most earlyStates, then all are dropped and
-	// the next reading of the history brings them.
-	early map[string]chat.Message
-}
-
-const earlyStates = 1024
-
-// add inserts or replaces a message by its id, keeping the order.
-func (c *conversation) add(m chat.Message) (isNew bool) {
-	for i := len(c.messages) - 1; i >= 0; i-- {
-		if c.messages[i].ID == m.ID {
-			c.messages[i] = m
-			return false
-		}
-	}
-	if e, ok := c.early[m.ID]; ok {
-		m.State, m.Copies = e.State, e.Copies
-		delete(c.early, m.ID)
-	}
-	i := len(c.messages)
-	for i > 0 && c.messages[i-1].Seq > m.Seq {
-		i--
-	}
-	c.messages = append(c.messages, chat.Message{})
-	copy(c.messages[i+1:], c.messages[i:])
-	c.messages[i] = m
-	if len(c.messages) > keepMessages {
-		c.messages = append(c.messages[:0:0], c.messages[len(c.messages)-keepMessages:]...)
-	}
-	return true
-}
-
-// replace takes a message as it is now, if it is on the screen.
-func (c *conversation) replace(m chat.Message) {
-	for i := range c.messages {
-		if c.messages[i].ID == m.ID {
-			c.messages[i] = m
-		}
-	}
-}
-
-// remove forgets a message that disappeared.
-func (c *conversation) remove(id string) {
-	c.messages = slices.DeleteFunc(c.messages, func(m chat.Message) bool { return m.ID == id })
-}
-
-// setState takes what an event says of a message: its state and copies.
-func (c *conversation) setState(m chat.Message) {
-	for i := range c.messages {
-		if c.messages[i].ID == m.ID {
-			c.messages[i].State, c.messages[i].Copies = m.State, m.Copies
-			return
-		}
-	}
-	if c.early == nil || len(c.early) >= earlyStates {
-		c.early = map[string]chat.Message{}
-	}
-	c.early[m.ID] = m
-}
-
-// merge takes what the store says without losing what came meanwhile.
-func (c *conversation) merge(ms []chat.Message) {
-	late := c.messages
-	c.messages = append([]chat.Message(nil), ms...)
-	for _, m := range late {
-		c.add(m)
-	}
-	c.loaded = true
-}
 
 // groupGap is the pause after which the author is named again.
 const groupGap = 5 * time.Minute
@@ -210,9 +128,17 @@ func sameDay(a, b time.Time) bool {
 	return ay == by && am == bm && ad == bd
 }
 
+// authorOf names who wrote a message of the other side.
+func (a *App) authorOf(m *chat.Message) string {
+	if m.Author != "" {
+		return a.nameOf(m.Author)
+	}
+	return a.nameOf(m.Contact)
+}
+
 // timeline renders the h lines that are visible. It lays out messages from the
 // end only as far up as the pane and the scroll reach.
-func (a *App) timeline(c *conversation, author string, w, h int) []string {
+func (a *App) timeline(c *conversation, w, h int) []string {
 	need := h + c.scroll
 	var parts [][]string
 	total := 0
@@ -221,7 +147,7 @@ func (a *App) timeline(c *conversation, author string, w, h int) []string {
 		if i > 0 {
 			prev = &c.messages[i-1]
 		}
-		ls := a.theme.messageLines(c.messages[i], prev, author, w, a.now())
+		ls := a.theme.messageLines(c.messages[i], prev, a.authorOf(&c.messages[i]), w, a.now())
 		parts = append(parts, ls)
 		total += len(ls)
 	}
@@ -249,7 +175,7 @@ func (a *App) timeline(c *conversation, author string, w, h int) []string {
 
 // heightOf returns the lines that the last message takes, by which a scrolled
 // pane moves so that what is read stays in place.
-func (a *App) heightOf(c *conversation, author string, w int) int {
+func (a *App) heightOf(c *conversation, w int) int {
 	n := len(c.messages)
 	if n == 0 {
 		return 0
@@ -258,5 +184,5 @@ func (a *App) heightOf(c *conversation, author string, w int) int {
 	if n > 1 {
 		prev = &c.messages[n-2]
 	}
-	return len(a.theme.messageLines(c.messages[n-1], prev, author, w, a.now()))
+	return len(a.theme.messageLines(c.messages[n-1], prev, a.authorOf(&c.messages[n-1]), w, a.now()))
 }

@@ -18,6 +18,8 @@ import (
 type Backend interface {
 	Status() chat.Status
 	Path(contact string) (chat.Path, bool)
+	NetworkView(ctx context.Context) (chat.NetworkView, error)
+	NewCircuits(ctx context.Context) error
 	SetCover(ctx context.Context, name string) error
 	Consent(ctx context.Context) error
 
@@ -48,7 +50,9 @@ type Backend interface {
 	// returns when it is on the disk.
 	StartSend(ctx context.Context, contact, text string, o chat.SendOptions) (wait func() (chat.Message, error))
 	Messages(ctx context.Context, contact string, after uint64, limit int) ([]chat.Message, error)
+	MessagesBefore(ctx context.Context, contact string, before uint64, limit int) ([]chat.Message, error)
 	Why(ctx context.Context, message string) (chat.Why, error)
+	Retry(ctx context.Context, message string) error
 	React(ctx context.Context, message, emoji string) error
 	Edit(ctx context.Context, message, text string) error
 	Delete(ctx context.Context, message string, both bool) error
@@ -57,6 +61,7 @@ type Backend interface {
 
 	SendFile(ctx context.Context, contact, path string, o chat.SendFileOptions) (chat.File, error)
 	FetchFile(ctx context.Context, id string, burst bool) error
+	PauseFile(ctx context.Context, id string) error
 	SaveFile(ctx context.Context, id, path string) error
 	CancelFile(ctx context.Context, id string) error
 	Files(ctx context.Context, contact string) ([]chat.File, error)

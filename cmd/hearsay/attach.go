@@ -35,7 +35,7 @@ does. ctrl+c twice detaches: the daemon goes on, and so do other terminals.`,
 // showAttached runs the screens on a daemon until the person detaches.
 func showAttached(cmd *cobra.Command, f *flags, c *rpc.Client) error {
 	f.warnIgnored(cmd)
-	err := showScreen(cmd.Context(), tui.Config{Home: attachedHome{c}, Attached: true})
+	err := showScreen(cmd.Context(), tui.Config{Home: attachedHome{client: c}, Attached: true})
 	gone := c.Err()
 	_ = c.Close()
 	return errors.Join(err, gone)
@@ -51,7 +51,10 @@ func (f *flags) warnIgnored(cmd *cobra.Command) {
 }
 
 // attachedHome is the home of a daemon: open already.
-type attachedHome struct{ client *rpc.Client }
+type attachedHome struct {
+	noFirstRun
+	client *rpc.Client
+}
 
 // State says that nothing is missing.
 func (attachedHome) State() tui.HomeState { return tui.HomeState{Exists: true, HasNetwork: true} }

@@ -102,7 +102,7 @@ func runDemo(cmd *cobra.Command, f *flags, relays int, asRPC bool) (err error) {
 	case asRPC:
 		return serveRPC(ctx, d.self, demoBackend{d.self, d}, cmd.InOrStdin(), cmd.OutOrStdout())
 	case screen:
-		home := demoHome{d.self}
+		home := demoHome{p: d.self}
 		return showScreen(ctx, tui.Config{Home: home, Contact: echoName, Notice: "LAB network on this computer. A second person joins with: " + join})
 	}
 	return d.lines(ctx, cmd.InOrStdin(), cmd.OutOrStdout())
@@ -118,7 +118,10 @@ type demoBackend struct {
 func (b demoBackend) Status() chat.Status { return b.d.Status() }
 
 // demoHome is a home that is open already.
-type demoHome struct{ p *profile }
+type demoHome struct {
+	noFirstRun
+	p *profile
+}
 
 func (h demoHome) State() tui.HomeState { return tui.HomeState{Exists: true, HasNetwork: true} }
 

@@ -60,6 +60,7 @@ func count(n int, one, many string) string {
 
 // tuiHome lets the screens open a profile.
 type tuiHome struct {
+	noFirstRun
 	dir, network, cover string
 	passphrase          []byte // from --passphrase-file
 	log                 *slog.Logger

@@ -50,9 +50,26 @@ func showScreen(ctx context.Context, cfg tui.Config) error {
 	if os.Getenv("NO_COLOR") != "" { // any non-empty value; the library reads it as a boolean
 		opts = append(opts, tea.WithColorProfile(colorprofile.Ascii))
 	}
-	_, err := tea.NewProgram(tui.New(ctx, cfg), opts...).Run()
+	app, err := tui.New(ctx, cfg)
+	if err != nil {
+		return program.Fail(program.ExitUsage, "see [keys] in the configuration", err)
+	}
+	_, err = tea.NewProgram(app, opts...).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // told to stop
 	}
 	return err
+}
+
+// noFirstRun is the part of a home that exists already.
+type noFirstRun struct{}
+
+// Restore fails: the profile is there.
+func (noFirstRun) Restore(context.Context, string, []byte, []byte) error {
+	return &chat.Error{Kind: chat.KindExists, Text: "there is a profile here already"}
+}
+
+// Demo fails: the profile has its network.
+func (noFirstRun) Demo(context.Context) (string, error) {
+	return "", &chat.Error{Kind: chat.KindExists, Text: "this profile has its network"}
 }

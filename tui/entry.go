@@ -1,0 +1,142 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"hearsay/chat"
+)
+
+// entry is one row of the contact list: a contact, a group or the notes.
+type entry struct {
+	id, name string // name is sanitised, one line
+	contact  *chat.Contact
+	group    *chat.Group
+	settings chat.Conversation
+	unread   int
+	latest   time.Time // of the last message; zero: none
+}
+
+// isNotes tells whether the entry is the notes to oneself.
+func (e *entry) isNotes() bool { return e.id == chat.NotesID }
+
+// people are the lists that the contact column is made of.
+type people struct {
+	contacts []chat.Contact
+	groups   []chat.Group
+	requests int
+}
+
+// loadPeople reads contacts, groups and requests anew.
+func (a *App) loadPeople() tea.Cmd {
+	if a.chat == nil || a.locked {
+		return nil
+	}
+	c := a.chat
+	return ask(a, nil, func(ctx context.Context) (people, error) {
+		var p people
+		var err error
+		if p.contacts, err = c.Contacts(ctx); err != nil {
+			return p, err
+		}
+		if p.groups, err = c.Groups(ctx); err != nil {
+			return p, err
+		}
+		rs, err := c.Requests(ctx)
+		p.requests = len(rs)
+		return p, err
+	}, a.applyPeople)
+}
+
+func (a *App) applyPeople(p people, err error) tea.Cmd {
+	if err != nil {
+		a.notice = errorText(err)
+		return nil
+	}
+	a.requests = p.requests
+	a.entries = a.entries[:0:0]
+	for i := range p.contacts {
+		c := &p.contacts[i]
+		e := entry{id: c.ID, name: sanitizeLine(c.Name), contact: c, unread: c.Unread}
+		if c.Latest != nil {
+			e.latest = *c.Latest
+		}
+		if c.Settings != nil {
+			e.settings = *c.Settings
+		}
+		a.entries = append(a.entries, e)
+	}
+	for i := range p.groups {
+		g := &p.groups[i]
+		e := entry{id: g.ID, name: sanitizeLine(g.Name), group: g, unread: g.Unread}
+		if g.Latest != nil {
+			e.latest = *g.Latest
+		}
+		if g.Settings != nil {
+			e.settings = *g.Settings
+		}
+		a.entries = append(a.entries, e)
+	}
+	a.sortEntries()
+	a.takeDrafts()
+	if a.wanted != "" {
+		for _, e := range a.entries {
+			if e.id == a.wanted || e.name == a.wanted {
+				a.wanted = ""
+				return a.selectEntry(e.id)
+			}
+		}
+	}
+	if a.selected() == nil {
+		a.current = ""
+		if len(a.entries) > 0 {
+			return a.selectEntry(a.entries[0].id)
+		}
+	}
+	return nil
+}
+
+// sortEntries puts pinned ones first, then those with something unread, then by
+// the last message; archived ones come last.
+func (a *App) sortEntries() {
+	rank := func(e *entry) int {
+		switch {
+		case e.settings.Archived:
+			return 3
+		case e.settings.Pinned:
+			return 0
+		case e.unread > 0 && !e.settings.Muted:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(a.entries, func(x, y entry) int {
+		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), y.latest.Compare(x.latest), strings.Compare(x.name, y.name))
+	})
+}
+
+// selected returns the entry on screen, or nil.
+func (a *App) selected() *entry { return a.find(a.current) }
+
+// find returns the entry of a contact, a group or the notes, or nil.
+func (a *App) find(id string) *entry {
+	for i := range a.entries {
+		if a.entries[i].id == id {
+			return &a.entries[i]
+		}
+	}
+	return nil
+}
+
+// nameOf returns the name of a contact or group as screens show it, or "somebody".
+func (a *App) nameOf(id string) string {
+	if e := a.find(id); e != nil {
+		return e.name
+	}
+	return "somebody"
+}
