@@ -82,6 +82,7 @@ type App struct {
 	gone      bool // the daemon ended
 	locked    bool // nothing but the lock screen is shown
 	session   int  // counts lockings: results of before are dropped
+	noWaiting bool // in tests: see waits
 }
 
 // New returns an App for a home. ctx ends its commands. It fails if the bindings
@@ -110,7 +111,7 @@ func New(ctx context.Context, cfg Config) (*App, error) {
 
 // Init starts the clock, and opens a home that needs nothing from the person.
 func (a *App) Init() tea.Cmd {
-	cmds := []tea.Cmd{tickClock(), a.askTerminal()}
+	cmds := []tea.Cmd{a.tickClock(), a.askTerminal()}
 	if a.first.step == stepStarting {
 		cmds = append(cmds, a.open())
 	}
@@ -152,7 +153,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case refreshMsg:
 		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh())
 	case clockMsg:
-		return tea.Batch(tickClock(), a.checkIdle())
+		return tea.Batch(a.tickClock(), a.checkIdle())
 	case notifyMsg:
 		return a.notices.tick(a)
 	}

@@ -140,7 +140,7 @@ const (
 // nextEvents waits for events and joins those that follow at once.
 func (a *App) nextEvents() tea.Cmd {
 	sub, parent := a.events, a.ctx
-	return func() tea.Msg {
+	return a.waits(func() tea.Msg {
 		ev, err := sub.Next(parent)
 		if err != nil {
 			return eventsMsg{err: err}
@@ -156,7 +156,7 @@ func (a *App) nextEvents() tea.Cmd {
 			batch = append(batch, ev)
 		}
 		return eventsMsg{events: batch}
-	}
+	})
 }
 
 func (a *App) loadStatus() tea.Cmd {
@@ -178,10 +178,19 @@ func (a *App) refresh() tea.Cmd {
 	if !a.status.Ready {
 		d = time.Second
 	}
-	return tea.Tick(d, func(time.Time) tea.Msg { return refreshMsg{} })
+	return a.waits(tea.Tick(d, func(time.Time) tea.Msg { return refreshMsg{} }))
 }
 
 // tickClock wakes at the next full minute.
-func tickClock() tea.Cmd {
-	return tea.Every(time.Minute, func(time.Time) tea.Msg { return clockMsg{} })
+func (a *App) tickClock() tea.Cmd {
+	return a.waits(tea.Every(time.Minute, func(time.Time) tea.Msg { return clockMsg{} }))
+}
+
+// waits marks a command that waits for time or for events, however long. Tests run
+// all others at once, and leave these out.
+func (a *App) waits(cmd tea.Cmd) tea.Cmd {
+	if a.noWaiting {
+		return nil
+	}
+	return cmd
 }

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,7 @@ func drive(t *testing.T, h Home, w, hh int) *driver {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.noWaiting = true
 	d := &driver{t, a}
 	d.msg(tea.WindowSizeMsg{Width: w, Height: hh})
 	if a.first.step == stepStarting {
@@ -74,27 +76,19 @@ func drive(t *testing.T, h Home, w, hh int) *driver {
 	return d
 }
 
-// run executes a command and applies what it returns. Commands that wait for
-// time or events are told by their not returning soon, so they are not run:
-// the tests feed events themselves.
+// run executes a command at once and applies what it returns.
 func (d *driver) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	done := make(chan tea.Msg, 1)
-	go func() { done <- cmd() }()
-	select {
-	case m := <-done:
-		if b, ok := m.(tea.BatchMsg); ok {
-			for _, c := range b {
-				d.run(c)
-			}
-			return
+	switch m := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, c := range m {
+			d.run(c)
 		}
-		if m != nil {
-			d.msg(m)
-		}
-	case <-time.After(20 * time.Millisecond):
+	default:
+		d.msg(m)
 	}
 }
 
@@ -186,3 +180,21 @@ func (d *driver) has(want string) {
 }
 
 var readyHome = HomeState{Exists: true, HasNetwork: true}
+
+// sizes are those at which every screen has a golden.
+var sizes = [][2]int{{100, 28}, {80, 24}, {58, 20}, {30, 8}}
+
+// goldens brings a screen up at every size, on a profile as newFake makes it and
+// setup (nil: nothing) changes it, and compares it with testdata/NAME-WxH.txt.
+func goldens(t *testing.T, name string, setup func(f *fakeChat), steps func(d *driver)) {
+	t.Helper()
+	for _, size := range sizes {
+		f := newFake()
+		if setup != nil {
+			setup(f)
+		}
+		d := drive(t, &fakeHome{state: readyHome, chat: f}, size[0], size[1])
+		steps(d)
+		d.golden(fmt.Sprintf("%s-%dx%d", name, size[0], size[1]))
+	}
+}
