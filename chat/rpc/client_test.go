@@ -74,6 +74,7 @@ func TestClientSaysTheSame(t *testing.T) {
 		add(b.Requests(ctx))
 		add(b.Contacts(ctx))
 		add(b.Messages(ctx, "c_1", 7, 50))
+		add(b.MessagesBefore(ctx, "c_1", 7, 2))
 		add(b.Search(ctx, "lamp", "c_1", 3))
 		add(b.Why(ctx, "m_1_3"))
 		add(b.Files(ctx, ""))
@@ -83,7 +84,7 @@ func TestClientSaysTheSame(t *testing.T) {
 			b.RejectRequest(ctx, "r_1", true), b.RenameContact(ctx, "c_1", "m"), b.BlockContact(ctx, "c_1"), b.UnblockContact(ctx, "c_1"),
 			b.RemoveContact(ctx, "c_1"), b.VerifyContact(ctx, "c_1", "1"), b.CompareWords(ctx, "c_1"), b.VerifyWords(ctx, "c_1", "a b c d"),
 			b.React(ctx, "m_1_3", ""), b.Edit(ctx, "m_1_3", "x"), b.Delete(ctx, "m_1_3", true), b.FetchFile(ctx, "f_1", true),
-			b.SaveFile(ctx, "f_1", "/tmp/y"), b.CancelFile(ctx, "f_1"), b.AddMember(ctx, "g_1", "c_1"), b.RemoveMember(ctx, "g_1", "c_1"),
+			b.SaveFile(ctx, "f_1", "/tmp/y"), b.PauseFile(ctx, "f_1"), b.CancelFile(ctx, "f_1"), b.AddMember(ctx, "g_1", "c_1"), b.RemoveMember(ctx, "g_1", "c_1"),
 			b.RenameGroup(ctx, "g_1", "y"), b.LeaveGroup(ctx, "g_1"), b.Lock(ctx), b.Unlock(ctx, []byte("right")),
 			b.ChangePassphrase(ctx, []byte("o"), []byte("n")), b.ChangePassphrase(ctx, nil, nil), b.Wipe(ctx), b.Backup(ctx, "/tmp/z", []byte("p"), false),
 			b.MarkDisplayed(ctx, "c_1", 7),
@@ -324,6 +325,10 @@ func TestPagesFitIntoLines(t *testing.T) {
 		if err != nil || len(list) != want || list[len(list)-1].Seq != uint64(want) {
 			t.Errorf("limit %d: %d messages, error %v", limit, len(list), err)
 		}
+		back, err := c.MessagesBefore(t.Context(), "c_1", 0, limit)
+		if err != nil || len(back) != want || back[0].Seq != uint64(31-want) || back[want-1].Seq != 30 {
+			t.Errorf("limit %d: %d messages from the end, error %v", limit, len(back), err)
+		}
 	}
 }
 
@@ -336,6 +341,12 @@ func (longChat) Messages(_ context.Context, contact string, after uint64, limit 
 		all = append(all, chat.Message{ID: "m_1_1", Contact: contact, Text: strings.Repeat("\x01", 64<<10), Seq: n, Time: when})
 	}
 	return all, nil
+}
+
+func (c longChat) MessagesBefore(ctx context.Context, contact string, before uint64, limit int) ([]chat.Message, error) {
+	before = min(before, 31)
+	all, err := c.Messages(ctx, contact, 0, int(before-1))
+	return all[max(0, len(all)-limit):], err
 }
 
 // deaf attaches, subscribes, and reads nothing from then on.

@@ -116,6 +116,27 @@ func (f *fakeChat) MarkDisplayed(_ context.Context, contact string, upto uint64)
 	return f.note("displayed %s %d", contact, upto)
 }
 
+func (f *fakeChat) MessagesBefore(_ context.Context, contact string, before uint64, limit int) ([]chat.Message, error) {
+	if err := f.note("before %s %d %d", contact, before, limit); err != nil {
+		return nil, err
+	}
+	var ms []chat.Message
+	for seq := max(before, 3) - 2; seq < before && len(ms) < limit; seq++ {
+		ms = append(ms, chat.Message{ID: fmt.Sprintf("m_1_%d", seq), Contact: contact, Direction: chat.In, Text: "old", Seq: seq, Time: when, State: chat.Received})
+	}
+	return ms, nil
+}
+
+func (f *fakeChat) Retry(_ context.Context, message string) error { return f.note("retry %s", message) }
+
+func (f *fakeChat) PauseFile(_ context.Context, id string) error { return f.note("pause %s", id) }
+
+func (f *fakeChat) NewCircuits(context.Context) error { return f.note("circuits") }
+
+func (f *fakeChat) NetworkView(context.Context) (chat.NetworkView, error) {
+	return chat.NetworkView{Network: "harbour"}, f.note("network")
+}
+
 func (f *fakeChat) Why(_ context.Context, message string) (chat.Why, error) {
 	next := when.Add(time.Minute)
 	return chat.Why{

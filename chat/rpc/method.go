@@ -191,7 +191,16 @@ func (s *server) messageMethod(method string, args *arguments) work {
 	case "message.list":
 		contact := args.text("contact", true)
 		after := args.number("after", 0, 1<<63-1, 0)
+		before := args.number("before", 0, 1<<63-1, 0)
 		limit := args.number("limit", 1, 1000, 100)
+		if after > 0 && before > 0 {
+			args.refuse("after and before exclude each other")
+		}
+		if before > 0 {
+			return func(ctx context.Context) (any, error) {
+				return shapePageBefore(b.MessagesBefore(ctx, contact, before, int(limit)))
+			}
+		}
 		return func(ctx context.Context) (any, error) { return shapePage(b.Messages(ctx, contact, after, int(limit))) }
 	case "message.why":
 		id := args.text("id", true)
@@ -243,6 +252,9 @@ func (s *server) fileMethod(method string, args *arguments) work {
 	case "file.save":
 		id, path := args.text("id", true), args.path("path")
 		return nothing(func(ctx context.Context) error { return b.SaveFile(ctx, id, path) })
+	case "file.pause":
+		id := args.text("id", true)
+		return nothing(func(ctx context.Context) error { return b.PauseFile(ctx, id) })
 	case "file.cancel":
 		id := args.text("id", true)
 		return nothing(func(ctx context.Context) error { return b.CancelFile(ctx, id) })

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"hearsay/chat"
@@ -125,6 +126,8 @@ type contactShape struct {
 	Problem      string             `json:"problem,omitempty"`
 	Introduced   string             `json:"introduced,omitempty"`
 	Settings     *conversationShape `json:"settings,omitempty"`
+	Unread       int                `json:"unread,omitempty"`
+	Latest       *stamp             `json:"latest,omitempty"`
 }
 
 type conversationShape struct {
@@ -145,6 +148,8 @@ type groupShape struct {
 	Admin    bool               `json:"admin,omitempty"`
 	Warning  string             `json:"warning,omitempty"`
 	Settings *conversationShape `json:"settings,omitempty"`
+	Unread   int                `json:"unread,omitempty"`
+	Latest   *stamp             `json:"latest,omitempty"`
 }
 
 type messageShape struct {
@@ -198,6 +203,17 @@ func shapePage(messages []chat.Message, err error) (any, error) {
 		page.Messages = append(page.Messages, b.Bytes())
 	}
 	return page, nil
+}
+
+// shapePageBefore is shapePage for a page that is read backwards: what does not
+// fit into the line is the beginning.
+func shapePageBefore(messages []chat.Message, err error) (any, error) {
+	slices.Reverse(messages)
+	v, err := shapePage(messages, err)
+	if page, ok := v.(pageShape); ok {
+		slices.Reverse(page.Messages)
+	}
+	return v, err
 }
 
 type whyShape struct {
@@ -377,6 +393,7 @@ func shapeServed(p chat.Path, served bool) pathShape {
 func shapeContact(c chat.Contact) contactShape {
 	shape := contactShape{
 		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+		Unread: c.Unread, Latest: stampOf(c.Latest),
 	}
 	shape.Settings = shapeConversation(c.Settings)
 	return shape
@@ -400,19 +417,20 @@ func (s *conversationShape) conversation() *chat.Conversation {
 }
 
 func shapeGroup(g chat.Group) groupShape {
-	return groupShape{g.ID, g.Name, append([]string{}, g.Members...), g.Pending, g.State, g.Admin, g.Warning, shapeConversation(g.Settings)}
+	return groupShape{g.ID, g.Name, append([]string{}, g.Members...), g.Pending, g.State, g.Admin, g.Warning, shapeConversation(g.Settings), g.Unread, stampOf(g.Latest)}
 }
 
 func (g *groupShape) group() chat.Group {
 	return chat.Group{
 		ID: g.ID, Name: g.Name, Members: g.Members, Pending: g.Pending, State: g.State, Admin: g.Admin, Warning: g.Warning,
-		Settings: g.Settings.conversation(),
+		Settings: g.Settings.conversation(), Unread: g.Unread, Latest: g.Latest.time(),
 	}
 }
 
 func (c *contactShape) contact() chat.Contact {
 	contact := chat.Contact{
 		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+		Unread: c.Unread, Latest: c.Latest.time(),
 	}
 	contact.Settings = c.Settings.conversation()
 	return contact
