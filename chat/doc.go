@@ -13,6 +13,8 @@
 // and the methods of Messenger send it operations. SPEC.md beside this file
 // tells the state machines, the schema of the store and every timer.
 //
-// Moving queues, resets, permanent addresses, files and groups are not part of
-// this package yet.
+// The files are named for their parts: contacts come by invite*.go, address*.go
+// and request.go; texts leave through outbox.go and arrive through inbox.go;
+// queues move in move.go; sessions are set up again in reset.go; file*.go,
+// group*.go and conversation.go hold what their names say.
 package chat
