@@ -58,7 +58,8 @@ type book struct {
 	queued   int  // while locked: messages that exist only here
 	restored int  // 0, restoredBackup or restoredCopy: sessions are to begin anew
 
-	boxed bool // there is something that came while the profile was locked
+	boxed   bool // there is something that came while the profile was locked
+	boxSize int  // bytes of it that were sealed since the lock
 }
 
 // contact is one contact. All fields belong to the keeper but for wakes, whose

@@ -8,6 +8,14 @@ const bucketBox = "box"
 // unboxLimit is how many rows are opened in one transaction.
 const unboxLimit = 16
 
+// maxBox bounds the sealed bytes that are kept while a profile is locked, about
+// 30,000 blocks. The relays keep what does not fit, as far as their quotas go, and
+// senders see it as stored: so nobody who writes can fill the disk of a profile
+// that nobody looks at.
+const maxBox = 64 << 20
+
+var errBoxFull = &Error{Kind: KindLimit, Text: "what came while the profile was locked fills its box", Hint: "unlock it"}
+
 // boxRecord is what a reader took at once.
 type boxRecord struct {
 	Owner  string     `cbor:"1,keyasint"` // of the inboxKey
@@ -27,9 +35,15 @@ type boxBlock struct {
 // box seals what a reader took, to be taken again after Unlock. The relay may
 // delete it then.
 func (t *turn) box(rec boxRecord, q *queueRecord) error {
-	if err := t.tx.Box(bucketBox).Add(encode(rec)); err != nil {
+	raw := encode(rec)
+	if t.book.boxSize+len(raw) > maxBox {
+		return errBoxFull
+	}
+	if err := t.tx.Box(bucketBox).Add(raw); err != nil {
 		return err
 	}
+	t.book.boxSize += len(raw)
+	t.boxed += len(raw)
 	if t.before == nil {
 		t.before = make(map[*queueRecord]uint64)
 	}

@@ -45,6 +45,7 @@ type turn struct {
 	met    bool // a contact was added: circuits are wanted soon
 
 	before map[*queueRecord]uint64 // of a locked profile: what it was before
+	boxed  int                     // and bytes that were sealed
 
 	trashed bool // queues are to be deleted that are not on disk as such
 }
@@ -210,6 +211,7 @@ func (m *Messenger) transact(ops []*op) error {
 	if err != nil {
 		m.feed.release(nil, 0)
 		t.book.forgetLocked(t.before)
+		t.book.boxSize -= t.boxed
 		return err
 	}
 	m.unsettled = m.unsettled && t.reads

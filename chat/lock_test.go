@@ -173,6 +173,54 @@ func TestLockedOnAFullDisk(t *testing.T) {
 	})
 }
 
+// TestFloodOfALockedProfile: who writes without end to a profile that nobody looks
+// at does not fill its disk; what does not fit stays at the relay and comes after
+// unlocking.
+func TestFloodOfALockedProfile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 5)
+		alice, bob := w.sealedUser(t, "right"), w.user(t)
+		b, a := befriend(t, alice, bob)
+		<-time.After(time.Minute)
+		if err := alice.Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var taken uint64
+		if err := alice.reading().look(t.Context(), func(tn *turn) error {
+			tn.book.boxSize = maxBox - 100 // a flood of weeks
+			for _, c := range tn.book.contacts {
+				taken = c.rec.Own[0].Acked
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		bob.say(a, "one too many")
+		<-time.After(10 * time.Minute)
+		if err := alice.reading().look(t.Context(), func(tn *turn) error {
+			for _, c := range tn.book.contacts {
+				if got := c.rec.Own[0].Acked; got != taken {
+					t.Errorf("seq %d counts as taken, %d is", got, taken)
+				}
+			}
+			if tn.book.boxSize > maxBox {
+				t.Errorf("%d bytes are in the box", tn.book.boxSize)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !bob.settled(a, Stored) {
+			t.Error("what no relay handed over is not shown as stored")
+		}
+		if err := alice.Unlock(t.Context(), []byte("right")); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Minute, "what stayed at the relay", func() bool { return len(alice.texts(b, In)) == 1 })
+		alice.checkReceived(b, []string{"one too many"})
+	})
+}
+
 func TestProfileWithoutPassphraseCannotBeLocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alice := newFakeWorld(t, 3).user(t)
