@@ -38,6 +38,7 @@ func (p *Pool) lookOut(now time.Time, viewed bool) {
 		return
 	}
 	p.lookedOut = now
+	p.keepKept()
 	warnings := p.selector.Warnings()
 	if now.Sub(p.waitsAt) < waitsTold && !slices.Contains(warnings, p.waits) {
 		warnings = append(warnings, "something waits for a circuit: "+p.waits)

@@ -77,6 +77,7 @@ type Pool struct {
 	budget    budget
 	hedges    tokens
 	warms     tokens              // warm periods
+	renewals  tokens              // of all circuits, by the user
 	changes   tokens              // of the own network
 	changeAt  time.Time           // when the next one is taken notice of; zero: none waits
 	trusted   map[trustKey]*trust // destinations with circuits or broken ones
@@ -113,6 +114,7 @@ type Pool struct {
 	why          string
 	needsConsent bool
 	outlook      Outlook
+	kept         Kept
 	// guardNow is the guard in use, nil before the first.
 	guardNow *directory.Relay
 }
@@ -180,6 +182,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		trusted:  map[trustKey]*trust{},
 		hedges:   tokens{burst: hedgeBurst, every: hedgeEvery},
 		warms:    tokens{burst: warmBurst, every: warmEvery},
+		renewals: tokens{burst: 1, every: renewEvery},
 		changes:  tokens{burst: changeBurst, every: changeEvery},
 		pings:    bucket{tokens: pingTokens, burst: pingTokens, last: time.Now()},
 		wall:     time.Now,

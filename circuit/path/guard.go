@@ -234,6 +234,15 @@ func (s *Selector) GuardConfirmed(id directory.RelayID, now time.Time) (use bool
 	return true, time.Time{}
 }
 
+// GuardSince returns when a circuit over a guard was first used, as it is
+// remembered: a random time too early (SPEC.md §2.1). Zero: never.
+func (s *Selector) GuardSince(id directory.RelayID) time.Time {
+	if i := s.state.guard(id); i >= 0 {
+		return s.state.Guards[i].Confirmed
+	}
+	return time.Time{}
+}
+
 // GuardIsUp reports whether a guard has not failed since it last answered.
 func (s *Selector) GuardIsUp(id directory.RelayID) bool {
 	_, failed := s.down[id]

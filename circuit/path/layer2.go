@@ -58,3 +58,12 @@ func (s *Selector) keepLayer2(now time.Time) {
 func (s *Selector) layer2Age() time.Duration {
 	return layer2MinAge + time.Duration(s.rnd.Int64N(int64(layer2MaxAge-layer2MinAge)+1))
 }
+
+// Layer2 returns the layer-2 guards that paths may use now.
+func (s *Selector) Layer2() []directory.RelayID {
+	ids := make([]directory.RelayID, len(s.layer2))
+	for i, r := range s.layer2 {
+		ids[i] = r.ID
+	}
+	return ids
+}
