@@ -4,9 +4,6 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
-
-	"hearsay/chat"
 )
 
 // Smallest screens: below the first nothing is drawn, below the second one
@@ -150,58 +147,4 @@ func (a *App) drawChat(w, h int) ([]string, *tea.Cursor) {
 		}
 	}
 	return lines, cur
-}
-
-func (a *App) drawConversation(w, h int) []string {
-	var notice []string
-	if a.notice != "" {
-		notice = wrap(a.notice, max(1, w-2))
-		notice = notice[:min(len(notice), max(1, h-3))]
-	}
-	body := max(0, h-len(notice))
-	var lines []string
-	switch c := a.shown(); {
-	case c == nil:
-		lines = centre([]string{
-			"Nobody here yet.",
-			"",
-			"alt+n makes an invite for one person.",
-			"Paste an invite that you were given.",
-		}, w, body)
-	case !c.loaded && len(c.messages) == 0:
-		lines = centre([]string{"reading …"}, w, body)
-	case len(c.messages) == 0:
-		lines = centre(a.emptyText(), w, body)
-	default:
-		lines = a.timeline(c, w, body)
-	}
-	for _, l := range notice {
-		lines = append(lines, a.theme.warn.Render(fit(" "+l, w)))
-	}
-	return lines[:h]
-}
-
-func (a *App) emptyText() []string {
-	e := a.selected()
-	if e.contact == nil {
-		return []string{"Write something."}
-	}
-	if p := e.contact.Problem; p != "" {
-		return []string{sanitizeLine(p) + ".", "", "Ask for a new invite."}
-	}
-	if e.contact.State == chat.ContactInvited {
-		return []string{"You may write at once; it is sent", "when your contact's relays answer."}
-	}
-	return []string{"Write something."}
-}
-
-func centre(text []string, w, h int) []string {
-	lines := make([]string, h)
-	top := max(0, (h-len(text))/2)
-	for i, t := range text {
-		if top+i < h {
-			lines[top+i] = strings.Repeat(" ", max(0, (w-ansi.StringWidth(t))/2)) + t
-		}
-	}
-	return lines
 }

@@ -1,0 +1,65 @@
+package tui
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"hearsay/chat"
+)
+
+// drawConversation draws the pane of the conversation on screen in h lines: the
+// timeline, and below it the notice.
+func (a *App) drawConversation(w, h int) []string {
+	var notice []string
+	if a.notice != "" {
+		notice = wrap(a.notice, max(1, w-2))
+		notice = notice[:min(len(notice), max(1, h-3))]
+	}
+	body := max(0, h-len(notice))
+	var lines []string
+	switch c := a.shown(); {
+	case c == nil:
+		lines = centre([]string{
+			"Nobody here yet.",
+			"",
+			"alt+n makes an invite for one person.",
+			"Paste an invite that you were given.",
+		}, w, body)
+	case !c.loaded && len(c.messages) == 0:
+		lines = centre([]string{"reading …"}, w, body)
+	case len(c.messages) == 0:
+		lines = centre(a.emptyText(), w, body)
+	default:
+		lines = a.timeline(c, w, body)
+	}
+	for _, l := range notice {
+		lines = append(lines, a.theme.warn.Render(fit(" "+l, w)))
+	}
+	return lines[:h]
+}
+
+func (a *App) emptyText() []string {
+	e := a.selected()
+	if e.contact == nil {
+		return []string{"Write something."}
+	}
+	if p := e.contact.Problem; p != "" {
+		return []string{sanitizeLine(p) + ".", "", "Ask for a new invite."}
+	}
+	if e.contact.State == chat.ContactInvited {
+		return []string{"You may write at once; it is sent", "when your contact's relays answer."}
+	}
+	return []string{"Write something."}
+}
+
+func centre(text []string, w, h int) []string {
+	lines := make([]string, h)
+	top := max(0, (h-len(text))/2)
+	for i, t := range text {
+		if top+i < h {
+			lines[top+i] = strings.Repeat(" ", max(0, (w-ansi.StringWidth(t))/2)) + t
+		}
+	}
+	return lines
+}
