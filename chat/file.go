@@ -43,6 +43,7 @@ type File struct {
 	Burst     bool      `json:"burst,omitempty"`  // visible to the local network, and fast
 	Detail    string    `json:"detail,omitempty"` // why it failed or waits, in words
 	Path      string    `json:"path,omitempty"`   // where it was saved
+	Paused    bool      `json:"paused,omitempty"` // by PauseFile: nothing moves until FetchFile
 }
 
 // SendFileOptions configure SendFile. The zero value is what most want.
@@ -243,9 +244,10 @@ func (t *turn) offer(f *file) error {
 // fileHours is how long relays keep the blocks of files, in protocol hours.
 const fileHours = 72
 
-// FetchFile begins to fetch an offered file. burst leaves the slots of the cover
-// profile, which whoever watches the link can see; small files never do. It
-// fails with not_found, refused or too_large.
+// FetchFile begins to fetch an offered file, or goes on with one that was paused,
+// in either direction. burst leaves the slots of the cover profile, which whoever
+// watches the link can see; small files never do. It fails with not_found, refused
+// or too_large.
 func (m *Messenger) FetchFile(ctx context.Context, id string, burst bool) error {
 	return m.do(ctx, func(t *turn) error { return t.fetchFile(id, burst) })
 }
@@ -255,16 +257,17 @@ func (t *turn) fetchFile(id string, burst bool) error {
 	switch {
 	case f == nil:
 		return errNoFile
-	case f.rec.Out:
+	case f.rec.Out && !f.rec.Paused:
 		return errFileBehind
 	case f.rec.State == FileComplete:
 		return nil
 	case f.rec.State == FileFailed:
 		return errFileEnded
-	case f.rec.Size > t.m.fileLimit():
+	case !f.rec.Out && f.rec.Size > t.m.fileLimit():
 		return errFileTooLarge(t.m.fileLimit())
 	}
 	f.rec.Burst = burst && f.rec.Size > slowAlways
+	t.resumeFile(f)
 	if f.rec.State == FileOffered {
 		f.rec.State = FileFetching
 		_, _ = rand.Read(f.rec.Key[:])
@@ -277,8 +280,8 @@ func (t *turn) fetchFile(id string, burst bool) error {
 
 // SaveFile writes a file to path, or into the directory that path names, under
 // the file's own name; it never overwrites. If the file is not complete yet, it
-// is fetched, and written when it is: SaveFile returns then once the wish is on
-// the disk. It fails with not_found, refused, too_large, exists or io. Once
+// is fetched, paused or not, and written when it is: SaveFile returns then once
+// the wish is on the disk. It fails with not_found, refused, too_large, exists or io. Once
 // written, the copy in the home is erased.
 func (m *Messenger) SaveFile(ctx context.Context, id, path string) error {
 	path, err := filepath.Abs(path)
@@ -297,6 +300,7 @@ func (m *Messenger) SaveFile(ctx context.Context, id, path string) error {
 			}
 		}
 		later, f.rec.Wish = true, path
+		t.resumeFile(f)
 		return t.saveFile(f)
 	})
 	if err != nil || later {

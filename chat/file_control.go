@@ -364,7 +364,7 @@ func (t *turn) fileWorkers(w *wanted) {
 		case f.rec.State == FileComplete && f.rec.Wish != "":
 			wish := f.rec.Wish
 			w.others["save/"+id] = func(ctx context.Context) { _ = m.writeFile(ctx, id, wish) } // a failure is noted
-		case f.final() || c == nil || c.rec.State == ContactBlocked:
+		case f.final() || f.rec.Paused || c == nil || c.rec.State == ContactBlocked:
 		case f.rec.Out && (len(f.rec.Offer) == 0 || len(f.owed()) > 0):
 			w.others["file/"+id] = (&uploader{transfer: m.newTransfer(f)}).Run
 		case f.rec.State == FileFetching:

@@ -147,7 +147,7 @@ func (d *downloader) plan(ctx context.Context) (plan downloadPlan, ok bool) {
 	plan.next = d.m.timing().retryMax
 	err := d.m.look(ctx, func(t *turn) error {
 		f := t.book.files[d.id]
-		if f == nil || f.rec.State != FileFetching {
+		if f == nil || f.rec.State != FileFetching || f.rec.Paused {
 			return nil
 		}
 		d.mu.Lock()

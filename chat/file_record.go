@@ -39,6 +39,7 @@ type fileRecord struct {
 	Wanted int64         `cbor:"17,keyasint,omitempty"` // received: Unix seconds of the last want
 	Wants  int           `cbor:"18,keyasint,omitempty"` // received: how often
 	Again  uint32        `cbor:"19,keyasint,omitempty"` // sent: blocks stored anew because of wants
+	Paused bool          `cbor:"20,keyasint,omitempty"` // by the user: no worker runs
 }
 
 // placeRecord says where a further copy of consecutive segments lies.
@@ -216,7 +217,7 @@ func (b *book) awaitsFile(c *contact, number uint64) bool {
 // endFile ends a transfer: its keys go, and the spool but for what is complete
 // and not saved yet.
 func (t *turn) endFile(f *file, state FileState, reason string) error {
-	f.rec.State, f.rec.Reason, f.note = state, reason, ""
+	f.rec.State, f.rec.Reason, f.rec.Paused, f.note = state, reason, false, ""
 	f.rec.Offer, f.rec.Places, f.offer, f.parts = nil, nil, session.File{}, nil
 	if f.rec.Out || state != FileComplete {
 		f.rec.Key, f.rec.Wish, f.erase = [32]byte{}, "", true
@@ -334,8 +335,8 @@ func (t *turn) tellFile(f *file, now bool) {
 func (b *book) shapeFile(f *file) File {
 	s := File{
 		ID: f.id, Contact: f.rec.Contact, Direction: In, Name: f.rec.Name, Size: f.rec.Size,
-		Padded: int64(session.FileBlocks(uint64(f.rec.Size))) * session.FileBlockSize,
-		State:  f.rec.State, Time: time.UnixMilli(f.rec.Time).UTC(), Burst: f.rec.Burst, Detail: f.note, Path: f.rec.Path,
+		Padded: FilePadded(f.rec.Size), State: f.rec.State, Time: time.UnixMilli(f.rec.Time).UTC(), Burst: f.rec.Burst, Detail: f.note, Path: f.rec.Path,
+		Paused: f.rec.Paused,
 	}
 	if f.rec.Out {
 		s.Direction = Out

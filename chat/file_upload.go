@@ -166,13 +166,19 @@ func (t *transfer) giveUp(ctx context.Context, reason string) {
 // plan reads what is to be stored: first copies and those stored anew, and, when
 // none of them can go on, second copies.
 func (u *uploader) plan(ctx context.Context) (plan uploadPlan, ok bool) {
-	if err := u.change(ctx, func(t *turn, f *file) error { return t.offer(f) }); err != nil {
+	offer := func(t *turn, f *file) error {
+		if f.rec.Paused {
+			return nil
+		}
+		return t.offer(f)
+	}
+	if err := u.change(ctx, offer); err != nil {
 		return plan, false
 	}
 	plan.next = u.m.timing().retryMax
 	err := u.m.look(ctx, func(t *turn) error {
 		f := t.book.files[u.id]
-		if f == nil || f.final() {
+		if f == nil || f.final() || f.rec.Paused {
 			return nil
 		}
 		ok = true

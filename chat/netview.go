@@ -72,8 +72,3 @@ func (m *Messenger) NewCircuits(context.Context) error { return errors.ErrUnsupp
 // relays. A failed message stays failed: it is written again by its user. It fails
 // with not_found, or refused if nothing waits.
 func (m *Messenger) Retry(_ context.Context, message string) error { return errors.ErrUnsupported }
-
-// PauseFile stops sending or fetching a file until FetchFile, which goes on with
-// it; what is there stays. It fails with not_found, or refused if nothing is under
-// way.
-func (m *Messenger) PauseFile(_ context.Context, id string) error { return errors.ErrUnsupported }
