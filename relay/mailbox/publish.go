@@ -43,7 +43,7 @@ func (c *Session) onPut(data []byte) error {
 	if !known || r.CheckPeriod(c.srv.cfg.Lab, at) != nil {
 		return c.refuse(CmdPut, CodeLimit, 0)
 	}
-	full, _ := c.srv.space.refuses()
+	full, _ := c.srv.refuses()
 	return c.write1(CmdPut, func(t *tx) error { return t.putRecord(r, full) }, done)
 }
 

@@ -2,7 +2,9 @@ package mailbox
 
 import (
 	"crypto/ed25519"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -64,4 +66,40 @@ func (s *testServer) fillQueue(t testing.TB, blocks int) *queue {
 		t.Fatal(err)
 	}
 	return q
+}
+
+// TestSpaceOfBlocks: what an operator's limit counts for blocks is what they take
+// on the disk.
+func TestSpaceOfBlocks(t *testing.T) {
+	s := startFast(t)
+	before := s.onDisk(t)
+	const queues, each = 20, 500
+	for range queues {
+		s.fillQueue(t, each)
+	}
+	took, counted := s.onDisk(t)-before, s.used()
+	t.Logf("%d bytes a block on the disk, %d are counted", took/(queues*each), counted/(queues*each))
+	if counted < took*3/4 || counted > took*3/2 {
+		t.Errorf("%d bytes on the disk count as %d", took, counted)
+	}
+	s.shutdown()
+}
+
+// onDisk is the size of the files of the queues.
+func (s *testServer) onDisk(t *testing.T) (sum int64) {
+	t.Helper()
+	err := filepath.WalkDir(s.cfg.Dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			sum += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
 }

@@ -25,6 +25,9 @@ type Config struct {
 	// FreeSpace returns the free and the total bytes of the disk under Dir.
 	// Default: what the operating system says.
 	FreeSpace func() (free, total uint64, err error)
+	// Space is what the queues may take on the disk, in bytes; 0: no limit but the
+	// disk's. See SetSpace.
+	Space int64
 	// SnapshotTime returns the time of the newest snapshot, and false while there
 	// is none; it decides which address records are taken. Default: the clock.
 	SnapshotTime func() (time.Time, bool)
@@ -53,6 +56,7 @@ type Server struct {
 	testOnlyCommitError func() error
 
 	draining atomic.Bool
+	maxSpace atomic.Int64 // bytes; 0: no limit
 
 	mu      sync.Mutex
 	running bool
@@ -94,6 +98,7 @@ func newServer(cfg Config, noSync bool) (*Server, error) {
 		testOnlyCommitError: func() error { return nil },
 		subs:                make(map[RID]*pushSub),
 	}
+	s.SetSpace(cfg.Space)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

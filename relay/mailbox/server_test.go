@@ -567,6 +567,34 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// TestOperatorsSpace: an operator's limit holds like a full disk, can be changed
+// while the relay runs, and deletes nothing.
+func TestOperatorsSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, true)
+		defer s.shutdown()
+		p := s.peer()
+		defer p.session.Close()
+		q := p.create(KindChat)
+		for n := range 4 {
+			p.store(q, n+1)
+		}
+		s.SetSpace(s.used() * 100 / 92)
+		p.must(CmdNew, p.newCommand(newQueue(KindChat)))
+		p.wantErr(CmdNew, CodeFull)
+		p.store(q, 5)
+		p.must(CmdSend, p.sendCommand(q, 6))
+		p.wantErr(CmdSend, CodeBusy)
+		s.SetSpace(blockSpace)
+		if st := s.Stats(); st.Blocks != 5 {
+			t.Errorf("%d blocks are left of 5", st.Blocks)
+		}
+		s.SetSpace(0)
+		p.store(q, 6)
+		p.create(KindChat)
+	})
+}
+
 func TestSpacePercentages(t *testing.T) {
 	const gib = 1 << 30
 	for _, c := range []struct {

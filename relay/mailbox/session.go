@@ -201,7 +201,7 @@ func (c *Session) onNew(data []byte) error {
 	if ttl == 0 {
 		ttl = limits.TTL
 	}
-	full, _ := c.srv.space.refuses()
+	full, _ := c.srv.refuses()
 	full = full || c.srv.draining.Load()
 	var made OKNew
 	return c.write1(CmdNew, func(t *tx) (err error) {
@@ -232,7 +232,7 @@ func (c *Session) onSend(data []byte) error {
 	if !ok || !right {
 		return c.refuseSend(m.ID, CodeAuth, 0)
 	}
-	if _, full := c.srv.space.refuses(); full {
+	if _, full := c.srv.refuses(); full {
 		return c.refuseSend(m.ID, CodeBusy, busyArgument)
 	}
 	hash := sha256.Sum256(m.Block[:])

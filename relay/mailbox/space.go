@@ -12,7 +12,33 @@ const (
 	fullForSend  = 95
 	spaceCache   = time.Second
 	busyArgument = 5 // seconds after which a sender may try again
+
+	// What a block and a queue take on the disk, with their rows and what the
+	// database leaves free between them; bytes. A test measures it.
+	blockSpace = 3456
+	queueSpace = 1024
 )
+
+// SetSpace limits what the queues may take on the disk, in bytes; 0: no limit but
+// the disk's. What is there stays, until it is read or expires. It is safe for
+// concurrent use.
+func (s *Server) SetSpace(bytes int64) { s.maxSpace.Store(max(bytes, 0)) }
+
+// used is about what the queues take on the disk, in bytes.
+func (s *Server) used() int64 {
+	return s.stats.blocks.Load()*blockSpace + s.stats.queues.Load()*queueSpace
+}
+
+// refuses tells whether NEW and SEND are refused now, for want of the disk's space
+// or of what the operator gives.
+func (s *Server) refuses() (newQueue, send bool) {
+	newQueue, send = s.space.refuses()
+	if limit := s.maxSpace.Load(); limit > 0 {
+		used := s.used()
+		newQueue, send = newQueue || used >= limit/100*fullForNew, send || used >= limit
+	}
+	return newQueue, send
+}
 
 // space watches the disk, asking at most once a second.
 type space struct {
