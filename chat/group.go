@@ -55,6 +55,10 @@ type Group struct {
 	Admin   bool     `json:"admin,omitempty"`   // we administer it
 	Warning string   `json:"warning,omitempty"` // rosters that contradict each other, in words
 
+	// Administrator is the contact who administers it; empty if we do, or if it is
+	// a member with whom there is no session.
+	Administrator string `json:"administrator,omitempty"`
+
 	Settings *Conversation `json:"settings,omitempty"`
 
 	// As in Contact.
@@ -290,6 +294,9 @@ func (b *book) sortedGroups() []*group {
 func (b *book) shapeGroup(g *group) Group {
 	shape := Group{
 		ID: g.id, Name: SanitizeName(g.roster.Name), Members: []string{}, State: g.rec.State, Admin: g.admin(), Warning: g.rec.Warning,
+	}
+	if m := g.member(g.roster.Admin); m != nil && g.here(m) {
+		shape.Administrator = m.Contact
 	}
 	for i := range g.rec.Members {
 		switch m := &g.rec.Members[i]; {

@@ -233,7 +233,8 @@ func TestGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, time.Minute, "carol was removed", func() bool {
-			return carol.groupOf(id).State == GroupRemoved && len(dave.groupOf(id).Members) == 1
+			g := dave.groupOf(id)
+			return carol.groupOf(id).State == GroupRemoved && len(g.Members) == 1 && g.Administrator == g.Members[0] && bob.groupOf(id).Administrator == ""
 		})
 		if _, err := carol.Send(t.Context(), id, "still here"); KindOf(err) != KindRefused {
 			t.Errorf("who was removed writes: %v", err)

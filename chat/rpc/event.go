@@ -27,6 +27,9 @@ type eventShape struct {
 	File     *fileShape         `json:"file,omitempty"`
 	Done     *int64             `json:"done,omitempty"`
 	Size     *int64             `json:"size,omitempty"`
+	Paused   bool               `json:"paused,omitempty"`
+	Burst    bool               `json:"burst,omitempty"`
+	Saved    string             `json:"saved,omitempty"` // where the file is
 	Relays   *int               `json:"relays,omitempty"`
 	Epoch    *uint64            `json:"epoch,omitempty"`
 	Purpose  circuit.Purpose    `json:"purpose,omitempty"`
@@ -108,6 +111,7 @@ func (e *eventShape) fillConversation(ev chat.Event) bool {
 			return false
 		}
 		e.ID, e.Contact, e.State, e.Done, e.Size = ev.File.ID, ev.File.Contact, string(ev.File.State), &ev.File.Done, &ev.File.Size
+		e.Paused, e.Burst, e.Saved = ev.File.Paused, ev.File.Burst, ev.File.Path
 		if ev.File.Detail != "" {
 			e.Detail = &ev.File.Detail
 		}
@@ -189,7 +193,9 @@ func (e *eventShape) event() chat.Event {
 		}
 	case chat.FileProgress:
 		ev.Contact = nil
-		ev.File = &chat.File{ID: e.ID, Contact: e.Contact, State: chat.FileState(e.State), Detail: ev.Detail}
+		ev.File = &chat.File{
+			ID: e.ID, Contact: e.Contact, State: chat.FileState(e.State), Detail: ev.Detail, Paused: e.Paused, Burst: e.Burst, Path: e.Saved,
+		}
 		if e.Done != nil && e.Size != nil {
 			ev.File.Done, ev.File.Size = *e.Done, *e.Size
 		}

@@ -150,6 +150,8 @@ type groupShape struct {
 	Settings *conversationShape `json:"settings,omitempty"`
 	Unread   int                `json:"unread,omitempty"`
 	Latest   *stamp             `json:"latest,omitempty"`
+
+	Administrator string `json:"administrator,omitempty"`
 }
 
 type messageShape struct {
@@ -248,6 +250,7 @@ type fileShape struct {
 	Burst     bool           `json:"burst,omitempty"`
 	Detail    string         `json:"detail,omitempty"`
 	Path      string         `json:"path,omitempty"`
+	Paused    bool           `json:"paused,omitempty"`
 }
 
 type inviteShape struct {
@@ -417,13 +420,13 @@ func (s *conversationShape) conversation() *chat.Conversation {
 }
 
 func shapeGroup(g chat.Group) groupShape {
-	return groupShape{g.ID, g.Name, append([]string{}, g.Members...), g.Pending, g.State, g.Admin, g.Warning, shapeConversation(g.Settings), g.Unread, stampOf(g.Latest)}
+	return groupShape{g.ID, g.Name, append([]string{}, g.Members...), g.Pending, g.State, g.Admin, g.Warning, shapeConversation(g.Settings), g.Unread, stampOf(g.Latest), g.Administrator}
 }
 
 func (g *groupShape) group() chat.Group {
 	return chat.Group{
 		ID: g.ID, Name: g.Name, Members: g.Members, Pending: g.Pending, State: g.State, Admin: g.Admin, Warning: g.Warning,
-		Settings: g.Settings.conversation(), Unread: g.Unread, Latest: g.Latest.time(),
+		Settings: g.Settings.conversation(), Unread: g.Unread, Latest: g.Latest.time(), Administrator: g.Administrator,
 	}
 }
 
@@ -485,13 +488,13 @@ func (w *whyShape) why() chat.Why {
 }
 
 func shapeFile(f chat.File) fileShape {
-	return fileShape{f.ID, f.Contact, f.Direction, f.Name, f.Size, f.Padded, f.Done, f.State, stamp(f.Time), f.Burst, f.Detail, f.Path}
+	return fileShape{f.ID, f.Contact, f.Direction, f.Name, f.Size, f.Padded, f.Done, f.State, stamp(f.Time), f.Burst, f.Detail, f.Path, f.Paused}
 }
 
 func (f *fileShape) file() chat.File {
 	return chat.File{
 		ID: f.ID, Contact: f.Contact, Direction: f.Direction, Name: f.Name, Size: f.Size, Padded: f.Padded, Done: f.Done,
-		State: f.State, Time: time.Time(f.Time), Burst: f.Burst, Detail: f.Detail, Path: f.Path,
+		State: f.State, Time: time.Time(f.Time), Burst: f.Burst, Detail: f.Detail, Path: f.Path, Paused: f.Paused,
 	}
 }
 
