@@ -20,6 +20,9 @@ func TestSnapshotsOfANetwork(t *testing.T) {
 			if len(v.Relays()) != i || v.State(now) != Fresh || v.Network() != n.id || v.Lab() != lab {
 				t.Fatalf("view of %d relays, %v", len(v.Relays()), v.State(now))
 			}
+			if have, of, need := v.Signed(); have != 1 || of != 1 || need != 1 {
+				t.Fatalf("signed by %d of %d, %d needed", have, of, need)
+			}
 			for _, r := range v.Relays() {
 				want := FlagGuard | FlagStable | FlagMailbox | FlagPlacement | FlagCache | FlagVouched | FlagUnmeasured
 				if r.Flags != want || r.Guard != 1<<30 || r.Inner != 1<<30 || r.Mailbox != 1<<30 {

@@ -206,9 +206,13 @@ func (c *Chain) view(s *Snapshot, file *NetworkFile) *View {
 		}
 	}
 	h := &s.Header
+	signed := [3]int{len(s.certs), len(file.Signers), SignThreshold(len(file.Signers))}
+	if h.Emergency() {
+		signed = [3]int{len(s.doc.Signatures), len(file.Roots), RootThreshold(len(file.Roots))}
+	}
 	return newView(View{
 		network: c.id, name: file.Name, lab: file.Lab, epoch: h.Epoch, validAfter: h.ValidAfter,
-		epochLen: h.NextEpoch, headerHash: s.Hash(), srvs: h.SRVs, byFounders: h.Emergency(), validUntil: h.ValidUntil,
+		epochLen: h.NextEpoch, headerHash: s.Hash(), srvs: h.SRVs, signed: signed, byFounders: h.Emergency(), validUntil: h.ValidUntil,
 	}, relays)
 }
 

@@ -61,6 +61,7 @@ type View struct {
 	validAfter time.Time
 	epochLen   time.Duration
 	headerHash [32]byte
+	signed     [3]int    // signatures, who may sign, how many must
 	byFounders bool      // signed in an emergency
 	validUntil time.Time // of a view by founders
 	srvs       []SRV     // of the last rounds, rising
@@ -92,6 +93,11 @@ func (v *View) EpochLength() time.Duration { return v.epochLen }
 // the signers are gone: nobody measured what it says. It counts
 // until the given time.
 func (v *View) ByFounders() (until time.Time, yes bool) { return v.validUntil, v.byFounders }
+
+// Signed tells how many signers signed the snapshot, how many the network file
+// names, and how many must sign. With ByFounders, founders are counted. A view
+// that nobody signed has zeros.
+func (v *View) Signed() (have, of, need int) { return v.signed[0], v.signed[1], v.signed[2] }
 
 // HeaderHash returns the SHA-256 of the signed header.
 func (v *View) HeaderHash() [32]byte { return v.headerHash }
