@@ -331,6 +331,24 @@ func (d *Descriptor) checkTime(lab bool, now time.Time) error {
 }
 
 // asciiText tells whether s is at most limit printable ASCII characters.
+// CheckNick fails if a nickname is none that a descriptor may hold: at most 19
+// printable characters of ASCII.
+func CheckNick(s string) error {
+	if !asciiText(s, maxNick) {
+		return fmt.Errorf("more than %d characters, or others than printable ones of ASCII", maxNick)
+	}
+	return nil
+}
+
+// CheckContact fails if a contact is none that a descriptor may hold: at most 96
+// bytes of printable text.
+func CheckContact(s string) error {
+	if !plainText(s, maxContact) {
+		return fmt.Errorf("more than %d bytes, or others than printable characters", maxContact)
+	}
+	return nil
+}
+
 func asciiText(s string, limit int) bool {
 	if len(s) > limit {
 		return false

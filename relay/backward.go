@@ -194,8 +194,11 @@ func (c *circuit) sendReplies(first *localCell) error {
 }
 
 func (c *circuit) sendBack(cells []byte) error {
-	if c.paced && !pace(len(cells), !c.downBusy.Load(), c.done, c.downLimit, c.peer.down, c.sw.down) {
-		return errGone
+	if c.paced {
+		all := c.sw.down.Load()
+		if (c.downLimit != nil || all != nil) && !pace(len(cells), !c.downBusy.Load(), c.done, c.downLimit, c.peer.down, all) {
+			return errGone
+		}
 	}
 	return c.write(c.prev, &c.downSince, cells, ToClientSide)
 }

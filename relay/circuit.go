@@ -97,7 +97,7 @@ type circuit struct {
 	upBusy        atomic.Bool // sent more than a quiet circuit lately
 
 	downLimit *rate.Limiter // backward goroutine
-	paced     bool          // a rate of bytes is limited
+	paced     bool          // rates of bytes may be limited
 	attached  bool          // of the backward goroutine: there is a next hop
 	slot      int8          // of the layer
 	downBusy  atomic.Bool
@@ -128,7 +128,7 @@ func (sw *Switch) newCircuit(p *peer, s stream) *circuit {
 			c.upLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
 			c.downLimit = rate.NewLimiter(circuitByteRate, circuitByteBurst)
 		}
-		c.paced = !p.relay || sw.up != nil
+		c.paced = true
 	}
 	return c
 }

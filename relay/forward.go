@@ -38,8 +38,11 @@ func (c *circuit) forward() error {
 		if c.tx.created != 0 { // what came needed the keys of CREATED
 			c.tx.answered(c.sw.since())
 		}
-		if c.paced && !pace(n, !c.upBusy.Load(), c.done, c.upLimit, c.peer.up, c.sw.up) {
-			return errGone
+		if c.paced {
+			all := c.sw.up.Load()
+			if (c.upLimit != nil || all != nil) && !pace(n, !c.upBusy.Load(), c.done, c.upLimit, c.peer.up, all) {
+				return errGone
+			}
 		}
 	}
 }

@@ -49,8 +49,9 @@ type NodeConfig struct {
 	// Advertise are the addresses that others dial. Nil: the bound one.
 	Advertise []netip.AddrPort
 
-	// Bandwidth and MaxMemory are what the relay may use, see SwitchConfig.
-	Bandwidth int64
+	// Settings may be changed later by Apply.
+	Settings Settings
+	// MaxMemory is what the relay may use, see SwitchConfig.
 	MaxMemory int64
 
 	// Leaving says that the relay goes for good: its mailbox takes no new queues
@@ -137,6 +138,9 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 
 func (n *Node) open() (err error) {
 	cfg := &n.cfg
+	if err := cfg.Settings.Check(); err != nil {
+		return err
+	}
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return err
 	}
@@ -264,7 +268,7 @@ func (n *Node) prepare() error {
 	}
 	n.mailbox, err = mailbox.NewServer(mailbox.Config{
 		Dir: filepath.Join(n.cfg.Home, "mailbox"), Network: n.chain.ID(), Identity: n.keys.identity,
-		Lab: file.Lab, TestOnlyNoRates: n.cfg.InsecureNoRateLimits, Log: n.log,
+		Lab: file.Lab, Space: n.Settings().MailboxSpace, TestOnlyNoRates: n.cfg.InsecureNoRateLimits, Log: n.log,
 		SnapshotTime: func() (time.Time, bool) {
 			if v := n.views.Current(); v != nil {
 				return v.ValidAfter(), true
@@ -289,7 +293,7 @@ func (n *Node) prepare() error {
 		Clients:              func() []*link.Link { return n.endpoint.Clients() },
 		Service:              mailboxService{n.mailbox},
 		ServeRequest:         serveRequest,
-		Bandwidth:            n.cfg.Bandwidth,
+		Bandwidth:            n.Settings().Bandwidth,
 		MaxMemory:            n.cfg.MaxMemory,
 		InsecureNoRateLimits: n.cfg.InsecureNoRateLimits,
 		InsecureTamper:       n.cfg.InsecureTamper,
@@ -384,6 +388,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run("status", n.serveStatus)
 	}
 	close(n.ready)
+	n.limit(n.Settings()) // somebody may have changed them meanwhile
 
 	select {
 	case <-ctx.Done():

@@ -44,6 +44,8 @@ func (n *Node) describe(now time.Time, again bool) error {
 		Protocols: []uint16{protocolVersion},
 		Roles:     directory.RoleGuard | directory.RoleInner | directory.RoleMailbox | directory.RoleCache | directory.RoleWitness,
 		Software:  n.cfg.Software,
+		Nick:      n.cfg.Settings.Nick,
+		Contact:   n.cfg.Settings.Contact,
 	}
 	var err error
 	if d.Admission, err = n.admission(); err != nil {
@@ -93,7 +95,7 @@ func (n *Node) interval() time.Duration {
 
 // same reports whether two descriptors say the same but for their time.
 func same(a, b *directory.Descriptor) bool {
-	return a.Life == b.Life && a.LinkKey == b.LinkKey && a.Roles == b.Roles && a.Software == b.Software &&
+	return a.Life == b.Life && a.LinkKey == b.LinkKey && a.Roles == b.Roles && a.Software == b.Software && a.Nick == b.Nick && a.Contact == b.Contact &&
 		slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.OnionKeys, b.OnionKeys) &&
 		slices.Equal(a.Protocols, b.Protocols) && bytes.Equal(a.Admission, b.Admission) &&
 		slices.Equal(a.Families, b.Families) && sameWork(a.PoW, b.PoW)

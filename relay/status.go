@@ -48,6 +48,9 @@ type StatusReport struct {
 	Blocks      int    `json:"blocks"`
 	LoadKiB     uint64 `json:"load_kib_s"` // cells of circuits, both ways, of the last period
 	LimitKiB    uint64 `json:"limit_kib_s"`
+	SpaceKiB    uint64 `json:"mailbox_limit_kib"`
+	Nick        string `json:"nickname"`
+	Contact     string `json:"contact"`
 	Warnings    []struct {
 		Kind string `json:"kind"`
 		Text string `json:"text"`
@@ -66,11 +69,13 @@ func (r *StatusReport) warn(kind, text string) {
 func (n *Node) report(now, since time.Time, load uint64) *StatusReport {
 	file := n.gossip.Chain().Current()
 	g := n.gossip.Status()
+	own := n.Settings()
 	r := &StatusReport{
 		V: 1, Type: "status", Software: n.cfg.Software, ID: n.ID().String(), Listen: n.Addr().String(),
 		Network: file.Name, Lab: file.Lab, Since: statusTime(since), Flags: []string{},
 		Listed: g.Listed, Epoch: g.Epoch, Peers: g.Peers, Records: g.Records,
-		Circuits: roundUp(n.sw.Circuits()), LoadKiB: load, LimitKiB: uint64(max(n.cfg.Bandwidth, 0)) >> 10,
+		Circuits: roundUp(n.sw.Circuits()), LoadKiB: load, LimitKiB: uint64(own.Bandwidth) >> 10,
+		SpaceKiB: uint64(own.MailboxSpace) >> 10, Nick: own.Nick, Contact: own.Contact,
 	}
 	if g.Heard {
 		r.Verdict = g.Verdict.String()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -76,7 +77,8 @@ type Switch struct {
 	backoff backoff
 	memory  *memoryWatch
 	// up and down limit the bytes of cells of all circuits, nil for no limit.
-	up, down *rate.Limiter
+	// SetBandwidth changes them.
+	up, down atomic.Pointer[rate.Limiter]
 	counts   counters
 	// open reaches the next hop; code is a reason of EXTEND_FAIL, 0 for none.
 	open func(ctx context.Context, r *directory.Relay) (s stream, code byte)
@@ -116,15 +118,28 @@ func NewSwitch(cfg SwitchConfig) *Switch {
 	}
 	if !cfg.InsecureNoRateLimits {
 		sw.echo.bytes = rate.NewLimiter(rate.Limit(echoRate(cfg.Bandwidth)), 2*echoCellBurst*cell.Size)
-		if cfg.Bandwidth > 0 {
-			burst := max(int(cfg.Bandwidth), batchCells*cell.Size)
-			sw.up = rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst)
-			sw.down = rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst)
-		}
+		sw.SetBandwidth(cfg.Bandwidth)
 	}
 	sw.open = sw.openLink
 	sw.clients = sw.clientLinks
 	return sw
+}
+
+// SetBandwidth changes what the relay has for circuits, each way, in bytes of
+// cells per second; 0: no limit. Circuits that are open keep to it at once. It
+// does nothing where rates are lifted for tests.
+func (sw *Switch) SetBandwidth(bandwidth int64) {
+	if sw.cfg.InsecureNoRateLimits {
+		return
+	}
+	sw.echo.bytes.SetLimit(rate.Limit(echoRate(bandwidth)))
+	for _, l := range []*atomic.Pointer[rate.Limiter]{&sw.up, &sw.down} {
+		if bandwidth <= 0 {
+			l.Store(nil)
+			continue
+		}
+		l.Store(rate.NewLimiter(rate.Limit(bandwidth), max(int(bandwidth), batchCells*cell.Size)))
+	}
 }
 
 func (sw *Switch) clientLinks() map[any]doorkeeper {

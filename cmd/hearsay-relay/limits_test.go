@@ -57,8 +57,8 @@ func TestMemoryByDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.MaxMemory != relay.MemoryLimit() || cfg.Bandwidth != 0 {
-		t.Errorf("memory %d, bandwidth %d", cfg.MaxMemory, cfg.Bandwidth)
+	if cfg.MaxMemory != relay.MemoryLimit() || cfg.Settings.Bandwidth != 0 {
+		t.Errorf("memory %d, bandwidth %d", cfg.MaxMemory, cfg.Settings.Bandwidth)
 	}
 }
 

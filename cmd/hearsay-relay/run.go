@@ -145,7 +145,7 @@ func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
 		}
 		cfg.Advertise = []netip.AddrPort{a}
 	}
-	if cfg.Bandwidth, err = parseSize("bandwidth", f.bandwidth, leastBandwidth); err != nil {
+	if cfg.Settings.Bandwidth, err = parseSize("bandwidth", f.bandwidth, leastBandwidth); err != nil {
 		return cfg, err
 	}
 	memory, err := parseSize("memory", f.memory, leastMemory)

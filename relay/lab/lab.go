@@ -285,7 +285,7 @@ func (r *Relay) open() error {
 		cfg.Files = r.net.files
 	}
 	if r.net.cfg.Bandwidth != nil {
-		cfg.Bandwidth = r.net.cfg.Bandwidth(r.index)
+		cfg.Settings.Bandwidth = r.net.cfg.Bandwidth(r.index)
 	}
 	if r.net.cfg.Trace != nil {
 		cfg.Trace = r.net.cfg.Trace(r.index)
