@@ -24,6 +24,7 @@ const (
 	NetworkReady        EventType = "network.ready"
 	CircuitBuilt        EventType = "circuit.built"
 	CircuitClosed       EventType = "circuit.closed"
+	GuardChanged        EventType = "guard.changed" // Detail says why
 	ErrorEvent          EventType = "error"
 	Resync              EventType = "resync" // events were lost: list everything anew
 )
@@ -54,7 +55,7 @@ type Event struct {
 	Relays  int           // network.ready
 	Epoch   uint64        // network.ready
 	Kind    string        // error
-	Detail  string        // message.state, error, in words; group.changed: what changed
+	Detail  string        // message.state, error, guard.changed, in words; group.changed: what changed
 	File    *File         // file.progress
 	Group   *Group        // group.changed
 	Request *Request      // request.received

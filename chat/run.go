@@ -365,6 +365,7 @@ func (m *Messenger) circuitEvent(ev circuit.Event) {
 		m.feed.Publish(Event{Type: CircuitClosed, Circuit: &ev.Circuit})
 	case circuit.EventGuardChanged:
 		m.finish(stepGuard, Sanitize(ev.Detail))
+		m.feed.Publish(Event{Type: GuardChanged, Detail: sanitizeText(ev.Detail)})
 	case circuit.EventWarning:
 		m.feed.Publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: Sanitize(ev.Detail)})
 	}
