@@ -75,6 +75,7 @@ func TestClientSaysTheSame(t *testing.T) {
 		add(b.Contacts(ctx))
 		add(b.Messages(ctx, "c_1", 7, 50))
 		add(b.MessagesBefore(ctx, "c_1", 7, 2))
+		add(b.NetworkView(ctx))
 		add(b.Search(ctx, "lamp", "c_1", 3))
 		add(b.Why(ctx, "m_1_3"))
 		add(b.Files(ctx, ""))
@@ -87,7 +88,7 @@ func TestClientSaysTheSame(t *testing.T) {
 			b.SaveFile(ctx, "f_1", "/tmp/y"), b.PauseFile(ctx, "f_1"), b.CancelFile(ctx, "f_1"), b.AddMember(ctx, "g_1", "c_1"), b.RemoveMember(ctx, "g_1", "c_1"),
 			b.RenameGroup(ctx, "g_1", "y"), b.LeaveGroup(ctx, "g_1"), b.Lock(ctx), b.Unlock(ctx, []byte("right")),
 			b.ChangePassphrase(ctx, []byte("o"), []byte("n")), b.ChangePassphrase(ctx, nil, nil), b.Wipe(ctx), b.Backup(ctx, "/tmp/z", []byte("p"), false),
-			b.MarkDisplayed(ctx, "c_1", 7),
+			b.MarkDisplayed(ctx, "c_1", 7), b.NewCircuits(ctx), b.Retry(ctx, "m_1_3"), b.Retry(ctx, "m_none"),
 			b.SetConversation(ctx, "c_1", chat.ConversationChange{DisappearAfter: new(24 * time.Hour), Muted: new(true), Draft: new("d")}),
 		} {
 			answers = append(answers, err)

@@ -138,6 +138,8 @@ func (e *eventShape) fillNetwork(ev chat.Event) bool {
 		e.ID, e.Reason = ev.Circuit.ID, &ev.Circuit.Reason
 	case chat.ErrorEvent:
 		e.Kind, e.Detail = ev.Kind, &ev.Detail
+	case chat.GuardChanged:
+		e.Detail = &ev.Detail
 	case chat.Resync:
 		e.Oldest = &ev.Oldest
 	case chat.ProfileLocked, chat.ProfileUnlocked:

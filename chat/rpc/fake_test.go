@@ -134,7 +134,7 @@ func (f *fakeChat) PauseFile(_ context.Context, id string) error { return f.note
 func (f *fakeChat) NewCircuits(context.Context) error { return f.note("circuits") }
 
 func (f *fakeChat) NetworkView(context.Context) (chat.NetworkView, error) {
-	return chat.NetworkView{Network: "harbour"}, f.note("network")
+	return networkFixture(), f.note("network")
 }
 
 func (f *fakeChat) Why(_ context.Context, message string) (chat.Why, error) {

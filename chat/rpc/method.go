@@ -35,7 +35,7 @@ type contactIDShape struct {
 func (s *server) prepare(req request) (work, *answerError) {
 	args := &arguments{params: req.params}
 	for _, part := range []func(string, *arguments) work{
-		s.networkMethod, s.inviteMethod, s.contactMethod, s.messageMethod, s.fileMethod, s.groupMethod, s.profileMethod,
+		s.networkMethod, s.viewMethod, s.inviteMethod, s.contactMethod, s.messageMethod, s.fileMethod, s.groupMethod, s.profileMethod,
 	} {
 		if call := part(req.method, args); call != nil {
 			return call, args.done()

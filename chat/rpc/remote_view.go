@@ -7,9 +7,12 @@ import (
 )
 
 // NetworkView is as for the messenger.
-func (c *Client) NetworkView(ctx context.Context) (v chat.NetworkView, err error) {
-	err = c.call(ctx, "network", params{}, &v)
-	return v, err
+func (c *Client) NetworkView(ctx context.Context) (chat.NetworkView, error) {
+	var n networkShape
+	if err := c.call(ctx, "network", params{}, &n); err != nil {
+		return chat.NetworkView{}, err
+	}
+	return n.view(), nil
 }
 
 // NewCircuits is as for the messenger.

@@ -211,6 +211,7 @@ func publish(t *testing.T, feed *chat.Feed, name string) {
 		"!network.ready":    {Type: chat.NetworkReady, Relays: 8, Epoch: 412},
 		"!circuit.built":    {Type: chat.CircuitBuilt, Circuit: info},
 		"!circuit.closed":   {Type: chat.CircuitClosed, Circuit: info},
+		"!guard.changed":    {Type: chat.GuardChanged, Detail: "the guard does not answer; the next one takes over"},
 		"!error":            {Type: chat.ErrorEvent, Kind: chat.KindInviteUsed, Detail: "somebody else opened the invite first"},
 		"!resync":           {Type: chat.Resync, Oldest: 7},
 
