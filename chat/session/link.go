@@ -61,6 +61,21 @@ func (Link) LogValue() slog.Value { return slog.StringValue(redacted) }
 // ErrLinkFormat, ErrLinkCheck and, for a good link of another network,
 // ErrOtherNetwork. No error repeats the text.
 func ParseLink(text string, network directory.NetworkID) (Link, error) {
+	l, err := ReadLink(text)
+	switch {
+	case err != nil:
+		return l, err
+	case l.Network != [4]byte(network[:4]):
+		return Link{}, ErrOtherNetwork
+	case l.Address && !validRoot(l.Key.b):
+		return Link{}, ErrLinkFormat
+	}
+	return l, nil
+}
+
+// ReadLink is ParseLink for a link of whatever network. It tells what a text is,
+// not that it can be used: the root key of an address is not checked.
+func ReadLink(text string) (Link, error) {
 	var l Link
 	rest, ok := strings.CutPrefix(text, linkPrefix)
 	if !ok {
@@ -87,12 +102,6 @@ func ParseLink(text string, network directory.NetworkID) (Link, error) {
 	l.Relays[1] = [16]byte(body[22:])
 	copy(l.Key.b[:], body[38:])
 	if l.Relays[0] == l.Relays[1] || l.Relays[0] == ([16]byte{}) {
-		return Link{}, ErrLinkFormat
-	}
-	if l.Network != [4]byte(network[:4]) {
-		return Link{}, ErrOtherNetwork
-	}
-	if l.Address && !validRoot(l.Key.b) {
 		return Link{}, ErrLinkFormat
 	}
 	return l, nil
