@@ -12,8 +12,10 @@ func fit(s string, w int) string {
 		return ""
 	}
 	n := ansi.StringWidth(s)
-	if n > w {
-		s = ansi.Truncate(s, w, "…")
+	// Cutting counts a digit and the marks on it apart, counting does not: what was
+	// cut may still be too wide.
+	for cut := w; n > w && cut >= 0; cut-- {
+		s = ansi.Truncate(s, cut, "…")
 		n = ansi.StringWidth(s)
 	}
 	if n < w {
@@ -85,7 +87,7 @@ func overlay(screen, box []string, w int) []string {
 			break
 		}
 		under := screen[top+i]
-		screen[top+i] = fit(ansi.Truncate(under, left, ""), left) + line + ansi.TruncateLeft(under, left+bw, "")
+		screen[top+i] = fit(ansi.Truncate(under, left, ""), left) + line + fit(ansi.TruncateLeft(under, left+bw, ""), w-left-bw)
 	}
 	return screen
 }

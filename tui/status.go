@@ -19,6 +19,10 @@ func (a *App) applyStatus(msg statusMsg) tea.Cmd {
 	a.tellWarnings(msg.status.Warnings)
 	a.askConsent(msg.status.Outlook.NeedsConsent)
 	a.status, a.path, a.served = msg.status, msg.path, msg.served
+	a.path.Relays, a.path.Mailbox = nil, sanitizeLine(msg.path.Mailbox)
+	for _, name := range msg.path.Relays {
+		a.path.Relays = append(a.path.Relays, sanitizeLine(name))
+	}
 	return nil
 }
 
