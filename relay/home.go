@@ -20,6 +20,27 @@ type home struct {
 	lock *os.File
 }
 
+// CheckHome fails with ErrHomeOpen if others may read a home or a file in it. It
+// changes nothing.
+func CheckHome(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("home: %w", err)
+		}
+		st, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a running relay removes files
+		}
+		if err != nil {
+			return fmt.Errorf("home: %w", err)
+		}
+		if othersMayRead(st) && st.Mode()&fs.ModeSocket == 0 {
+			return fmt.Errorf("%w: %s has mode %#o", ErrHomeOpen, path, st.Mode().Perm())
+		}
+		return nil
+	})
+}
+
 // openHome makes the directory if it is missing and locks it. It refuses one
 // that others may read.
 func openHome(dir string) (*home, error) {

@@ -13,6 +13,7 @@ import (
 const (
 	leastMemory    = 64 << 20
 	leastBandwidth = 512 << 10
+	leastSpace     = 64 << 20
 )
 
 // units are the suffixes of sizes, longest first: "MiB" ends in "B", too.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -108,24 +109,44 @@ func isCobraUsage(err error) bool {
 	return false
 }
 
+// hangup is what SIGHUP does in place of ending the program.
+type hangup struct{ do atomic.Pointer[func()] }
+
+type hangupKey struct{}
+
+// OnHangup has SIGHUP call do, in the goroutine of the signals, and not end the
+// program, which a context of Signals ends. It does nothing with another context.
+func OnHangup(ctx context.Context, do func()) {
+	if h, ok := ctx.Value(hangupKey{}).(*hangup); ok {
+		h.do.Store(&do)
+	}
+}
+
 // Signals returns a context that ends at the first SIGINT, SIGTERM or SIGHUP (a
-// terminal that went away). A second signal ends the process at once, with status 130.
+// terminal that went away, unless OnHangup takes it). A second signal ends the
+// process at once, with status 130.
 func Signals() (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	h := &hangup{}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), hangupKey{}, h))
 	c := make(chan os.Signal, 2) // two, so that the second is never lost
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
-		select {
-		case <-c:
-			cancel()
-		case <-done:
-			return
-		}
-		select {
-		case <-c:
-			os.Exit(ExitInterrupted)
-		case <-done:
+		for ended := false; ; {
+			select {
+			case s := <-c:
+				if do := h.do.Load(); s == syscall.SIGHUP && do != nil {
+					(*do)()
+					continue
+				}
+				if ended {
+					os.Exit(ExitInterrupted)
+				}
+				ended = true
+				cancel()
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() {

@@ -1,0 +1,53 @@
+//go:build unix
+
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// openFiles returns how many files the process may have open.
+func openFiles() (n uint64, ok bool) {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return 0, false
+	}
+	return uint64(l.Cur), true
+}
+
+// diskFree returns the bytes that are free where dir is or will be.
+func diskFree(dir string) (free uint64, ok bool) {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return 0, false
+	}
+	return uint64(st.Bavail) * uint64(st.Bsize), true
+}
+
+// bufferSize asks for a large receive buffer and returns what the system gives.
+func bufferSize(conn *net.UDPConn) (size int, err error) {
+	if err := conn.SetReadBuffer(7 << 20); err != nil {
+		return 0, err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	ctl := raw.Control(func(fd uintptr) {
+		size, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	})
+	if ctl != nil {
+		return 0, ctl
+	}
+	return size, err
+}
