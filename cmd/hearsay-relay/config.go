@@ -29,6 +29,7 @@ type config struct {
 	Bandwidth    string   `toml:"bandwidth"`
 	MailboxSpace string   `toml:"mailbox_space"`
 	Memory       string   `toml:"memory"`
+	Metrics      string   `toml:"metrics"`
 	Leaving      *bool    `toml:"leaving"`
 	LogLevel     string   `toml:"log_level"`
 	LogFormat    string   `toml:"log_format"`
@@ -45,6 +46,7 @@ const exampleConfig = `  version = 1
   bandwidth = "10MiB"                  # a second, each way
   mailbox_space = "20GiB"
   memory = "1GiB"
+  metrics = "127.0.0.1:9464"           # or unix:/run/hearsay-relay/metrics.sock
   leaving = false
   log_level = "info"
   log_format = "text"`
@@ -102,6 +104,7 @@ func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 		{"bandwidth", &f.bandwidth, c.Bandwidth},
 		{"mailbox-space", &f.space, c.MailboxSpace},
 		{"memory", &f.memory, c.Memory},
+		{"metrics", &f.metrics, c.Metrics},
 		{"log-level", &f.logLevel, c.LogLevel},
 		{"log-format", &f.logFormat, c.LogFormat},
 	} {
@@ -140,6 +143,7 @@ func (f *runFlags) static(next *runFlags) (names []string) {
 		{"listen", f.listen, next.listen},
 		{"advertise", f.advertise, next.advertise},
 		{"memory", f.memory, next.memory},
+		{"metrics", f.metrics, next.metrics},
 		{"log_format", f.logFormat, next.logFormat},
 	} {
 		if v.now != v.next {

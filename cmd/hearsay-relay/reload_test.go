@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,18 +44,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := relay.NewNode(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	select {
-	case err := <-done:
-		t.Fatal(err)
-	case <-n.Ready():
-	}
+	n := runNode(t, cfg)
 	r := &reloader{flags: given, changed: changed, logs: logs, node: n, log: log, inUse: f}
 	if s := n.Settings(); s.Bandwidth != 10<<20 || s.Nick != "one" {
 		t.Errorf("at the start %+v", s)
@@ -68,7 +56,7 @@ func TestReload(t *testing.T) {
 	if s := n.Settings(); s != want {
 		t.Errorf("settings %+v, want %+v", s, want)
 	}
-	if !log.Enabled(ctx, slog.LevelDebug) {
+	if !log.Enabled(t.Context(), slog.LevelDebug) {
 		t.Error("the log level did not change")
 	}
 	if said := out.String(); !strings.Contains(said, "need a restart") || !strings.Contains(said, "keys=memory") {
@@ -82,15 +70,23 @@ func TestReload(t *testing.T) {
 		if s := n.Settings(); s != want {
 			t.Errorf("%s: settings %+v", bad, s)
 		}
-		if !log.Enabled(ctx, slog.LevelDebug) {
+		if !log.Enabled(t.Context(), slog.LevelDebug) {
 			t.Errorf("%s: the log level changed", bad)
 		}
 		if said := out.String(); !strings.Contains(said, "nothing was changed") {
 			t.Errorf("%s: log: %s", bad, said)
 		}
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+}
+
+// runNode runs a relay until the test ends, and returns it when it serves.
+func runNode(t *testing.T, cfg relay.NodeConfig) *relay.Node {
+	t.Helper()
+	n, err := relay.NewNode(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
+	background(t, n.Run)
+	<-n.Ready()
+	return n
 }

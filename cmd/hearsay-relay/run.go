@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ type runFlags struct {
 	vouches, families                       []string
 	nickname, contact                       string
 	bandwidth, space, memory                string
+	metrics                                 string
 	logLevel, logFormat                     string
 	leaving, json                           bool
 }
@@ -85,6 +88,7 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.contact, "contact", "", "how its operator is reached, at most 96 bytes; public")
 	fl.StringArrayVar(&f.families, "family", nil, "family certificate of this relay, or a file that holds it (at most two)")
 	fl.StringVar(&f.memory, "memory", "", "heap that is not exceeded, such as 1GiB; at least 64MiB (default: a quarter of the machine's memory, at most 2GiB)")
+	fl.StringVar(&f.metrics, "metrics", "", "serve rounded figures for Prometheus there: a loopback address, or unix:PATH (default: nowhere)")
 	fl.BoolVar(&f.leaving, "leaving", false, "this relay goes for good: take no new mailboxes, ask owners to move")
 	fl.BoolVar(&f.json, "json", false, "print the ready line as JSON")
 }
@@ -112,6 +116,13 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	cfg.Log = log
 	told := noticesTo(cmd.ErrOrStderr())
 	cfg.Notice = told.Notice
+	var figures net.Listener
+	if f.metrics != "" {
+		if figures, err = listenMetrics(f.metrics); err != nil {
+			return err
+		}
+		defer figures.Close()
+	}
 	relay.TuneProcess(cfg.MaxMemory)
 	n, err := relay.NewNode(cfg)
 	if err != nil {
@@ -132,7 +143,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 		return program.OperatorError(err)
 	}
 	r := &reloader{flags: given, changed: cmd.Flags().Changed, logs: logs, node: n, log: log, inUse: f}
-	program.OnHangup(cmd.Context(), r.reload)
+	program.OnHangup(cmd.Context(), func() { program.NotifyReloading(r.reload) })
 	file := n.Network()
 	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
 	if err := ready.Print(cmd.OutOrStdout(), f.json); err != nil {
@@ -143,6 +154,14 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	if file.Lab {
 		program.Warn(cmd.ErrOrStderr(), name, "LAB NETWORK: no anonymity")
 	}
+	program.NotifyReady()
+	context.AfterFunc(ctx, program.NotifyStopping)
+	measured := make(chan error, 1)
+	if figures == nil {
+		measured <- nil
+	} else {
+		go func() { measured <- serveMetrics(ctx, figures, n) }()
+	}
 	stop, printed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(printed)
@@ -151,7 +170,8 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	err = <-done
 	close(stop)
 	<-printed
-	return err
+	cancel()
+	return errors.Join(err, <-measured)
 }
 
 // config is what the flags say. MaxMemory is never zero.

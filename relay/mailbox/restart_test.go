@@ -77,7 +77,7 @@ func TestSpaceOfBlocks(t *testing.T) {
 	for range queues {
 		s.fillQueue(t, each)
 	}
-	took, counted := s.onDisk(t)-before, s.used()
+	took, counted := s.onDisk(t)-before, s.Used()
 	t.Logf("%d bytes a block on the disk, %d are counted", took/(queues*each), counted/(queues*each))
 	if counted < took*3/4 || counted > took*3/2 {
 		t.Errorf("%d bytes on the disk count as %d", took, counted)

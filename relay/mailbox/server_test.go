@@ -579,7 +579,7 @@ func TestOperatorsSpace(t *testing.T) {
 		for n := range 4 {
 			p.store(q, n+1)
 		}
-		s.SetSpace(s.used() * 100 / 92)
+		s.SetSpace(s.Used() * 100 / 92)
 		p.must(CmdNew, p.newCommand(newQueue(KindChat)))
 		p.wantErr(CmdNew, CodeFull)
 		p.store(q, 5)

@@ -24,8 +24,9 @@ const (
 // concurrent use.
 func (s *Server) SetSpace(bytes int64) { s.maxSpace.Store(max(bytes, 0)) }
 
-// used is about what the queues take on the disk, in bytes.
-func (s *Server) used() int64 {
+// Used is about what the queues take on the disk, in bytes. It is safe for
+// concurrent use.
+func (s *Server) Used() int64 {
 	return s.stats.blocks.Load()*blockSpace + s.stats.queues.Load()*queueSpace
 }
 
@@ -34,7 +35,7 @@ func (s *Server) used() int64 {
 func (s *Server) refuses() (newQueue, send bool) {
 	newQueue, send = s.space.refuses()
 	if limit := s.maxSpace.Load(); limit > 0 {
-		used := s.used()
+		used := s.Used()
 		newQueue, send = newQueue || used >= limit/100*fullForNew, send || used >= limit
 	}
 	return newQueue, send
