@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,9 +13,7 @@ import (
 )
 
 func runCommand(logs *program.LogFlags) *cobra.Command {
-	var home string
-	var recommend []string
-	var asJSON bool
+	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve the directory until told to stop",
@@ -26,29 +25,48 @@ it out. Stops at SIGINT or SIGTERM.
 --recommend names software of relays that this signer recommends, as it stands in
 their descriptors; what more than half of the signers recommend counts. From then on
 other software raises a relay's score, and so does being three releases behind. Name
-every release that is good.`,
+every release that is good.
+
+What flags do not say is read from the environment (HEARSAY_HOME, HEARSAY_LOG_LEVEL,
+HEARSAY_LOG_FORMAT) and then from directory.toml, which --config names, or which
+lies in the home or in the configuration directory of systemd or of the account:
+
+` + exampleConfig + `
+
+SIGHUP has the log level read again; other changes wait for a restart.`,
 		Example: `  hearsay-directory run --home anna
   hearsay-directory run --recommend 'hearsay 0.4.0' --recommend 'hearsay 0.4.1'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return founderError(run(cmd, logs, home, recommend, asJSON))
+			return founderError(run(cmd, logs, f))
 		},
 	}
-	homeFlag(cmd, &home)
-	cmd.Flags().StringArrayVar(&recommend, "recommend", nil, "software of relays that this signer recommends; may be repeated, up to 16 times")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the ready line as JSON")
+	homeFlag(cmd, &f.home)
+	cmd.Flags().StringVar(&f.file, "config", "", "configuration file (default: directory.toml in the home, if it is there)")
+	cmd.Flags().StringArrayVar(&f.recommend, "recommend", nil, "software of relays that this signer recommends; may be repeated, up to 16 times")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the ready line as JSON")
 	return cmd
 }
 
 // patience is how long a directory waits for a snapshot before it says for what.
 const patience = 5 * time.Second
 
-func run(cmd *cobra.Command, logs *program.LogFlags, home string, recommend []string, asJSON bool) error {
+func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
+	given := f
+	given.logLevel, given.logFormat = logs.Level, logs.Format
+	f, err := given.resolve(cmd.Flags().Changed)
+	if err != nil {
+		return err
+	}
+	logs.Level, logs.Format = f.logLevel, f.logFormat
 	log, err := logs.Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home, Recommended: recommend, Log: log})
+	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: f.home, Recommended: f.recommend, Log: log})
+	if errors.Is(err, relay.ErrNoNetwork) {
+		return program.Fail(program.ExitUsage, "`hearsay-directory init` founds one; --home names the home of another", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -71,8 +89,11 @@ func run(cmd *cobra.Command, logs *program.LogFlags, home string, recommend []st
 			}
 		}
 	}
+	program.OnHangup(cmd.Context(), func() {
+		program.NotifyReloading(func() { given.reload(cmd.Flags().Changed, logs, f, log) })
+	})
 	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
-	if err := ready.Print(cmd.OutOrStdout(), asJSON); err != nil {
+	if err := ready.Print(cmd.OutOrStdout(), f.json); err != nil {
 		cancel()
 		<-done
 		return err
@@ -83,5 +104,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, home string, recommend []st
 	if file.ExpiresSoon(time.Now()) {
 		program.Warn(cmd.ErrOrStderr(), name, "the network file expires on %s, and with it the network: `founder amend --expires 730` renews it", file.Expires.UTC().Format(time.DateOnly))
 	}
+	program.NotifyReady()
+	context.AfterFunc(ctx, program.NotifyStopping)
 	return <-done
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/adrg/xdg"
+
+	"hearsay/cmd/program"
+)
+
+// configName is the name of the configuration in its directory.
+const configName = "directory.toml"
+
+// config is directory.toml. What is left out has the default of the flag of that
+// name. It holds no secret.
+type config struct {
+	Version   int      `toml:"version"`
+	Home      string   `toml:"home"`
+	Recommend []string `toml:"recommend"`
+	LogLevel  string   `toml:"log_level"`
+	LogFormat string   `toml:"log_format"`
+}
+
+// exampleConfig is a whole configuration, for the help.
+const exampleConfig = `  version = 1
+  home = "/var/lib/hearsay-directory"
+  recommend = ["hearsay 0.4.1"]
+  log_level = "info"
+  log_format = "text"`
+
+// runFlags are the flags of run.
+type runFlags struct {
+	file, home          string
+	recommend           []string
+	logLevel, logFormat string
+	json                bool
+}
+
+// resolve returns what is in force: each flag that was given, else the variable
+// HEARSAY_NAME, else the configuration, else the default. changed tells which
+// flags were given.
+func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
+	file := f.file
+	if env, ok := os.LookupEnv("HEARSAY_CONFIG"); ok && file == "" {
+		file = env
+	}
+	places := []string{filepath.Join(f.home, configName)}
+	if dir := os.Getenv("CONFIGURATION_DIRECTORY"); dir != "" {
+		places = append(places, filepath.Join(dir, configName))
+	}
+	if !changed("home") {
+		places = append(places, filepath.Join(xdg.ConfigHome, "hearsay", configName))
+	}
+	file, err := program.ConfigFile(file, places...)
+	if err != nil {
+		return f, err
+	}
+	var c config
+	if file != "" {
+		switch err := program.ReadConfig(file, &c); {
+		case errors.Is(err, fs.ErrNotExist):
+			return f, program.Fail(program.ExitUsage, "give --config a file that is there", err)
+		case err != nil:
+			return f, err
+		}
+	}
+	for _, v := range []struct {
+		flag, env string
+		at        *string
+		file      string
+	}{
+		{"home", "HEARSAY_HOME", &f.home, c.Home},
+		{"log-level", "HEARSAY_LOG_LEVEL", &f.logLevel, c.LogLevel},
+		{"log-format", "HEARSAY_LOG_FORMAT", &f.logFormat, c.LogFormat},
+	} {
+		if changed(v.flag) {
+			continue
+		}
+		if env, ok := os.LookupEnv(v.env); ok {
+			*v.at = env
+		} else if v.file != "" {
+			*v.at = v.file
+		} else if dir := os.Getenv("STATE_DIRECTORY"); v.flag == "home" && dir != "" {
+			*v.at = dir
+		}
+	}
+	if !changed("recommend") {
+		f.recommend = c.Recommend
+	}
+	return f, nil
+}
+
+// reload reads the configuration again at SIGHUP: the log level changes, all else
+// waits for a restart, and is named.
+func (f runFlags) reload(changed func(flag string) bool, logs *program.LogFlags, inUse runFlags, log *slog.Logger) {
+	next, err := f.resolve(changed)
+	if err == nil {
+		err = logs.SetLevel(next.logLevel)
+	}
+	if err != nil {
+		log.Error("the configuration is not taken: nothing was changed", "error", err)
+		return
+	}
+	if next.home != inUse.home || next.logFormat != inUse.logFormat || !slices.Equal(next.recommend, inUse.recommend) {
+		log.Warn("changes of home, recommend and log_format need a restart, and wait for it")
+	}
+	log.Info("configuration read again")
+}
