@@ -2,26 +2,61 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 
 	"hearsay/chat"
 )
 
 // banner is the line above the status bar that says in words what people should
-// know of the network; empty if there is nothing. Its whole text is told once in
-// the conversation.
+// know of the network; empty if there is nothing. The whole text of what stands
+// against the network is told once in the conversation.
 func (a *App) banner() string {
 	if a.gone {
-		return "! the daemon has ended: nothing is sent. ctrl+c twice leaves; start it again with hearsay daemon"
+		return "! the daemon has ended: nothing is sent. " + a.keys.of("clear") + " twice leaves; start it again with hearsay daemon"
 	}
-	list := a.status.Warnings
+	list := a.states()
 	if len(list) == 0 {
 		return ""
 	}
-	text := "! " + sanitizeLine(list[0].Text)
-	if n := len(list) - 1; n > 0 {
-		text = fmt.Sprintf("! (1 of %d) %s", n+1, sanitizeLine(list[0].Text))
+	if n := len(list); n > 1 {
+		return fmt.Sprintf("! (1 of %d) %s", n, list[0])
 	}
-	return text
+	return "! " + list[0]
+}
+
+// states is what people should know now, the gravest first.
+func (a *App) states() []string {
+	var list []string
+	clock := false
+	for _, w := range a.status.Warnings {
+		list = append(list, sanitizeLine(w.Text))
+		clock = clock || w.Kind == "clock"
+	}
+	if s := a.healthWords(); s != "" {
+		list = append([]string{s}, list...)
+	}
+	if d := a.status.ClockSkew; d != 0 && !clock {
+		if d < 0 {
+			list = append(list, "this computer's clock is "+ageText(-d)+" behind the network: set it")
+		} else {
+			list = append(list, "this computer's clock is "+ageText(d)+" ahead of the network, or newer snapshots do not come: look at the clock")
+		}
+	}
+	return list
+}
+
+// healthWords says in words that nothing can be sent now, and why.
+func (a *App) healthWords() string {
+	why := strings.TrimSuffix(sanitizeLine(a.status.Why), ".")
+	switch {
+	case a.status.Health == chat.Offline && why != "":
+		return "offline: " + why + "; what you write waits on this disk"
+	case a.status.Health == chat.Offline:
+		return "offline; what you write waits on this disk"
+	case a.status.Health == chat.Building && a.stood:
+		return "reconnecting: no circuit stands now; what you write waits on this disk"
+	}
+	return ""
 }
 
 // bannerRows is how many rows the banner takes.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
@@ -18,11 +19,8 @@ func (a *App) applyStatus(msg statusMsg) tea.Cmd {
 	a.looked = true
 	a.tellWarnings(msg.status.Warnings)
 	a.askConsent(msg.status.Outlook.NeedsConsent)
+	a.tellHealth(msg.status)
 	a.status, a.path, a.served = msg.status, msg.path, msg.served
-	a.path.Relays, a.path.Mailbox = nil, sanitizeLine(msg.path.Mailbox)
-	for _, name := range msg.path.Relays {
-		a.path.Relays = append(a.path.Relays, sanitizeLine(name))
-	}
 	return nil
 }
 
@@ -34,16 +32,55 @@ func (a *App) askConsent(needed bool) {
 	}
 }
 
+// tellHealth notes that everything stood once, and says when it does again after
+// it was lost.
+func (a *App) tellHealth(s chat.Status) {
+	if a.stood && lost(a.status.Health) && !lost(s.Health) && s.Health != chat.StaleView {
+		a.notice = "connected again; what waited is on its way"
+	}
+	a.stood = a.stood || s.Ready
+}
+
+// lost tells whether a health word means that no circuit stands.
+func lost(h chat.Health) bool { return h == chat.Building || h == chat.Offline }
+
+// tellGuard says that another relay sees this computer from now on.
+func (a *App) tellGuard(detail string) {
+	a.notice = "another guard: " + sanitizeLine(detail) + "; " + keyLabel(a.keys.of("network")) + " shows which"
+}
+
+// healthText is the health word with its sign.
+func (a *App) healthText() string {
+	sign, style, word := a.theme.partly, a.theme.warn, string(a.status.Health)
+	switch a.status.Health {
+	case chat.Connected:
+		sign, style = a.theme.connected, a.theme.good
+	case chat.Offline:
+		sign, style = a.theme.offline, a.theme.bad
+	case "":
+		word = "starting"
+	}
+	return style.Render(sign) + " " + word
+}
+
+// stateStyle colours a delivery state.
+func stateStyle(a *App, s chat.MessageState) lipgloss.Style {
+	switch s {
+	case chat.Delivered:
+		return a.theme.good
+	case chat.Failed:
+		return a.theme.bad
+	}
+	return a.theme.dim
+}
+
 // statusBar is the last line: health, the real path of the circuit that served
-// this conversation, cover, what is queued, and the clock.
+// this conversation, cover, what is queued, and the clock. In a lab network LAB
+// stands in it at every width.
 func (a *App) statusBar(w int) string {
-	glyph := map[chat.Health]string{
-		chat.Connected: a.theme.good.Render("●"), chat.Building: a.theme.warn.Render("◐"), chat.Degraded: a.theme.warn.Render("◐"),
-		chat.StaleView: a.theme.warn.Render("◐"), chat.Offline: a.theme.bad.Render("○"),
-	}[a.status.Health]
-	health := glyph + " " + string(a.status.Health)
-	if w < splitWidth-2 {
-		return fit(health+a.shortStatus(), w)
+	health := a.healthText()
+	if w < splitWidth-4 {
+		return a.shortStatus(health, w)
 	}
 	right := ""
 	if a.status.Lab {
@@ -53,52 +90,85 @@ func (a *App) statusBar(w int) string {
 		right += "cover " + a.status.Cover
 	}
 	if a.status.Queued > 0 {
-		right += fmt.Sprintf(" %d queued", a.status.Queued)
+		gap := "  "
+		if w >= 72 && !a.status.Lab {
+			gap = "    "
+		}
+		right += fmt.Sprintf("%s%d queued", gap, a.status.Queued)
 	}
-	right += " │ " + a.now().Format("15:04")
-	room := w - ansi.StringWidth(health) - ansi.StringWidth(right) - 6
-	return spread(health+" │ "+a.pathText(room), " │ "+right, w)
+	bar := " " + a.theme.v + " "
+	right += bar + a.now().Format("15:04")
+	room := w - ansi.StringWidth(health) - ansi.StringWidth(right) - 2*ansi.StringWidth(bar)
+	return spread(health+bar+a.pathText(room), bar+right, w)
 }
 
-// shortStatus is what follows the health word where there is no room for a
-// path.
-func (a *App) shortStatus() string {
-	s := ""
+// shortStatus is the status bar where there is no room for a path.
+func (a *App) shortStatus(health string, w int) string {
+	dot := " " + a.theme.dot + " "
+	s := health
 	if a.status.Lab {
-		s += " · " + a.theme.warn.Render("LAB")
+		s += dot + a.theme.warn.Render("LAB")
 	}
-	if a.status.Queued > 0 {
-		s += fmt.Sprintf(" · %d queued", a.status.Queued)
-	}
+	var more []string
 	if a.served && a.path.Open {
-		s += " · 3 hops"
+		more = append(more, "3 hops")
 	}
-	return s
+	if n := a.status.Queued; n > 0 {
+		more = append(more, fmt.Sprintf("%d queued", n))
+	}
+	full := s
+	for _, m := range more {
+		full += dot + m
+	}
+	if n := a.status.Queued; n > 0 && ansi.StringWidth(full) > w { // what waits goes first
+		full = s + dot + more[len(more)-1]
+	}
+	help := keyLabel(a.keys.of("help")) + " help"
+	if ansi.StringWidth(full)+2+ansi.StringWidth(help) <= w {
+		return spread(full, help, w)
+	}
+	return fit(full, w)
 }
 
-// pathText says the path as fully as the room allows.
+// pathText says the path as fully as the room allows and the person wants.
 func (a *App) pathText(room int) string {
 	p := a.path
-	if !a.served || len(p.Relays) == 0 {
-		return "no circuit yet"
+	word := func(all ...string) string {
+		for _, s := range all {
+			if ansi.StringWidth(s) <= room {
+				return s
+			}
+		}
+		return ""
 	}
-	if !p.Open {
-		return "circuit closed"
+	switch {
+	case a.current == "":
+		return ""
+	case !a.served || len(p.Relays) == 0:
+		return word("no circuit has served this conversation yet", "no circuit yet")
+	case !p.Open:
+		return word("its circuit is closed; the next one is built when needed", "circuit closed")
 	}
-	path := strings.Join(p.Relays, " ▸ ")
+	names := make([]string, len(p.Relays))
+	for i, r := range p.Relays {
+		names[i] = sanitizeLine(r)
+	}
+	mailbox := sanitizeLine(p.Mailbox)
+	hops := fmt.Sprintf("%d hops", len(names))
 	rtt := ""
 	if p.RTT > 0 {
 		rtt = fmt.Sprintf(" %d ms", max(1, p.RTT.Milliseconds()))
 	}
-	for _, s := range []string{
-		"you ▸ " + path + " ▸ mailbox " + p.Mailbox + rtt,
-		path + " ▸ mailbox " + p.Mailbox,
-		path + " ▸ " + p.Mailbox,
-		strings.Join(p.Relays, "▸") + "▸" + p.Mailbox,
-	} {
-		if ansi.StringWidth(s) <= room {
-			return s
-		}
+	if a.prefs.PathInBar == "count" {
+		return word(hops+" and a mailbox"+rtt, hops+rtt, hops)
 	}
-	return "3 hops"
+	hop := " " + a.theme.hop + " "
+	path := strings.Join(names, hop)
+	return word(
+		"you"+hop+path+hop+"mailbox "+mailbox+rtt,
+		path+hop+"mailbox "+mailbox,
+		path+hop+mailbox,
+		strings.Join(names, a.theme.hop)+a.theme.hop+mailbox,
+		hops,
+	)
 }
