@@ -61,6 +61,7 @@ type App struct {
 	path   chat.Path
 	served bool
 	looked bool // the first status has come
+	stood  bool // everything stood once, so that building is reconnecting
 
 	entries       []entry
 	requests      int    // of strangers that wait
@@ -444,6 +445,8 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 		if ev.Contact != nil {
 			*cmds = append(*cmds, a.wordsKnown(ev.Contact.ID, ev.Words))
 		}
+	case chat.GuardChanged:
+		a.tellGuard(ev.Detail)
 	case chat.ErrorEvent:
 		a.notice = sanitizeLine(ev.Detail)
 		reload = true // a contact may have failed
