@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -10,27 +11,57 @@ import (
 	"hearsay/chat"
 )
 
-// acceptDialog takes a link and a name and adds the contact.
+// acceptDialog takes a link and a name and adds the contact. With the link of an
+// address it also takes what the owner is shown: a name and a text.
 type acceptDialog struct {
-	link, name textinput.Model
-	onName     bool
-	busy       bool
-	problem    string
+	link, name, as, text textinput.Model
+	at                   int // the field that is typed in
+	busy                 bool
+	problem              string
 }
 
+// openAccept opens the dialog with a link, or empty.
 func (a *App) openAccept(link string) tea.Cmd {
-	d := &acceptDialog{link: newInput("link: ", 48), name: newInput("name: ", 24)}
+	d := &acceptDialog{link: newInput("link: ", 48), name: newInput("name: ", 24), as: newInput("your name for them: ", 24), text: newInput("your text: ", 40)}
 	d.link.SetValue(joinLink(link))
-	d.onName = link != ""
+	if link != "" {
+		d.at = 1
+	}
 	a.push(d)
 	return nil
 }
 
+// fields are the inputs that the link asks for.
+func (d *acceptDialog) fields() []*textinput.Model {
+	f := []*textinput.Model{&d.link, &d.name}
+	if d.isAddress() {
+		f = append(f, &d.as, &d.text)
+	}
+	return f
+}
+
+// isAddress tells whether the link is one of an address, at which a person decides
+// about each request.
+func (d *acceptDialog) isAddress() bool { return chat.IsAddressLink(d.typedLink()) }
+
+// typedLink is the link as the profile reads it, however it was copied.
+func (d *acceptDialog) typedLink() string { return strings.ToUpper(joinLink(d.link.Value())) }
+
+// accept adds the contact. Nothing waits for the network here.
 func (a *App) accept(d *acceptDialog) tea.Cmd {
+	link, name := d.typedLink(), strings.TrimSpace(d.name.Value())
+	as, text := strings.TrimSpace(d.as.Value()), strings.TrimSpace(d.text.Value())
+	address := d.isAddress()
+	if strings.HasPrefix(link, "HEARSAY-NET:") {
+		d.problem, d.at = "this is the link of a network, not of a person: your contact makes an invite, or has an address", 0
+		return nil
+	}
 	d.busy, d.problem = true, ""
 	c := a.chat
-	link, name := joinLink(d.link.Value()), strings.TrimSpace(d.name.Value())
 	return ask(a, d, func(ctx context.Context) (chat.Contact, error) {
+		if address {
+			return c.AskContact(ctx, link, name, as, text)
+		}
 		return c.AcceptInvite(ctx, link, name)
 	}, func(contact chat.Contact, err error) tea.Cmd {
 		d.busy = false
@@ -40,6 +71,9 @@ func (a *App) accept(d *acceptDialog) tea.Cmd {
 		}
 		a.drop(d)
 		a.wanted = contact.ID
+		if address {
+			a.notice = "the request is on this disk; this computer works for it, then sends it. Nobody answers before they accept: you may wait for days"
+		}
 		return a.loadPeople()
 	})
 }
@@ -49,7 +83,8 @@ func (a *App) acceptCommand(args string) tea.Cmd {
 	link, name, _ := strings.Cut(args, " ")
 	cmd := a.openAccept(link)
 	if d, ok := a.top().(*acceptDialog); ok {
-		d.name.SetValue(strings.TrimSpace(name))
+		d.name.SetValue(sanitizeLine(strings.TrimSpace(name)))
+		d.name.CursorEnd()
 	}
 	return cmd
 }
@@ -57,63 +92,62 @@ func (a *App) acceptCommand(args string) tea.Cmd {
 func (d *acceptDialog) mode() mode { return modeAccept }
 
 func (d *acceptDialog) update(a *App, msg tea.Msg) tea.Cmd {
+	if d.busy {
+		return nil
+	}
+	fields := d.fields()
+	d.at = min(d.at, len(fields)-1)
 	switch msg := msg.(type) {
 	case tea.KeyPressMsg:
-		if d.busy {
-			return nil
-		}
-		switch a.keys.find(modeAccept, msg.String()) {
+		switch a.pressed(modeAccept, msg) {
 		case "accept.take":
-			if !d.onName {
-				d.onName = true
+			if d.at < len(fields)-1 {
+				d.at++
 				return nil
 			}
 			return a.accept(d)
 		case "accept.field":
-			d.onName = !d.onName
+			d.at = (d.at + 1) % len(fields)
+			return nil
+		case "accept.back":
+			d.at = (d.at + len(fields) - 1) % len(fields)
 			return nil
 		}
-		return d.typed(msg)
+		return typeInto(fields[d.at], msg)
 	case tea.PasteMsg:
-		return d.typed(msg)
+		if d.at == 0 {
+			msg.Content = joinLink(msg.Content)
+		}
+		return typeInto(fields[d.at], msg)
 	}
 	return nil
 }
 
-func (d *acceptDialog) typed(msg tea.Msg) tea.Cmd {
-	var cmd tea.Cmd
-	if d.onName {
-		d.name, cmd = d.name.Update(msg)
-	} else {
-		d.link, cmd = d.link.Update(msg)
-	}
-	return cmd
-}
-
 func (d *acceptDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
-	lines := []string{
-		"",
-		" Paste the link that your contact made, and give them a name.",
-		" " + d.link.View(),
-		" " + d.name.View(),
-		"",
-		" [enter] add   [tab] other field   [esc] close",
+	s := newSheet("Add a contact", w, 66)
+	fields := d.fields()
+	d.at = min(d.at, len(fields)-1)
+	if d.isAddress() {
+		s.text("This is an address: its owner sees your name and text, which nobody else can read, and decides. Both may stay empty.")
+	} else {
+		s.text("Paste the link that your contact made, and give them a name.")
 	}
-	if d.busy {
-		lines[5] = " Writing it down …"
+	for i, f := range fields {
+		s.input(f, i == d.at && !d.busy)
 	}
-	if d.problem != "" {
-		lines = append(lines, "")
-		for _, l := range wrap(d.problem, 62) {
-			lines = append(lines, " "+a.theme.bad.Render(l))
-		}
+	if d.isAddress() {
+		s.text(fmt.Sprintf("%d of %d bytes. The request costs this computer some seconds of work, so that nobody can send many.", len(d.text.Value()), chat.MaxAskText))
 	}
-	box := a.theme.boxed("Add a contact", "", lines, min(w, 66), min(h, len(lines)+3))
-	if d.busy {
-		return box, nil
+	s.problem(&a.theme, d.problem)
+	switch {
+	case d.busy:
+		s.offers("Writing it down "+a.theme.more, a.closeOffer("close"))
+	case d.at < len(fields)-1:
+		s.offers(a.offer("accept.take", "go on"), a.offer("accept.field", "next field"), a.closeOffer("close"))
+	case d.isAddress():
+		s.offers(a.offer("accept.take", "ask"), a.offer("accept.field", "next field"), a.closeOffer("close"))
+	default:
+		s.offers(a.offer("accept.take", "add"), a.offer("accept.field", "next field"), a.closeOffer("close"))
 	}
-	if d.onName {
-		return box, dialogCursor(d.name.Cursor(), box, w, h, 4)
-	}
-	return box, dialogCursor(d.link.Cursor(), box, w, h, 3)
+	return s.draw(&a.theme, w, h)
 }

@@ -40,11 +40,10 @@ func (d *confirmDialog) update(a *App, msg tea.Msg) tea.Cmd {
 }
 
 func (d *confirmDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
-	bw := min(w, 60)
-	lines := []string{""}
-	for _, l := range wrap(d.text, bw-4) {
-		lines = append(lines, " "+l)
+	s := newSheet(d.title, w, 60)
+	for _, l := range wrap(d.text, s.inner) {
+		s.rows = append(s.rows, sheetRow{text: l}) // as much of it as there is room for
 	}
-	lines = append(lines, "", " ["+a.keys.of("confirm.yes")+"] "+d.yes+"   ["+a.keys.of("confirm.no")+"] no")
-	return a.theme.boxed(d.title, "", lines, bw, min(h, len(lines)+2)), nil
+	s.offers(a.offer("confirm.yes", d.yes), a.offer("confirm.no", "no"))
+	return s.draw(&a.theme, w, h)
 }

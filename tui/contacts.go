@@ -2,8 +2,12 @@ package tui
 
 import (
 	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
 )
@@ -13,12 +17,93 @@ type contactColumn struct {
 	hidden    bool
 	filtering bool   // keys go to the filter
 	filter    string // shows those whose name holds it
+	at        int    // the row that enter takes while filtering
+
+	// words are those of comparisons that nobody has confirmed yet, by contact.
+	words map[string]string
 }
+
+// maxFilter is how many characters of a name may be looked for.
+const maxFilter = 64
+
+// columnRow is one row: a conversation, or the strangers who wait.
+type columnRow struct {
+	entry    *entry
+	requests bool
+}
+
+// columnRows are the rows that the filter leaves.
+func (a *App) columnRows() []columnRow {
+	var rows []columnRow
+	c := &a.contacts
+	if a.requests > 0 && c.filter == "" {
+		rows = append(rows, columnRow{requests: true})
+	}
+	for i := range a.entries {
+		if e := &a.entries[i]; c.filter == "" || strings.Contains(strings.ToLower(e.name), strings.ToLower(c.filter)) {
+			rows = append(rows, columnRow{entry: e})
+		}
+	}
+	return rows
+}
+
+// openFilter gives the keys to the filter. Without a column the switcher does the
+// same.
+func (a *App) openFilter() tea.Cmd {
+	two, _ := a.split()
+	if !two || a.contacts.hidden {
+		return a.openSwitcher()
+	}
+	c := &a.contacts
+	c.filtering, c.filter, c.at = true, "", 0
+	for i, r := range a.columnRows() {
+		if r.entry != nil && r.entry.id == a.current {
+			c.at = i
+		}
+	}
+	return nil
+}
+
+// stop ends the filter.
+func (c *contactColumn) stop() { c.filtering, c.filter, c.at = false, "", 0 }
 
 // key takes a key while the filter is typed.
 func (c *contactColumn) key(a *App, k tea.KeyPressMsg) tea.Cmd {
-	c.filtering = false
+	if k.Text != "" {
+		if text := sanitizeLine(k.Text); utf8.RuneCountInString(c.filter+text) <= maxFilter {
+			c.filter, c.at = c.filter+text, 0
+		}
+		return nil
+	}
+	switch rows := a.columnRows(); a.keys.find(modeContact, k.String()) {
+	case "contact.down":
+		c.at = min(c.at+1, max(0, len(rows)-1))
+	case "contact.up":
+		c.at = max(c.at-1, 0)
+	case "contact.take":
+		at := c.at
+		c.stop()
+		if at < len(rows) {
+			return a.openRow(rows[at])
+		}
+	default:
+		switch k.String() {
+		case "backspace":
+			_, n := utf8.DecodeLastRuneInString(c.filter)
+			c.filter, c.at = c.filter[:len(c.filter)-n], 0
+		case "ctrl+u", "ctrl+w":
+			c.filter, c.at = "", 0
+		}
+	}
 	return nil
+}
+
+// openRow opens what a row of the column stands for.
+func (a *App) openRow(r columnRow) tea.Cmd {
+	if r.requests {
+		return a.openRequests()
+	}
+	return a.selectEntry(r.entry.id)
 }
 
 // selectNext goes by rows of the list, which is a ring.
@@ -50,62 +135,309 @@ func (a *App) selectUnread() tea.Cmd {
 	return nil
 }
 
-// heading is the title of the conversation.
+// headingRoom is what a heading leaves of its line for borders and counts.
+const headingRoom = 18
+
+// heading is the title of the conversation. A long name is cut, so that what is
+// said about it by us is never pushed off the line.
 func (a *App) heading() string {
-	c := a.selected()
-	if c == nil {
+	e := a.selected()
+	if e == nil {
 		return "no contact yet"
 	}
-	if c.contact == nil {
-		return c.name
+	mark, word := a.entryState(e)
+	state := strings.TrimSpace(mark + " " + word)
+	if e.group != nil {
+		state = fmt.Sprintf("(%d)", groupSize(e.group))
+		if e.group.State != chat.GroupActive {
+			state += " " + sanitizeLine(e.group.State)
+		}
 	}
-	return c.name + " " + contactWord(*c.contact)
+	name := e.name
+	if e.group != nil {
+		name = a.theme.group + " " + name
+	}
+	room := max(8, a.paneWidth()-headingRoom-ansi.StringWidth(state))
+	return strings.TrimSpace(ansi.Truncate(name, room, a.theme.more) + " " + state)
+}
+
+// groupSize counts the members of a group, oneself included.
+func groupSize(g *chat.Group) int { return len(g.Members) + g.Pending + 1 }
+
+// entryState says what a contact is by a sign and in words.
+func (a *App) entryState(e *entry) (mark, word string) {
+	switch {
+	case e.isNotes():
+		return "", "only on this disk"
+	case e.contact == nil:
+		return "", ""
+	}
+	return a.contactMark(*e.contact), contactWord(*e.contact)
 }
 
 // contactWord says what a contact is, in words.
 func contactWord(c chat.Contact) string {
 	switch {
 	case c.Problem != "":
-		return "! invite failed"
+		return "invite failed"
 	case c.State == chat.ContactInvited:
-		return "… invited"
+		return "invited"
 	case c.State == chat.ContactChanged:
-		return "‼ key changed"
+		return "key changed"
 	case c.State == chat.ContactBlocked:
 		return "blocked"
 	case c.Verified:
-		return "✓ verified"
+		return "verified"
 	}
-	return "? unverified"
+	return "unverified"
 }
 
+// contactMark is the sign that stands with contactWord.
+func (a *App) contactMark(c chat.Contact) string {
+	switch {
+	case c.Problem != "":
+		return a.theme.failed
+	case c.State == chat.ContactInvited:
+		return a.theme.more
+	case c.State == chat.ContactChanged:
+		return a.theme.changed
+	case c.State == chat.ContactBlocked:
+		return a.theme.failed
+	case c.Verified:
+		return a.theme.verified
+	}
+	return a.theme.unverified
+}
+
+// drawContacts draws the column in h lines of w cells: the filter, strangers who
+// wait, the conversations, and keys where there is room.
 func (a *App) drawContacts(w, h int) []string {
 	var lines []string
+	if h >= 6 || a.contacts.filtering {
+		lines = append(lines, a.filterLine(w))
+	}
+	rows := a.columnRows()
 	at := 0
-	for i := range a.entries {
-		e := &a.entries[i]
-		mark := " "
-		if e.id == a.current {
-			mark, at = a.theme.glyphs.selected, i
+	var list []string
+	for i, r := range rows {
+		marked := a.contacts.filtering && i == a.contacts.at || !a.contacts.filtering && r.entry != nil && r.entry.id == a.current
+		if marked {
+			at = i
 		}
-		right := ""
-		if e.unread > 0 {
-			right = fmt.Sprintf("%d new ", e.unread)
+		line := ""
+		if r.requests {
+			line = spread(a.rowMark(marked)+fmt.Sprintf("requests (%d)", a.requests), a.theme.dim.Render(keyLabel(a.keys.of("requests"))), w)
+		} else {
+			line = a.entryLine(r.entry, w, marked)
 		}
-		line := spread(mark+e.name, right, w)
-		if e.id == a.current {
+		if marked {
 			line = a.theme.strong.Render(line)
 		}
-		lines = append(lines, line)
+		list = append(list, line)
 	}
-	if from := at - h + 1; from > 0 { // keep the selected one in sight
-		lines = lines[from:]
+	switch {
+	case len(rows) == 0 && a.contacts.filter != "":
+		list = append(list, fit(" nobody of that name", w))
+	case len(a.entries) == 0 || len(a.entries) == 1 && a.entries[0].isNotes():
+		list = append(list, fit(" no contacts yet", w))
 	}
-	if len(a.entries) == 0 {
-		lines = append(lines, fit(" no contacts", w))
+	room := h - len(lines)
+	if from := at - room + 1; from > 0 { // keep the marked one in sight
+		list = list[from:]
 	}
-	for len(lines) < h {
-		lines = append(lines, fit("", w))
+	lines = append(lines, list[:min(len(list), room)]...)
+	hints := a.columnHints(w)
+	for i := max(0, h-len(hints)); len(lines) < h; {
+		if n := len(lines) - i; len(list)+len(hints)+2 <= h && n >= 0 {
+			lines = append(lines, hints[n])
+		} else {
+			lines = append(lines, fit("", w))
+		}
 	}
 	return lines[:h]
+}
+
+func (a *App) filterLine(w int) string {
+	if a.contacts.filtering {
+		return fit("/ "+a.contacts.filter, w)
+	}
+	return a.theme.dim.Render(spread("/ filter", keyLabel(a.keys.of("contacts.filter")), w))
+}
+
+// filterCursor is where the cursor stands in the first line of the column while
+// the filter is typed.
+func (a *App) filterCursor(w int) (x int, ok bool) {
+	return min(w-1, 2+ansi.StringWidth(a.contacts.filter)), a.contacts.filtering
+}
+
+// columnHints name the keys that are used most.
+func (a *App) columnHints(w int) []string {
+	var lines []string
+	for _, h := range []struct {
+		act  action
+		does string
+	}{{"switch", "switch"}, {"contact.unread", "next unread"}, {"invite", "invite"}, {"network", "network"}, {"help", "help"}} {
+		lines = append(lines, a.theme.dim.Render(fit(fmt.Sprintf(" %-7s %s", keyLabel(a.keys.of(h.act)), h.does), w)))
+	}
+	return lines
+}
+
+// keyLabel is how people find a key on their keyboard.
+func keyLabel(key string) string {
+	mods, last := "", key
+	if i := strings.LastIndex(key, "+"); i > 0 && i < len(key)-1 {
+		mods, last = key[:i+1], key[i+1:]
+	}
+	if len(last) > 1 && last[0] == 'f' && strings.Trim(last[1:], "0123456789") == "" {
+		last = strings.ToUpper(last)
+	}
+	return mods + last
+}
+
+func (a *App) rowMark(marked bool) string {
+	if marked {
+		return a.theme.glyphs.selected
+	}
+	return " "
+}
+
+// entryLine draws one conversation: its name and state, what is unread, and when
+// the last message came. What there is no room for goes in the order of how much
+// it matters.
+func (a *App) entryLine(e *entry, w int, marked bool) string {
+	name := e.name
+	if e.group != nil {
+		name = a.theme.group + " " + name
+	}
+	states := a.entryStates(e)
+	unread, when := "", whenText(e.latest, a.now())
+	if e.unread > 0 {
+		unread = fmt.Sprint(e.unread)
+	}
+	right := []string{strings.TrimSpace(unread + "  " + when), unread}
+	if unread == "" {
+		right = []string{when, ""}
+	}
+	// What is wrong with a contact matters more than when they wrote last.
+	type candidate struct{ state, right string }
+	var candidates []candidate
+	for _, s := range states {
+		candidates = append(candidates, candidate{s.text, right[0]})
+		if s.matters {
+			candidates = append(candidates, candidate{s.text, right[1]})
+		}
+	}
+	for _, least := range []int{ansi.StringWidth(name), min(8, ansi.StringWidth(name)), 1} {
+		for _, c := range candidates {
+			room := w - 1 - ansi.StringWidth(c.right) - ansi.StringWidth(c.state)
+			if c.state != "" {
+				room--
+			}
+			if c.right != "" {
+				room--
+			}
+			if room < least {
+				continue
+			}
+			left := ansi.Truncate(name, room, a.theme.more)
+			if c.state != "" {
+				left += " " + c.state
+			}
+			return spread(a.rowMark(marked)+left, c.right, w)
+		}
+	}
+	return fit(a.rowMark(marked)+name, w)
+}
+
+// rowState is what may stand behind a name; some of it matters more than the time
+// of the last message.
+type rowState struct {
+	text    string
+	matters bool
+}
+
+// entryStates are what may stand behind a name, the fullest first.
+func (a *App) entryStates(e *entry) []rowState {
+	var base []rowState
+	switch {
+	case e.group != nil:
+		size := fmt.Sprintf("(%d)", groupSize(e.group))
+		switch {
+		case e.group.State != chat.GroupActive:
+			base = []rowState{{sanitizeLine(e.group.State), true}}
+		case e.group.Warning != "":
+			base = []rowState{{size + " " + a.theme.failed + " warning", true}, {a.theme.failed, true}}
+		default:
+			base = []rowState{{size, true}}
+		}
+	case e.contact == nil || e.isNotes():
+		base = []rowState{{"", true}}
+	default:
+		mark, word := a.contactMark(*e.contact), contactWord(*e.contact)
+		switch word {
+		case "verified", "unverified":
+			base = []rowState{{mark, true}}
+		case "key changed":
+			base = []rowState{{mark + " " + word, false}, {mark + " changed", true}, {mark, true}}
+		case "invite failed":
+			base = []rowState{{mark + " " + word, true}, {mark + " failed", true}, {mark, true}}
+		default:
+			base = []rowState{{mark + " " + word, true}, {mark, true}}
+		}
+	}
+	var flags []string
+	if e.settings.Archived {
+		flags = append(flags, "archived")
+	}
+	if e.settings.Muted {
+		flags = append(flags, "muted")
+	}
+	var states []rowState
+	if len(flags) > 1 {
+		states = append(states, rowState{strings.TrimSpace(base[0].text + " " + strings.Join(flags, " ")), false})
+	}
+	if len(flags) > 0 {
+		states = append(states, rowState{strings.TrimSpace(base[0].text + " " + flags[0]), false})
+	}
+	return append(states, base...)
+}
+
+// whenText says when a message came, as shortly as a list needs.
+func whenText(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	t = t.In(now.Location())
+	y, m, d := now.Date()
+	today := time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+	switch {
+	case !t.Before(today.AddDate(0, 0, 1)):
+		return t.Format("2 Jan") // a clock was wrong
+	case !t.Before(today):
+		return t.Format("15:04")
+	case !t.Before(today.AddDate(0, 0, -6)):
+		return t.Format("Mon")
+	case t.Year() == y:
+		return t.Format("2 Jan")
+	}
+	return t.Format("2006")
+}
+
+// draftsLine names the other conversations with something unsent, or is empty.
+func (a *App) draftsLine() string {
+	var names []string
+	for i := range a.entries {
+		e := &a.entries[i]
+		draft := e.settings.Draft
+		if c := a.conversations[e.id]; c != nil {
+			draft = c.draft
+		}
+		if draft != "" && e.id != a.current {
+			names = append(names, e.name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "drafts: " + strings.Join(names, ", ")
 }

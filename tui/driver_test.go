@@ -113,7 +113,7 @@ func (d *driver) typeText(s string) {
 func keyPress(name string) tea.KeyPressMsg {
 	special := map[string]rune{
 		"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown,
-		"home": tea.KeyHome, "end": tea.KeyEnd, "f1": tea.KeyF1, "up": tea.KeyUp, "down": tea.KeyDown,
+		"home": tea.KeyHome, "end": tea.KeyEnd, "f1": tea.KeyF1, "f3": tea.KeyF3, "f7": tea.KeyF7, "f9": tea.KeyF9, "backspace": tea.KeyBackspace, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight, "delete": tea.KeyDelete, "space": tea.KeySpace,
 	}
 	k := tea.Key{}
 	for {
@@ -122,6 +122,9 @@ func keyPress(name string) tea.KeyPressMsg {
 			name = rest
 		} else if rest, ok := strings.CutPrefix(name, "alt+"); ok {
 			k.Mod |= tea.ModAlt
+			name = rest
+		} else if rest, ok := strings.CutPrefix(name, "shift+"); ok {
+			k.Mod |= tea.ModShift
 			name = rest
 		} else {
 			break

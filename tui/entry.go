@@ -62,7 +62,7 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 	a.entries = a.entries[:0:0]
 	for i := range p.contacts {
 		c := &p.contacts[i]
-		e := entry{id: c.ID, name: sanitizeLine(c.Name), contact: c, unread: c.Unread}
+		e := entry{id: c.ID, name: plainName(c.Name), contact: c, unread: c.Unread}
 		if c.Latest != nil {
 			e.latest = *c.Latest
 		}
@@ -73,7 +73,7 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 	}
 	for i := range p.groups {
 		g := &p.groups[i]
-		e := entry{id: g.ID, name: sanitizeLine(g.Name), group: g, unread: g.Unread}
+		e := entry{id: g.ID, name: plainName(g.Name), group: g, unread: g.Unread}
 		if g.Latest != nil {
 			e.latest = *g.Latest
 		}
@@ -81,6 +81,10 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 			e.settings = *g.Settings
 		}
 		a.entries = append(a.entries, e)
+	}
+	if a.find(chat.NotesID) == nil {
+		// The profile lists them once something was written; people find them here.
+		a.entries = append(a.entries, entry{id: chat.NotesID, name: chat.NotesID, contact: &chat.Contact{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive}})
 	}
 	a.sortEntries()
 	a.takeDrafts()
@@ -94,8 +98,10 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 	}
 	if a.selected() == nil {
 		a.current = ""
-		if len(a.entries) > 0 {
-			return a.selectEntry(a.entries[0].id)
+		for _, e := range a.entries {
+			if !e.isNotes() {
+				return a.selectEntry(e.id)
+			}
 		}
 	}
 	return nil
@@ -118,6 +124,43 @@ func (a *App) sortEntries() {
 	slices.SortStableFunc(a.entries, func(x, y entry) int {
 		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), y.latest.Compare(x.latest), strings.Compare(x.name, y.name))
 	})
+}
+
+// plainName is a name as screens show it: one harmless line without the signs that
+// tell verified contacts from others, which a stranger could choose as a part of
+// the name. A name that is nothing else becomes "somebody".
+func plainName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch r {
+		case '✓', '✔', '✅', '☑', '🗸', '🗹', '√', '‼', '▌':
+			return -1
+		}
+		return r
+	}, chat.SanitizeName(name))
+	if name = chat.SanitizeName(name); name == "" {
+		return "somebody"
+	}
+	return name
+}
+
+// named returns the entry of that name, whatever its case; without a name the one
+// on screen. If there is none, it says so.
+func (a *App) named(name string) *entry {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		if e := a.selected(); e != nil {
+			return e
+		}
+		a.notice = "no conversation is open"
+		return nil
+	}
+	for i := range a.entries {
+		if e := &a.entries[i]; e.name == name || strings.EqualFold(e.name, name) || e.contact != nil && e.contact.Name == name {
+			return e
+		}
+	}
+	a.notice = "nobody is called " + sanitizeLine(name)
+	return nil
 }
 
 // selected returns the entry on screen, or nil.

@@ -102,9 +102,12 @@ func (f *fakeChat) Consent(context.Context) error {
 }
 
 func (f *fakeChat) CreateInvite(_ context.Context, name string) (chat.Invite, error) {
-	inv := f.invite
+	inv, err := f.invite, f.note("CreateInvite", name)
 	inv.Name = name
-	return inv, f.note("CreateInvite", name)
+	if err == nil {
+		f.invites = append(f.invites, inv)
+	}
+	return inv, err
 }
 
 func (f *fakeChat) Invites(context.Context) ([]chat.Invite, error) {
@@ -134,9 +137,12 @@ func (f *fakeChat) newContact(name string, err error) (chat.Contact, error) {
 }
 
 func (f *fakeChat) CreateAddress(_ context.Context, label string) (chat.Address, error) {
-	a := f.address
+	a, err := f.address, f.note("CreateAddress", label)
 	a.Label = label
-	return a, f.note("CreateAddress", label)
+	if err == nil {
+		f.addrs = append(f.addrs, a)
+	}
+	return a, err
 }
 
 func (f *fakeChat) Addresses(context.Context) ([]chat.Address, error) {

@@ -1,0 +1,260 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"hearsay/chat"
+)
+
+// crowd gives a fake profile one contact of every kind, groups, strangers and
+// notes.
+func crowd(f *fakeChat) {
+	at := func(back time.Duration) *time.Time { t := testNow.Add(-back); return &t }
+	const day = 24 * time.Hour
+	number := "28471 90312 55817 60021 77340 19284 03391 48820 71156 92003 61847 30975"
+	f.contacts = []chat.Contact{
+		{ID: "c_1", Name: "marta", State: chat.ContactActive, Verified: true, SafetyNumber: number, Latest: at(0), Settings: &chat.Conversation{Pinned: true}},
+		{ID: "c_2", Name: "alice", State: chat.ContactActive, Verified: true, SafetyNumber: number, Latest: at(25 * time.Minute), Unread: 2},
+		{ID: "c_3", Name: "press-desk", State: chat.ContactActive, SafetyNumber: number, Latest: at(3 * time.Hour), Unread: 1, Introduced: "marta"},
+		{ID: "c_4", Name: "bob", State: chat.ContactChanged, SafetyNumber: number, Latest: at(day)},
+		{ID: "c_5", Name: "dora", State: chat.ContactInvited},
+		{ID: "c_6", Name: "the one whom we met at the station", State: chat.ContactActive, Verified: true, SafetyNumber: number, Latest: at(40 * day), Settings: &chat.Conversation{Muted: true}},
+		{ID: "c_7", Name: "mallory", State: chat.ContactBlocked, SafetyNumber: number, Latest: at(400 * day), Settings: &chat.Conversation{Archived: true}},
+		{ID: "c_8", Name: "zoe", State: chat.ContactInvited, Problem: "the invite was used by somebody else", Settings: &chat.Conversation{DisappearAfter: 7 * day}},
+		{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive, Latest: at(2 * day)},
+	}
+	f.groups = []chat.Group{
+		{ID: "g_1", Name: "printers", Members: []string{"c_1", "c_2"}, Pending: 1, State: chat.GroupActive, Admin: true, Latest: at(2 * day), Settings: &chat.Conversation{Draft: "not yet"}},
+		{ID: "g_2", Name: "old crew", Members: []string{"c_1"}, State: chat.GroupLeft, Warning: "two rosters contradict each other"},
+	}
+	f.requests = []chat.Request{
+		{ID: "r_1", Address: "a_1", Name: "Vera", Text: "We met at the fair.\nI have the photographs.", Time: testNow.Add(-time.Hour), Effort: 23},
+		{ID: "r_2", Address: "a_1", Text: "", Time: testNow.Add(-2 * day), Effort: 24},
+	}
+	f.invites = []chat.Invite{
+		{ID: "i_1", Link: f.invite.Link, Name: "carol", Expires: f.invite.Expires, State: "waiting"},
+		{ID: "i_2", Link: f.invite.Link, Expires: testNow.Add(3 * time.Hour), State: "opened", Opened: 2},
+	}
+	f.addrs = []chat.Address{{ID: "a_1", Link: addressLink, Label: "press", Effort: 22, State: "published, and on 5 of 6 relays of the directory"}}
+	f.address = chat.Address{ID: "a_2", Link: addressLink, Effort: 22, State: "published"}
+}
+
+// addressLink is a good link of an address, of some network.
+const addressLink = "HEARSAY:AEBACAQDAQBQUEIYD4TC2NB3IJEVAV26MVWAKEA3EYYTYR2SLVUHG7UJSSP2UAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAFYQXG"
+
+func TestGoldenContacts(t *testing.T) {
+	goldens(t, "contacts", crowd, func(d *driver) {})
+	goldens(t, "contacts-filter", crowd, func(d *driver) {
+		if two, _ := d.a.split(); two {
+			d.key("alt+f7")
+			d.typeText("o")
+			d.key("down")
+		}
+	})
+	goldens(t, "info", crowd, func(d *driver) { d.key("alt+i") })
+	goldens(t, "info-group", crowd, func(d *driver) {
+		d.run(d.a.selectEntry("g_1"))
+		d.key("alt+i")
+	})
+}
+
+// TestRowsSayWhatMatters draws rows in columns of several widths: what is unread
+// and a changed key are said before the time, and a long name never pushes them
+// off.
+func TestRowsSayWhatMatters(t *testing.T) {
+	f := newFake()
+	crowd(f)
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
+	for _, c := range []struct {
+		id   string
+		w    int
+		want string
+	}{
+		{"c_1", 25, " marta ✓            14:05"},
+		{"c_2", 20, " alice ✓    2  13:40"},
+		{"c_3", 20, " press-desk ?      1"},
+		{"c_3", 25, " press-desk ?    1  11:05"},
+		{"c_4", 25, " bob ‼ key changed    Fri"},
+		{"c_4", 20, " bob ‼ changed   Fri"},
+		{"c_5", 20, " dora … invited     "},
+		{"c_6", 25, " the one … ✓ muted 12 Oct"},
+		{"c_7", 25, " mallory ! blocked   2025"},
+		{"c_7", 20, " mallory ! blocked  "},
+		{"c_8", 25, " zoe ! invite failed     "},
+		{"c_8", 16, " zoe ! failed   "},
+		{"g_1", 25, " # printers (4)       Thu"},
+		{"notes", 20, " notes           Thu"},
+	} {
+		got := ansi.Strip(d.a.entryLine(d.a.find(c.id), c.w, false))
+		if got != c.want {
+			t.Errorf("%s in %d: %q, want %q", c.id, c.w, got, c.want)
+		}
+		if n := ansi.StringWidth(got); n != c.w {
+			t.Errorf("%s: %d cells, want %d", c.id, n, c.w)
+		}
+	}
+	long := entry{name: strings.Repeat("x", 200), contact: &chat.Contact{State: chat.ContactChanged}, unread: 12}
+	for w := 14; w < 60; w++ {
+		if s := d.a.entryLine(&long, w, false); !strings.Contains(s, "‼") || !strings.Contains(s, "12") || ansi.StringWidth(s) != w {
+			t.Errorf("in %d cells: %q", w, s)
+		}
+	}
+}
+
+// TestNameCannotClaimToBeVerified has a stranger choose a name that looks like
+// what we say of verified contacts.
+func TestNameCannotClaimToBeVerified(t *testing.T) {
+	f := newFake()
+	f.contacts[0] = chat.Contact{ID: "c_1", Name: "marta ✓✅ verified" + strings.Repeat(" ", 60) + "x\x1b[2J\u202e", State: chat.ContactActive}
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.has("? unverified")
+	if s := d.screen(); strings.Contains(s, "✓ verified") {
+		t.Errorf("the name says that it is verified:\n%s", s)
+	}
+	if got, want := plainName("✓✅\n"), "somebody"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	d.a.find("c_1").name = strings.Repeat("long ", 40)
+	for _, w := range []int{100, 80, 58, 30} {
+		d.msg(tea.WindowSizeMsg{Width: w, Height: 24})
+		d.has("? unverified")
+	}
+}
+
+func TestFilterFindsAndOpens(t *testing.T) {
+	f := newFake()
+	crowd(f)
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.key("alt+f7")
+	d.typeText("ALIx")
+	d.msg(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	d.has("/ ALI")
+	if s := d.screen(); strings.Contains(s, "press-desk") {
+		t.Errorf("the filter keeps others:\n%s", s)
+	}
+	d.key("enter")
+	if d.a.current != "c_2" || d.a.contacts.filtering || d.a.composer.value() != "" {
+		t.Errorf("shown is %s, still filtering %v, composer %q", d.a.current, d.a.contacts.filtering, d.a.composer.value())
+	}
+	d.has("press-desk")
+	d.key("alt+f7")
+	d.typeText("zzz")
+	d.has("nobody of that name")
+	d.key("enter")
+	d.key("alt+f7", "esc")
+	if d.a.contacts.filtering || d.a.current != "c_2" {
+		t.Error("esc does not end the filter")
+	}
+}
+
+// TestRequestsStandAboveContacts opens the strangers from the column and by key.
+func TestRequestsStandAboveContacts(t *testing.T) {
+	f := newFake()
+	crowd(f)
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.has("requests (2)")
+	d.key("alt+f7")
+	for range 20 {
+		d.key("up")
+	}
+	d.key("enter")
+	d.has("Requests of strangers")
+	d.key("esc", "alt+r")
+	d.has("Requests of strangers")
+}
+
+// TestNotesAreThere finds the notes before anything was written to them.
+func TestNotesAreThere(t *testing.T) {
+	f := newFake()
+	f.contacts = nil
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.has("no contacts yet")
+	if d.a.current != "" {
+		t.Error("an empty profile opens the notes in place of what to do first")
+	}
+	d.key("ctrl+n")
+	d.has("notes only on this disk")
+}
+
+// TestFailedInviteIsNamed shows a contact whose invite somebody else used.
+func TestFailedInviteIsNamed(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.run(d.a.selectEntry("c_3"))
+	d.has("You may write at once")
+	f.contacts[2].Problem = "the invite was used by somebody else"
+	d.run(d.a.loadPeople())
+	d.has("the invite was used by somebody else.")
+	d.has("bob ! invite failed")
+	if strings.Contains(d.screen(), "You may write at once") {
+		t.Error("it still says that messages will be sent")
+	}
+}
+
+// TestPeopleInASCII opens every screen of people with signs of ASCII alone.
+func TestPeopleInASCII(t *testing.T) {
+	for name, steps := range peopleScreens {
+		f := newFake()
+		crowd(f)
+		prefs := DefaultPreferences()
+		prefs.ASCII = true
+		d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
+		d.a.prefs = prefs
+		d.a.theme = newTheme(prefs, true)
+		d.a.forgetLayout()
+		steps(d)
+		box, _ := d.a.top().view(d.a, 100, 28)
+		for _, l := range append(box, d.a.drawContacts(25, 20)...) {
+			for _, r := range ansi.Strip(l) {
+				if r >= 0x7f {
+					t.Errorf("%s: %q in %q", name, r, ansi.Strip(l))
+					break
+				}
+			}
+		}
+	}
+}
+
+// peopleScreens are the dialogs about people and how one gets there.
+var peopleScreens = map[string]func(d *driver){
+	"invite-made":     func(d *driver) { d.key("alt+n"); d.typeText("carol"); d.key("enter") },
+	"invite-ask":      func(d *driver) { d.key("alt+n") },
+	"invites":         func(d *driver) { d.run(d.a.openInvites()) },
+	"address":         func(d *driver) { d.run(d.a.openInvites()); d.key("a"); d.typeText("press"); d.key("enter") },
+	"address-ask":     func(d *driver) { d.run(d.a.openInvites()); d.key("a") },
+	"accept-link":     func(d *driver) { d.run(d.a.openAccept("")) },
+	"accept-address":  func(d *driver) { d.msg(tea.PasteMsg{Content: addressLink}); d.key("tab", "tab") },
+	"requests":        func(d *driver) { d.key("alt+r") },
+	"requests-accept": func(d *driver) { d.key("alt+r", "a") },
+	"verify":          func(d *driver) { d.run(d.a.verifyCommand("press-desk")) },
+	"verify-code":     func(d *driver) { d.run(d.a.verifyCommand("press-desk")); d.key("q") },
+	"verify-changed":  func(d *driver) { d.run(d.a.verifyCommand("bob")) },
+	"verify-typed":    func(d *driver) { d.run(d.a.verifyCommand("press-desk")); d.typeText("28471") },
+	"verify-words": func(d *driver) {
+		d.run(d.a.verifyCommand("press-desk"))
+		d.key("w")
+		d.run(d.a.wordsKnown("c_3", "acid banjo cobra delta"))
+	},
+	"verify-wait":   func(d *driver) { d.run(d.a.verifyCommand("press-desk")); d.key("w") },
+	"verify-differ": func(d *driver) { d.run(d.a.verifyCommand("press-desk")); d.key("n") },
+	"contact":       func(d *driver) { d.run(d.a.openContact("c_1")) },
+	"contact-down": func(d *driver) {
+		d.run(d.a.openContact("c_1"))
+		for range 20 {
+			d.key("down")
+		}
+	},
+	"contact-rename": func(d *driver) { d.run(d.a.openContact("c_1")); d.key("down", "enter") },
+	"contact-remove": func(d *driver) { d.run(d.a.removeCommand("")) },
+}
+
+func TestGoldenPeople(t *testing.T) {
+	for name, steps := range peopleScreens {
+		goldens(t, name, crowd, steps)
+	}
+}
