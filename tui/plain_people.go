@@ -1,0 +1,518 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"hearsay/chat"
+)
+
+// plainLink is an invite or an address as /invites numbered it.
+type plainLink struct {
+	id      string
+	address bool
+}
+
+// invite makes a one-time invite and writes its link.
+func (p *plain) invite(name string) error {
+	if p.status.Cover != "" && p.status.Cover != "off" {
+		p.say("Asking relays to keep the invite. Behind cover traffic that may take some minutes.")
+	} else {
+		p.say("Asking relays to keep the invite.")
+	}
+	inv, err := awaited(p, 0, func(ctx context.Context) (chat.Invite, error) { return p.chat.CreateInvite(ctx, name) })
+	if err != nil {
+		return err
+	}
+	forWhom := ""
+	if inv.Name != "" {
+		forWhom = " for " + spokenName(chat.SanitizeName(inv.Name))
+	}
+	p.sayf("Invite%s, for one person, expires in %s. Whoever gets it first can answer in their name: give it over a channel you trust.", forWhom, untilText(inv.Expires.Sub(p.now())))
+	p.link(inv.Link)
+	return nil
+}
+
+// invites lists invites and addresses, revokes one, or makes an address.
+func (p *plain) invites(args string) error {
+	verb, rest, _ := strings.Cut(args, " ")
+	rest = strings.TrimSpace(rest)
+	switch verb {
+	case "":
+		return p.listInvites()
+	case "address":
+		a, err := awaited(p, 0, func(ctx context.Context) (chat.Address, error) { return p.chat.CreateAddress(ctx, rest) })
+		if err != nil {
+			return err
+		}
+		p.say("An address, which any number of people may use to ask for contact. /invites says when it can be used, /requests who asks.")
+		p.link(a.Link)
+		return nil
+	case "revoke":
+		n, err := numbered(rest, len(p.links), "/invites")
+		if err != nil {
+			return err
+		}
+		l := p.links[n]
+		if yes, err := p.confirm("Revoke number " + rest + "? Its link works no more."); !yes || err != nil {
+			return err
+		}
+		err = p.do(func(ctx context.Context) error {
+			if l.address {
+				return p.chat.RevokeAddress(ctx, l.id)
+			}
+			return p.chat.RevokeInvite(ctx, l.id)
+		})
+		if err == nil {
+			p.say("Revoked.")
+		}
+		return err
+	}
+	return errors.New("write /invites, /invites revoke N, or /invites address LABEL")
+}
+
+func (p *plain) listInvites() error {
+	ctx, cancel := p.within()
+	defer cancel()
+	invites, err := p.chat.Invites(ctx)
+	if err != nil {
+		return err
+	}
+	addresses, err := p.chat.Addresses(ctx)
+	if err != nil {
+		return err
+	}
+	p.links = nil
+	p.sayf("%d open invites, %d addresses.", len(invites), len(addresses))
+	for _, i := range invites {
+		p.links = append(p.links, plainLink{id: i.ID})
+		what := "invite"
+		if i.Name != "" {
+			what += " for " + spokenName(chat.SanitizeName(i.Name))
+		}
+		p.sayf("%d. %s: %s, opened %d times, expires in %s", len(p.links), what, i.State, i.Opened, untilText(i.Expires.Sub(p.now())))
+		p.link(i.Link)
+	}
+	for _, a := range addresses {
+		p.links = append(p.links, plainLink{id: a.ID, address: true})
+		what := "address"
+		if a.Label != "" {
+			what += " " + spokenName(chat.SanitizeName(a.Label))
+		}
+		p.sayf("%d. %s: %s", len(p.links), what, a.State)
+		p.link(a.Link)
+	}
+	return nil
+}
+
+// numbered reads a number of a list that was written before.
+func numbered(text string, n int, list string) (int, error) {
+	i, err := strconv.Atoi(text)
+	if err != nil || i < 1 || i > n {
+		if n == 0 {
+			return 0, fmt.Errorf("write %s first: it numbers them", list)
+		}
+		return 0, fmt.Errorf("give a number, 1 to %d, as %s writes it", n, list)
+	}
+	return i - 1, nil
+}
+
+// acceptCommand runs /accept LINK NAME.
+func (p *plain) acceptCommand(args string) error {
+	link, name, _ := strings.Cut(args, " ")
+	if !isInvite(link) {
+		return errors.New("give the whole link, from HEARSAY: to its end, and a name: /accept LINK NAME")
+	}
+	return p.accept(joinLink(link), strings.TrimSpace(name))
+}
+
+// accept makes a contact of a link, asking what is missing.
+func (p *plain) accept(link, name string) error {
+	if name == "" {
+		var err error
+		if name, err = p.ask("This is the link of a contact. Type a name for them, which stays on this disk, or nothing to drop the link."); err != nil {
+			return err
+		}
+		if name == "" || p.locked {
+			p.say("Dropped.")
+			return nil
+		}
+	}
+	as, text := "", ""
+	if chat.IsAddressLink(link) && p.cfg.Terminal {
+		var err error
+		if as, err = p.ask("This is an address: its owner decides whether to answer. Type the name that you give yourself, or nothing."); err != nil {
+			return err
+		}
+		if text, err = p.ask("Type a first text, which the owner sees with the request, or nothing."); err != nil {
+			return err
+		}
+		if p.locked {
+			return nil
+		}
+	}
+	c, err := awaited(p, callTimeout, func(ctx context.Context) (chat.Contact, error) {
+		if as != "" || text != "" {
+			return p.chat.AskContact(ctx, link, name, as, text)
+		}
+		return p.chat.AcceptInvite(ctx, link, name)
+	})
+	if err != nil {
+		p.fail("Not added: " + errorText(err) + ".")
+		return nil
+	}
+	if err := p.load(); err != nil {
+		return err
+	}
+	if e := p.find(c.ID); e != nil {
+		p.choose(e)
+	}
+	return nil
+}
+
+// requests lists who asks to be a contact, or answers one.
+func (p *plain) requests(args string) error {
+	verb, rest, _ := strings.Cut(args, " ")
+	if verb == "" {
+		ctx, cancel := p.within()
+		defer cancel()
+		list, err := p.chat.Requests(ctx)
+		if err != nil {
+			return err
+		}
+		p.listed = list
+		p.sayf("%d requests. Nothing is sent back before you accept.", len(list))
+		for i, r := range list {
+			whose := "a stranger"
+			if name := chat.SanitizeName(r.Name); name != "" {
+				whose += " who gives the name " + plainQuoted(name)
+			}
+			p.newDay(r.Time)
+			head := fmt.Sprintf("%d. %s %s", i+1, p.clock(r.Time), whose)
+			p.write(p.texts(head, "the stranger", r.Text, true)...)
+		}
+		if len(list) > 0 {
+			p.say("/requests accept N NAME takes one, /requests reject N drops it, /requests block N drops what comes from them later too.")
+		}
+		return nil
+	}
+	number, name, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, err := numbered(number, len(p.listed), "/requests")
+	if err != nil {
+		return err
+	}
+	r := p.listed[n]
+	switch verb {
+	case "accept":
+		if name = strings.TrimSpace(name); name == "" {
+			return errors.New("give them a name: /requests accept N NAME")
+		}
+		c, err := awaited(p, callTimeout, func(ctx context.Context) (chat.Contact, error) { return p.chat.AcceptRequest(ctx, r.ID, name) })
+		if err != nil {
+			return err
+		}
+		if err := p.load(); err != nil {
+			return err
+		}
+		p.listed = nil
+		if e := p.find(c.ID); e != nil {
+			p.choose(e)
+		}
+		return nil
+	case "reject", "block":
+		if err := p.do(func(ctx context.Context) error { return p.chat.RejectRequest(ctx, r.ID, verb == "block") }); err != nil {
+			return err
+		}
+		p.listed = nil
+		p.say("Dropped. Nothing was sent back.")
+		return nil
+	}
+	return errors.New("write /requests, or accept, reject or block with a number")
+}
+
+// contact says what is known of a contact or group.
+func (p *plain) contact(name string) error {
+	e, err := p.target(name)
+	if err != nil {
+		return err
+	}
+	s := e.settings
+	var lines []string
+	if g := e.group; g != nil {
+		lines = append(lines, e.called()+": "+plainGroup(*g))
+		for _, id := range g.Members {
+			lines = append(lines, "member: "+p.nameOf(id))
+		}
+	} else {
+		c := e.contact
+		lines = append(lines, e.called()+": "+plainContact(*c))
+		if c.SafetyNumber != "" {
+			lines = append(lines, "safety number: "+c.SafetyNumber)
+		}
+		if c.Introduced != "" {
+			lines = append(lines, "introduced by "+spokenName(chat.SanitizeName(c.Introduced))+" for a group")
+		}
+		if path, ok := p.chat.Path(e.id); ok {
+			lines = append(lines, "last path: "+plainPath(path))
+		}
+	}
+	lines = append(lines,
+		"messages disappear: "+plainDays(s.DisappearAfter), "muted: "+yesNo(s.Muted), "pinned: "+yesNo(s.Pinned), "archived: "+yesNo(s.Archived))
+	p.write(lines...)
+	return nil
+}
+
+// plainPath says a circuit in words.
+func plainPath(path chat.Path) string {
+	s := "you, " + strings.Join(path.Relays, ", ") + ", mailbox relay " + path.Mailbox
+	if path.RTT > 0 {
+		s += fmt.Sprintf(", %d ms", max(1, path.RTT.Milliseconds()))
+	}
+	if !path.Open {
+		s += ", closed since"
+	}
+	return s
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// verify compares the keys of a contact: by the number, by words, or by saying
+// that they differ.
+func (p *plain) verify(name string) error {
+	e, err := p.target(name)
+	if err != nil {
+		return err
+	}
+	if err := p.load(); err != nil {
+		return err
+	}
+	if e, err = p.target(e.name); err != nil {
+		return err
+	}
+	if e.contact == nil || e.isNotes() {
+		return errors.New("only contacts have a safety number")
+	}
+	c := e.contact
+	if c.SafetyNumber == "" {
+		return errors.New("there is nothing to compare yet: wait until " + e.called() + " has answered")
+	}
+	p.write(
+		"Compare over a channel you trust. Both of you must see the same safety number:",
+		c.SafetyNumber,
+		"Type the number that "+e.called()+" reads to you, or yes if you compared it. Type words to compare four words in its place, and then the words. Type differ if they are not the same, or nothing for later.",
+	)
+	for {
+		answer, err := p.ask("Safety number of " + e.called() + ":")
+		if err != nil {
+			return err
+		}
+		if p.locked {
+			return nil
+		}
+		id, number := e.id, c.SafetyNumber
+		switch word := strings.ToLower(answer); {
+		case word == "":
+			p.say("Not compared.")
+			return nil
+		case word == "words":
+			if err := p.do(func(ctx context.Context) error { return p.chat.CompareWords(ctx, id) }); err != nil {
+				return err
+			}
+			p.say("Asked. The words are written here as soon as both sides have them; then type /verify and the words.")
+			return nil
+		case word == "differ":
+			return p.differ(e)
+		case word == "yes":
+			err = p.do(func(ctx context.Context) error { return p.chat.VerifyContact(ctx, id, number) })
+		case strings.Trim(word, "0123456789 ") == "":
+			err = p.do(func(ctx context.Context) error { return p.chat.VerifyContact(ctx, id, answer) })
+		default:
+			err = p.do(func(ctx context.Context) error { return p.chat.VerifyWords(ctx, id, answer) })
+		}
+		if err == nil {
+			p.say("Verified.")
+			return p.load()
+		}
+		p.fail("Not verified: " + errorText(err) + ".")
+		if p.ended {
+			return nil
+		}
+	}
+}
+
+// differ ends what can no longer be trusted.
+func (p *plain) differ(e *entry) error {
+	id, name := e.id, e.called()
+	if err := p.do(func(ctx context.Context) error { return p.chat.BlockContact(ctx, id) }); err != nil {
+		return err
+	}
+	p.say("Blocked: nothing is sent to " + name + ", and what comes is dropped. If both of you read the numbers correctly, somebody is between you. Meet another way and make a new invite.")
+	if err := p.load(); err != nil {
+		return err
+	}
+	yes, err := p.confirm("Remove " + name + " and all messages with them?")
+	if err != nil || !yes {
+		return err
+	}
+	return p.removeContact(id, name)
+}
+
+// words writes the words of a comparison.
+func (p *plain) words(c chat.Contact, words string) {
+	p.say("Words to compare with " + p.nameOf(c.ID) + ": " + words)
+	p.say("Read them to each other over a channel you trust. If they are the same on both sides, type /verify with the name, and then the words; if not, /verify and then differ.")
+}
+
+func (p *plain) rename(name string) error {
+	e, err := p.target("")
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		return errors.New("say the new name: /rename NAME")
+	}
+	id := e.id
+	if e.group != nil {
+		err = p.do(func(ctx context.Context) error { return p.chat.RenameGroup(ctx, id, name) })
+	} else {
+		err = p.do(func(ctx context.Context) error { return p.chat.RenameContact(ctx, id, name) })
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.load(); err != nil {
+		return err
+	}
+	if e := p.find(id); e != nil {
+		p.say("The name is " + e.called() + " now.")
+	}
+	return nil
+}
+
+func (p *plain) mute(string) error {
+	return p.set(func(s chat.Conversation) (chat.ConversationChange, string) {
+		on := !s.Muted
+		return chat.ConversationChange{Muted: &on}, "muted: " + yesNo(on)
+	})
+}
+
+func (p *plain) pin(string) error {
+	return p.set(func(s chat.Conversation) (chat.ConversationChange, string) {
+		on := !s.Pinned
+		return chat.ConversationChange{Pinned: &on}, "pinned: " + yesNo(on)
+	})
+}
+
+func (p *plain) archive(string) error {
+	return p.set(func(s chat.Conversation) (chat.ConversationChange, string) {
+		on := !s.Archived
+		return chat.ConversationChange{Archived: &on}, "archived: " + yesNo(on)
+	})
+}
+
+func (p *plain) disappear(days string) error {
+	n, ok := map[string]int{"off": 0, "1": 1, "7": 7, "28": 28}[days]
+	if !ok {
+		return errors.New("say off, 1, 7 or 28 days: /disappear 7")
+	}
+	d := time.Duration(n) * 24 * time.Hour
+	return p.set(func(chat.Conversation) (chat.ConversationChange, string) {
+		return chat.ConversationChange{DisappearAfter: &d}, "messages from now on disappear: " + plainDays(d) + ", on both sides, and both see who set it"
+	})
+}
+
+// set changes a setting of the conversation that is selected.
+func (p *plain) set(change func(s chat.Conversation) (chat.ConversationChange, string)) error {
+	e, err := p.target("")
+	if err != nil {
+		return err
+	}
+	id := e.id
+	c, words := change(e.settings)
+	if err := p.do(func(ctx context.Context) error { return p.chat.SetConversation(ctx, id, c) }); err != nil {
+		return err
+	}
+	if err := p.load(); err != nil {
+		return err
+	}
+	p.say(p.nameOf(id) + ", " + words + ".")
+	return nil
+}
+
+func (p *plain) block(name string) error {
+	e, err := p.target(name)
+	if err != nil {
+		return err
+	}
+	if e.contact == nil || e.isNotes() {
+		return errors.New("only contacts can be blocked")
+	}
+	id, called := e.id, e.called()
+	if e.contact.State == chat.ContactBlocked {
+		if err := p.do(func(ctx context.Context) error { return p.chat.UnblockContact(ctx, id) }); err != nil {
+			return err
+		}
+		p.say(called + " is no longer blocked.")
+		return p.load()
+	}
+	if yes, err := p.confirm("Block " + called + "? Nothing is sent to them, what comes is dropped, and they are not told."); !yes || err != nil {
+		return err
+	}
+	if err := p.do(func(ctx context.Context) error { return p.chat.BlockContact(ctx, id) }); err != nil {
+		return err
+	}
+	p.say(called + " is blocked.")
+	return p.load()
+}
+
+func (p *plain) remove(name string) error {
+	e, err := p.target(name)
+	if err != nil {
+		return err
+	}
+	if e.contact == nil || e.isNotes() {
+		return errors.New("only contacts can be removed; /group leave leaves a group")
+	}
+	id, called := e.id, e.called()
+	if yes, err := p.confirm("Remove " + called + " and all messages with them from this disk? It cannot be undone."); !yes || err != nil {
+		return err
+	}
+	return p.removeContact(id, called)
+}
+
+func (p *plain) removeContact(id, called string) error {
+	if err := p.do(func(ctx context.Context) error { return p.chat.RemoveContact(ctx, id) }); err != nil {
+		return err
+	}
+	p.say(called + " was removed.")
+	return p.load()
+}
+
+func (p *plain) export(path string) error {
+	e, err := p.target("")
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return errors.New("say where to: /export PATH")
+	}
+	id := e.id
+	if yes, err := p.confirm("Write the messages with " + e.called() + " to this file, where everybody who may read it can? They are not encrypted there."); !yes || err != nil {
+		return err
+	}
+	n, err := awaited(p, 0, func(ctx context.Context) (int, error) { return p.chat.Export(ctx, id, path) })
+	if err != nil {
+		return err
+	}
+	p.sayf("%d messages were written.", n)
+	return nil
+}
