@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"golang.org/x/crypto/argon2"
@@ -132,12 +133,20 @@ func readKeystore(dir string) (header, []byte, error) {
 	return parseHeader(b)
 }
 
+// releaseFrom is from how many MiB on the memory of a derivation is given back to
+// the system at once, in some 20 ms: the collector would keep it for minutes, a
+// quarter of a GiB in a program that needs a tenth of that.
+const releaseFrom = 64
+
 // keyEncryption derives the key of the table and its commitment.
 func (h header) keyEncryption(secret []byte) (kek, commitment [keySize]byte) {
 	master := secret
 	if h.kdf == kdfArgon2id {
 		master = argon2.IDKey(secret, h.salt[:], h.time, h.memory<<10, uint8(h.threads), keySize)
 		defer clear(master)
+		if h.memory >= releaseFrom {
+			debug.FreeOSMemory()
+		}
 	}
 	out, err := hkdf.Key(sha256.New, master, h.salt[:], labelKeyEncryption, 2*keySize)
 	if err != nil {
