@@ -61,9 +61,47 @@ func (p *person) list(contact, direction string) []chat.Message {
 	return slices.DeleteFunc(all, func(m chat.Message) bool { return m.Direction != direction })
 }
 
+// seesNetwork checks the network view against what the pool and the snapshot say.
+func (p *person) seesNetwork(relays int) {
+	p.t.Helper()
+	v, err := p.NetworkView(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	role := map[string]int{}
+	for _, r := range v.Relays {
+		role[r.Role]++
+		if r.Role == "guard" && r.Name != v.Guard || r.Role == "layer 2" && !slices.Contains(v.Layer2, r.Name) || r.Address == "" {
+			p.t.Errorf("%+v, guard %s, layer 2 %v", r, v.Guard, v.Layer2)
+		}
+	}
+	if len(v.Relays) != relays || v.Listed != relays || role["guard"] != 1 || role["layer 2"] == 0 || len(v.Layer2) > 4 {
+		p.t.Errorf("%d relays, roles %v", len(v.Relays), role)
+	}
+	if v.Signatures < v.Threshold || v.Threshold < 1 || v.Signers < v.Signatures || !v.Lab || v.ByFounders {
+		p.t.Errorf("signed by %d of %d, needs %d", v.Signatures, v.Signers, v.Threshold)
+	}
+	if v.GuardSince.IsZero() || v.GuardSince.After(time.Now()) || v.Queues != 1 || v.Family != 0 {
+		p.t.Errorf("guard since %v, %d queues, family %v", v.GuardSince, v.Queues, v.Family)
+	}
+	open := 0
+	for _, c := range v.Circuits {
+		if c.State != "open" {
+			continue
+		}
+		open++
+		if len(c.Relays) != 3 || c.Relays[0] != v.Guard || !slices.Contains(v.Layer2, c.Relays[1]) || c.RTT <= 0 {
+			p.t.Errorf("circuit %+v, guard %s, layer 2 %v", c, v.Guard, v.Layer2)
+		}
+	}
+	if open == 0 {
+		p.t.Error("no circuit is open")
+	}
+}
+
 // TestConversationWhileRelaysDie sends both ways over real circuits. Meanwhile
-// the middle of a sending circuit dies for good, and a mailbox relay dies and
-// comes back.
+// all circuits are renewed at a user's wish, the middle of a sending circuit dies
+// for good, and a mailbox relay dies and comes back.
 func TestConversationWhileRelaysDie(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,6 +155,14 @@ func TestConversationWhileRelaysDie(t *testing.T) {
 				t.Fatal(err)
 			}
 			switch i {
+			case 5: // all circuits anew, in the middle of it
+				alice.seesNetwork(8)
+				if err := alice.NewCircuits(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := alice.NewCircuits(t.Context()); chat.KindOf(err) != chat.KindRefused {
+					t.Errorf("twice: %v", err)
+				}
 			case 15:
 				n.Relay(sending().Path[2]).Kill()
 			case 30:
