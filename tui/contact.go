@@ -279,6 +279,9 @@ func (a *App) dropPerson(id string) {
 
 // openRename asks for another name.
 func (a *App) openRename(e *entry) tea.Cmd {
+	if e.group != nil {
+		return a.openGroupName(e)
+	}
 	id := e.id
 	a.prompt(&promptDialog{
 		title: "Rename " + e.name, text: "The name is yours alone; it is never sent.",

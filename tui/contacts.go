@@ -21,6 +21,31 @@ type contactColumn struct {
 
 	// words are those of comparisons that nobody has confirmed yet, by contact.
 	words map[string]string
+
+	// drawn are rows as they were drawn last: at most drawnRows, then it begins
+	// anew. The screen is drawn after every event, and few of them change a row.
+	drawn map[drawnRow]string
+}
+
+// drawnRows bounds what is kept of rows.
+const drawnRows = 512
+
+// drawnRow is all that the drawing of a row depends on. What the profile tells of
+// a contact or group is never changed in place.
+type drawnRow struct {
+	contact  *chat.Contact
+	group    *chat.Group
+	name     string
+	unread   int
+	latest   time.Time
+	settings chat.Conversation
+	w        int
+	marked   bool
+	year     int
+	day      int
+	theme    string
+	ascii    bool
+	dark     bool
 }
 
 // maxFilter is how many characters of a name may be looked for.
@@ -217,33 +242,23 @@ func (a *App) drawContacts(w, h int) []string {
 		lines = append(lines, a.filterLine(w))
 	}
 	rows := a.columnRows()
-	at := 0
-	var list []string
+	at := -1
 	for i, r := range rows {
-		marked := a.contacts.filtering && i == a.contacts.at || !a.contacts.filtering && r.entry != nil && r.entry.id == a.current
-		if marked {
+		if a.rowMarked(r, i) {
 			at = i
 		}
-		line := ""
-		if r.requests {
-			line = spread(a.rowMark(marked)+fmt.Sprintf("requests (%d)", a.requests), a.theme.dim.Render(keyLabel(a.keys.of("requests"))), w)
-		} else {
-			line = a.entryLine(r.entry, w, marked)
-		}
-		if marked {
-			line = a.theme.strong.Render(line)
-		}
-		list = append(list, line)
+	}
+	room := h - len(lines)
+	from := max(0, min(at-room+1, len(rows)-room)) // keep the marked one in sight
+	var list []string
+	for i := from; i < len(rows) && len(list) < room; i++ {
+		list = append(list, a.rowLine(rows[i], w, i == at))
 	}
 	switch {
 	case len(rows) == 0 && a.contacts.filter != "":
 		list = append(list, fit(" nobody of that name", w))
 	case len(a.entries) == 0 || len(a.entries) == 1 && a.entries[0].isNotes():
 		list = append(list, fit(" no contacts yet", w))
-	}
-	room := h - len(lines)
-	if from := at - room + 1; from > 0 { // keep the marked one in sight
-		list = list[from:]
 	}
 	lines = append(lines, list[:min(len(list), room)]...)
 	hints := a.columnHints(w)
@@ -255,6 +270,44 @@ func (a *App) drawContacts(w, h int) []string {
 		}
 	}
 	return lines[:h]
+}
+
+// rowMarked tells whether a row is the one on screen, or the one that enter takes
+// while the filter is typed.
+func (a *App) rowMarked(r columnRow, i int) bool {
+	if a.contacts.filtering {
+		return i == a.contacts.at
+	}
+	return r.entry != nil && r.entry.id == a.current
+}
+
+// rowLine draws a row, or takes it as it was drawn last.
+func (a *App) rowLine(r columnRow, w int, marked bool) string {
+	if r.requests {
+		line := spread(a.rowMark(marked)+fmt.Sprintf("requests (%d)", a.requests), a.theme.dim.Render(keyLabel(a.keys.of("requests"))), w)
+		if marked {
+			line = a.theme.strong.Render(line)
+		}
+		return line
+	}
+	e, now := r.entry, a.now()
+	key := drawnRow{
+		contact: e.contact, group: e.group, name: e.name, unread: e.unread, latest: e.latest, settings: e.settings,
+		w: w, marked: marked, year: now.Year(), day: now.YearDay(), theme: a.theme.name, ascii: a.prefs.ASCII, dark: a.dark,
+	}
+	line, ok := a.contacts.drawn[key]
+	if ok {
+		return line
+	}
+	line = a.entryLine(e, w, marked)
+	if marked {
+		line = a.theme.strong.Render(line)
+	}
+	if len(a.contacts.drawn) >= drawnRows || a.contacts.drawn == nil {
+		a.contacts.drawn = map[drawnRow]string{}
+	}
+	a.contacts.drawn[key] = line
+	return line
 }
 
 func (a *App) filterLine(w int) string {

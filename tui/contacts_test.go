@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -256,5 +257,57 @@ var peopleScreens = map[string]func(d *driver){
 func TestGoldenPeople(t *testing.T) {
 	for name, steps := range peopleScreens {
 		goldens(t, name, crowd, steps)
+	}
+}
+
+// TestPeopleFitEverywhere draws every screen of people at many sizes: lines fill
+// the screen, and nothing breaks.
+func TestPeopleFitEverywhere(t *testing.T) {
+	for name, steps := range peopleScreens {
+		d, _ := withCrowd(t, 80, 24)
+		steps(d)
+		for _, size := range [][2]int{{1, 1}, {29, 30}, {30, 8}, {31, 9}, {40, 10}, {59, 15}, {60, 16}, {99, 17}, {100, 20}, {200, 60}} {
+			d.msg(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+			d.screen()
+			if t.Failed() {
+				t.Fatalf("%s at %v", name, size)
+			}
+		}
+	}
+}
+
+// TestRowsAreDrawnAnewWhenTheyChange: what is kept of a row is never shown for
+// another state of it.
+func TestRowsAreDrawnAnewWhenTheyChange(t *testing.T) {
+	d, f := withCrowd(t, 80, 24)
+	d.has("press-desk ?      1")
+	e := d.a.find("c_3")
+	e.unread = 7
+	d.has("press-desk ?      7")
+	f.contacts[2].Verified = true
+	d.run(d.a.loadPeople())
+	d.has("press-desk ✓      1")
+	for i := range 2 * drawnRows {
+		d.a.find("c_3").unread = i + 1
+		d.a.drawContacts(20, 20)
+	}
+	if n := len(d.a.contacts.drawn); n > drawnRows {
+		t.Errorf("%d rows are kept", n)
+	}
+}
+
+func BenchmarkContacts1000(b *testing.B) {
+	f := newFake()
+	for i := range 1000 {
+		f.contacts = append(f.contacts, chat.Contact{ID: fmt.Sprint("c_", i+100), Name: fmt.Sprint("contact number ", i), State: chat.ContactActive, Unread: i % 3})
+	}
+	a, err := New(b.Context(), Config{Home: &fakeHome{state: readyHome, chat: f}, Now: func() time.Time { return testNow }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.applyPeople(people{contacts: f.contacts}, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.drawContacts(25, 55)
 	}
 }

@@ -252,6 +252,9 @@ func (d *inviteDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	if d.link() == "" {
 		return d.viewMaking(a, w, h)
 	}
+	if !d.permanent && !a.now().Before(d.invite.Expires) {
+		d.ended = true
+	}
 	bw, bh := min(w, inviteWidth), min(h, inviteHeight)
 	codeWidth := 0
 	if len(d.code) > 0 && !d.ended {

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -52,7 +53,15 @@ type invitesDialog struct {
 func (a *App) openInvites() tea.Cmd {
 	d := &invitesDialog{}
 	a.push(d)
-	return d.load(a)
+	return tea.Batch(d.load(a), d.look(a))
+}
+
+// look reads the lists again while the dialog is open.
+func (d *invitesDialog) look(a *App) tea.Cmd {
+	session := a.session
+	return a.waits(tea.Tick(inviteLook, func(time.Time) tea.Msg {
+		return resultMsg{asked: d, session: session, then: func() tea.Cmd { return tea.Batch(d.load(a), d.look(a)) }}
+	}))
 }
 
 func (d *invitesDialog) load(a *App) tea.Cmd {
@@ -72,10 +81,32 @@ func (d *invitesDialog) load(a *App) tea.Cmd {
 			d.problem = errorText(err)
 			return nil
 		}
+		id := d.marked()
 		d.loaded, d.invites, d.addresses, d.problem = true, l.invites, l.addresses, ""
 		d.at = max(0, min(d.at, len(l.invites)+len(l.addresses)-1))
+		for i := range l.invites {
+			if l.invites[i].ID == id {
+				d.at = i
+			}
+		}
+		for i := range l.addresses {
+			if l.addresses[i].ID == id {
+				d.at = len(l.invites) + i
+			}
+		}
 		return nil
 	})
+}
+
+// marked is the id of the row that keys act on.
+func (d *invitesDialog) marked() string {
+	switch n := len(d.invites); {
+	case d.at < n:
+		return d.invites[d.at].ID
+	case d.at < n+len(d.addresses):
+		return d.addresses[d.at-n].ID
+	}
+	return ""
 }
 
 // event reads the lists anew when one of them changed.

@@ -188,3 +188,35 @@ func TestCodeIsWholeOrNotThere(t *testing.T) {
 	d.msg(tea.WindowSizeMsg{Width: 58, Height: 16})
 	d.has("This screen is too small for the code")
 }
+
+// TestYesNeedsTheWholeNumber: on no screen is a yes offered beside a part of the
+// number.
+func TestYesNeedsTheWholeNumber(t *testing.T) {
+	for _, name := range []string{"press-desk", "bob"} {
+		d, _ := verifying(t, name)
+		for w := minWidth; w < 90; w += 3 {
+			for h := minHeight; h < 26; h++ {
+				d.msg(tea.WindowSizeMsg{Width: w, Height: h})
+				box, _ := d.a.top().view(d.a, w, h)
+				s := strings.Join(box, "\n")
+				for _, group := range strings.Fields(crowdNumber) {
+					if !strings.Contains(s, group) || !strings.Contains(s, "[y]") || !strings.Contains(s, "[n]") {
+						t.Fatalf("%dx%d: no %s or no keys in\n%s", w, h, group, s)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestCodeWithoutColours: without colours the light cells are the light ones on a
+// dark terminal too.
+func TestCodeWithoutColours(t *testing.T) {
+	dark, light := qrCells("HEARSAY:ABC", true), qrCells("HEARSAY:ABC", false)
+	inverse := strings.NewReplacer("█", " ", " ", "█", "▀", "▄", "▄", "▀")
+	for i := range light[:len(light)-1] { // the last line is half outside
+		if inverse.Replace(light[i]) != dark[i] {
+			t.Errorf("line %d is not inverted", i)
+		}
+	}
+}
