@@ -34,6 +34,15 @@ type Config struct {
 	// Complete lists the files whose names begin with what was typed, directories
 	// with a slash at the end; nil: file names are not completed.
 	Complete func(prefix string) []string
+	// LocalFile looks at a file that the person named, and finds its absolute path;
+	// nil: files can be saved, but not offered.
+	LocalFile func(path string) (LocalFile, error)
+	// SaveDir is the directory that is proposed for saving files; empty: the
+	// working directory.
+	SaveDir string
+	// WriteFile writes a new file that nobody else may read, and fails if there is
+	// one of that name; nil: links cannot be written to files.
+	WriteFile func(path string, data []byte) error
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -76,6 +85,7 @@ type App struct {
 	dialogs       []dialog
 	notices       notifier
 	idle          idleLock
+	rates         fileRates
 
 	notice    string
 	quitArmed bool
@@ -100,7 +110,7 @@ func New(ctx context.Context, cfg Config) (*App, error) {
 	a := &App{
 		ctx: ctx, cfg: cfg, home: cfg.Home, homeState: cfg.Home.State(), now: cfg.Now, prefs: prefs, keys: keys,
 		theme: newTheme(prefs, true), dark: true, focused: true,
-		wanted: cfg.Contact, notice: cfg.Notice, conversations: map[string]*conversation{},
+		wanted: cfg.Contact, notice: cfg.Notice, conversations: map[string]*conversation{}, rates: fileRates{},
 		composer: newComposer(), attached: cfg.Attached,
 	}
 	if a.now == nil {
@@ -152,6 +162,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case statusMsg:
 		return a.applyStatus(msg)
 	case refreshMsg:
+		a.ageRates()
 		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh())
 	case clockMsg:
 		return tea.Batch(a.tickClock(), a.checkIdle())

@@ -20,6 +20,9 @@ func (a *App) applyStatus(msg statusMsg) tea.Cmd {
 	a.tellWarnings(msg.status.Warnings)
 	a.askConsent(msg.status.Outlook.NeedsConsent)
 	a.tellHealth(msg.status)
+	if msg.status.Cover != a.status.Cover {
+		a.forgetLayout() // offers of files say what they cost
+	}
 	a.status, a.path, a.served = msg.status, msg.path, msg.served
 	return nil
 }
