@@ -14,34 +14,49 @@ type (
 	unlockedMsg struct{ err error }
 )
 
-// lock asks the profile to lock; its event hides what is on the screen, here and
-// on every other terminal that is attached.
+// Terminate tells the App that the program is to end: it writes drafts and quits.
+type Terminate struct{}
+
+// lock hides everything at once and asks the profile to lock; its event does the
+// same on every other terminal that is attached. A profile without a passphrase
+// refuses, and nothing is hidden then.
 func (a *App) lock() tea.Cmd {
 	if a.chat == nil || a.locked {
 		return nil
 	}
 	c, save := a.chat, a.saveDrafts()
+	if a.status.Encrypted {
+		a.hide()
+		a.idle.pending = true
+	}
 	parent := a.ctx
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(parent, callTimeout)
-		defer cancel()
 		if save != nil {
 			save() // a draft that cannot be written is no reason to stay open
 		}
+		ctx, cancel := context.WithTimeout(parent, callTimeout)
+		defer cancel()
 		return lockMsg{c.Lock(ctx)}
 	}
 }
 
-// unlock asks the profile to unlock with what was typed.
+// unlock asks the profile to unlock with what was typed. One that could not be
+// locked is locked first: an open one would take any passphrase.
 func (a *App) unlock() tea.Cmd {
 	o := &a.first
-	o.busy, o.problem = true, ""
-	pass, c := []byte(o.passphrase.Value()), a.chat
+	o.busy, o.problem, o.remark = "unlocking …", "", ""
+	pass, c, pending := []byte(o.form.value(0)), a.chat, a.idle.pending
+	o.form.forget(0)
 	parent := a.ctx
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(parent, callTimeout)
 		defer cancel()
 		defer clear(pass)
+		if pending {
+			if err := c.Lock(ctx); err != nil {
+				return unlockedMsg{err}
+			}
+		}
 		return unlockedMsg{c.Unlock(ctx, pass)}
 	}
 }
@@ -49,18 +64,22 @@ func (a *App) unlock() tea.Cmd {
 func (a *App) applyLock(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case lockMsg:
-		if msg.err != nil {
+		switch {
+		case msg.err == nil:
+			a.hide()
+			a.idle.pending = false
+		case a.locked:
+			a.first.problem = "not locked yet, but hidden: " + errorText(msg.err)
+		default:
 			a.notice = errorText(msg.err)
-			return nil
 		}
-		a.hide()
 	case unlockedMsg:
-		a.first.busy = false
+		a.first.busy = ""
 		if msg.err != nil {
 			a.first.problem = errorText(msg.err)
-			a.first.passphrase.Reset()
 			return nil
 		}
+		a.idle.pending = false
 		return a.show()
 	}
 	return nil
@@ -75,6 +94,7 @@ func (a *App) hide() {
 		a.wanted = c.id
 	}
 	a.locked, a.dialogs, a.notice, a.served, a.path = true, nil, "", false, chat.Path{}
+	a.status = chat.Status{Encrypted: true, Locked: true}
 	a.entries, a.requests, a.current, a.previous, a.conversations = nil, 0, "", "", map[string]*conversation{}
 	a.session++
 	a.composer = newComposer()
@@ -89,7 +109,7 @@ func (a *App) show() tea.Cmd {
 		return nil
 	}
 	a.locked = false
-	a.first.passphrase.Reset()
-	a.first.step = stepNone
+	a.idle.touch(a.now())
+	a.first.done(a)
 	return tea.Batch(a.loadPeople(), a.loadStatus())
 }

@@ -1,6 +1,16 @@
 package tui
 
-import tea "charm.land/bubbletea/v2"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"hearsay/chat"
+)
 
 func settingsKeys() []binding {
 	return []binding{
@@ -9,17 +19,225 @@ func settingsKeys() []binding {
 		{"settings.right", []string{"right", "space", "l"}, "next value"},
 		{"settings.left", []string{"left", "h"}, "previous value"},
 		{"settings.save", []string{"enter"}, "save"},
+		{"settings.passphrase", []string{"p"}, "change the passphrase"},
 	}
 }
 
+// setting is one row: a choice between few values.
+type setting struct {
+	name    string
+	choices []string
+	// at returns which one is chosen; set chooses one.
+	at  func(d *settingsDialog) int
+	set func(d *settingsDialog, i int)
+}
+
+// settingsDialog holds choices until they are saved.
+type settingsDialog struct {
+	prefs   Preferences
+	cover   string
+	row     int
+	busy    bool
+	problem string
+}
+
 // openSettings shows what can be chosen.
-func (a *App) openSettings() tea.Cmd { return nil }
+func (a *App) openSettings() tea.Cmd {
+	a.push(&settingsDialog{prefs: a.prefs, cover: a.status.Cover})
+	return nil
+}
 
-// openPassphrase asks for the old and a new passphrase.
-func (a *App) openPassphrase() tea.Cmd { return nil }
+func (d *settingsDialog) mode() mode { return modeSettings }
 
-// openWipe asks twice, then destroys the profile.
-func (a *App) openWipe() tea.Cmd { return nil }
+// rows lists the settings. A value that the configuration holds and no choice
+// names stands as the last choice.
+func (d *settingsDialog) rows() []setting {
+	yesNo := []string{"no", "yes"}
+	flag := func(name string, of func(p *Preferences) *bool) setting {
+		return setting{
+			name, yesNo,
+			func(d *settingsDialog) int {
+				if *of(&d.prefs) {
+					return 1
+				}
+				return 0
+			},
+			func(d *settingsDialog, i int) { *of(&d.prefs) = i == 1 },
+		}
+	}
+	text := func(name string, values, words []string, of func(d *settingsDialog) *string) setting {
+		return setting{
+			name, words,
+			func(d *settingsDialog) int { return slices.Index(values, *of(d)) },
+			func(d *settingsDialog, i int) { *of(d) = values[i] },
+		}
+	}
+	times := func(name string, values []time.Duration, words []string, of func(p *Preferences) *time.Duration) setting {
+		return setting{
+			name, words,
+			func(d *settingsDialog) int { return slices.Index(values, *of(&d.prefs)) },
+			func(d *settingsDialog, i int) { *of(&d.prefs) = values[i] },
+		}
+	}
+	covers := make([]string, len(chat.Covers()))
+	for i, c := range chat.Covers() {
+		covers[i] = c
+		if mb := chat.CoverCost(c); mb > 0 {
+			covers[i] = fmt.Sprintf("%s %d MB/day", c, mb)
+		}
+	}
+	locks := []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 0}
+	words := []string{"5 min", "15 min", "1 h", "never"}
+	if !slices.Contains(locks, d.prefs.LockAfter) {
+		locks, words = append(locks, d.prefs.LockAfter), append(words, d.prefs.LockAfter.String())
+	}
+	return []setting{
+		text("cover traffic", chat.Covers(), covers, func(d *settingsDialog) *string { return &d.cover }),
+		times("lock, if no key", locks, words, func(p *Preferences) *time.Duration { return &p.LockAfter }),
+		text("notify", NotifyWays(), NotifyWays(), func(d *settingsDialog) *string { return &d.prefs.Notify }),
+		flag("show names, text", func(p *Preferences) *bool { return &p.NotifyContent }),
+		text("path in bar", PathStyles(), []string{"relay names", "number of hops"}, func(d *settingsDialog) *string { return &d.prefs.PathInBar }),
+		text("theme", Themes(), Themes(), func(d *settingsDialog) *string { return &d.prefs.Theme }),
+		flag("ascii", func(p *Preferences) *bool { return &p.ASCII }),
+		flag("mouse", func(p *Preferences) *bool { return &p.Mouse }),
+		flag("reduced motion", func(p *Preferences) *bool { return &p.ReducedMotion }),
+		times("new conversations", DeleteTimes(), []string{"keep", "1 d", "7 d", "28 d"}, func(p *Preferences) *time.Duration { return &p.DeleteAfter }),
+	}
+}
 
-// backupCommand writes a backup to a path, for which it asks a passphrase.
-func (a *App) backupCommand(path string) tea.Cmd { return nil }
+// settingRemarks say what a setting means, where its name does not.
+var settingRemarks = map[string]string{
+	"cover traffic":     "It hides when you talk. It is in force at once and remembered in the home.",
+	"lock, if no key":   "A computer that slept locks too. It needs a passphrase.",
+	"notify":            "Only while you look elsewhere. auto: what the terminal knows, else the bell.",
+	"show names, text":  "Else a notification says \"new message\" alone. Others may read your screen.",
+	"mouse":             "The terminal's own selecting then needs shift.",
+	"reduced motion":    "The cursor does not blink.",
+	"new conversations": "Messages there disappear after that time, on both sides; contacts see it.",
+}
+
+func (d *settingsDialog) update(a *App, msg tea.Msg) tea.Cmd {
+	k, ok := msg.(tea.KeyPressMsg)
+	if !ok || d.busy {
+		return nil
+	}
+	rows := d.rows()
+	r := rows[d.row]
+	n := len(r.choices)
+	switch a.keys.find(modeSettings, k.String()) {
+	case "settings.down":
+		d.row = (d.row + 1) % len(rows)
+	case "settings.up":
+		d.row = (d.row + len(rows) - 1) % len(rows)
+	case "settings.right":
+		r.set(d, (r.at(d)+1)%n)
+	case "settings.left":
+		r.set(d, (max(0, r.at(d))+n-1)%n)
+	case "settings.save":
+		return d.save(a)
+	case "settings.passphrase":
+		return a.openPassphrase()
+	}
+	return nil
+}
+
+// save puts the choices in force and writes them to the configuration.
+func (d *settingsDialog) save(a *App) tea.Cmd {
+	d.problem = ""
+	prefs, cover, keep, c := d.prefs, d.cover, a.cfg.SavePreferences, a.chat
+	if cover == a.status.Cover {
+		cover = ""
+	}
+	d.busy = true
+	return ask(a, d, func(ctx context.Context) (file string, err error) {
+		if cover != "" {
+			if err := c.SetCover(ctx, cover); err != nil {
+				return "", err
+			}
+		}
+		if keep != nil {
+			file, err = keep(prefs)
+		}
+		return file, err
+	}, func(file string, err error) tea.Cmd {
+		d.busy = false
+		if err != nil {
+			d.problem = errorText(err)
+			return a.loadStatus()
+		}
+		a.prefer(prefs)
+		a.drop(d)
+		a.notice = "in force until hearsay ends: there is no configuration to write to"
+		if file != "" {
+			a.notice = "saved in " + sanitizeLine(file)
+		}
+		return a.loadStatus()
+	})
+}
+
+func (d *settingsDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
+	bw := min(w, 78)
+	var lines []string
+	for i, r := range d.rows() {
+		mark, at := " ", r.at(d)
+		if i == d.row {
+			mark = a.theme.glyphs.selected
+		}
+		line := mark + fit(r.name, 17) + " "
+		room := bw - 2 - ansi.StringWidth(line)
+		all := ""
+		for j, c := range r.choices {
+			sign := a.theme.off
+			if j == at {
+				sign = a.theme.on
+			}
+			all += sign + " " + c + "  "
+		}
+		if ansi.StringWidth(all)-2 > room { // the chosen one alone
+			all = "unknown"
+			if at >= 0 {
+				all = a.theme.on + " " + r.choices[at]
+			}
+		}
+		line += all
+		if i == d.row {
+			line = a.theme.strong.Render(line)
+		}
+		lines = append(lines, line)
+	}
+	var tail []string
+	say := func(s string, bad bool) {
+		for _, l := range wrap(s, bw-4) {
+			if bad {
+				l = a.theme.bad.Render(l)
+			}
+			tail = append(tail, " "+l)
+		}
+	}
+	remark := settingRemarks[d.rows()[d.row].name]
+	keys := a.keyHint("settings.save", "save") + "  " + a.keyHint("settings.right", "change") + "  " + a.keyHint("settings.passphrase", "passphrase") + "  [esc] undo"
+	switch {
+	case d.busy:
+		say("saving …", false)
+	case d.problem != "":
+		say(d.problem, true)
+		say(keys, false)
+	case h > 14:
+		tail = append(tail, "")
+		say(remark, false)
+		for len(tail) < 2 {
+			tail = append(tail, "")
+		}
+		say(keys, false)
+	default:
+		say(keys, false)
+	}
+	if room := h - 2; len(lines)+len(tail) > room { // the rows around the chosen one
+		tail = tail[:min(len(tail), max(0, room-1))]
+		n := room - len(tail)
+		from := min(max(0, d.row-n/2), len(lines)-n)
+		lines = lines[from : from+n]
+	}
+	lines = append(lines, tail...)
+	return a.theme.boxed("Settings", "", lines, bw, min(h, len(lines)+2)), nil
+}

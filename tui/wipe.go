@@ -1,0 +1,80 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// wipeWord is typed by who means it.
+const wipeWord = "wipe"
+
+// wipeDialog destroys the profile, once a word is typed and a question answered.
+type wipeDialog struct {
+	form
+	busy    bool
+	problem string
+}
+
+// openWipe asks twice, then destroys the profile.
+func (a *App) openWipe() tea.Cmd {
+	d := &wipeDialog{}
+	d.fields = append(d.fields, a.field("type "+wipeWord+": ", false))
+	a.push(d)
+	return nil
+}
+
+func (d *wipeDialog) mode() mode { return modeForm }
+
+func (d *wipeDialog) update(a *App, msg tea.Msg) tea.Cmd {
+	if d.busy {
+		return nil
+	}
+	cmd, entered := d.form.update(a, msg)
+	if !entered {
+		return cmd
+	}
+	if strings.TrimSpace(d.value(0)) != wipeWord {
+		d.problem = "nothing is destroyed until the word " + wipeWord + " stands there"
+		return nil
+	}
+	d.problem = ""
+	a.confirm("Destroy this profile?", "Identities, contacts and messages are gone at once, and hearsay ends. Only a backup brings them back.", "destroy it", func() tea.Cmd {
+		return d.wipe(a)
+	})
+	return nil
+}
+
+func (d *wipeDialog) wipe(a *App) tea.Cmd {
+	d.busy = true
+	c := a.chat
+	return a.do(d, c.Wipe, func(err error) tea.Cmd {
+		d.busy = false
+		if err != nil {
+			d.problem = errorText(err)
+			return nil
+		}
+		a.forgetAll()
+		return tea.Quit // there is no disk for drafts any more
+	})
+}
+
+// forgetAll drops everything of a profile that is gone.
+func (a *App) forgetAll() {
+	a.dialogs, a.entries, a.requests, a.current, a.previous = nil, nil, 0, "", ""
+	a.conversations = map[string]*conversation{}
+	a.composer = newComposer()
+	a.notices.forget()
+	a.session++
+}
+
+func (d *wipeDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
+	b := a.newFormBox(min(w, 66), "This destroys the profile: its keys first, then its files. Nothing brings it back but a backup.")
+	b.add("Contacts are not told, and keep what they have. A flash disk may keep old pages, which without a passphrase may hold the key.")
+	b.add("")
+	b.form(&d.form)
+	b.problem(d.problem)
+	b.add("")
+	b.foot("destroying …", d.busy, a.keyHint("form.next", "continue")+"   [esc] close")
+	return b.box("Wipe", w, h)
+}
