@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +23,8 @@ const (
 
 type initFlags struct {
 	home, name, label, listen, join, passphraseFile string
-	lab, words, json                                bool
+	linkFile                                        string
+	lab, words, json, unlessFounded                 bool
 }
 
 func initCommand() *cobra.Command {
@@ -52,6 +57,8 @@ allowed. It is for trying things out and gives no anonymity.`,
 	fl.StringVar(&f.join, "join", "token", "how relays join: token, vouch, open, or several joined by +, or closed")
 	fl.BoolVar(&f.lab, "lab", false, "a lab network: no anonymity")
 	fl.BoolVar(&f.words, "words", false, "print the root key as 24 words")
+	fl.StringVar(&f.linkFile, "link-file", "", "write the link for relays there as well, with mode 0600, for their --network")
+	fl.BoolVar(&f.unlessFounded, "unless-founded", false, "do nothing if the home has its network already, for scripts that run again")
 	passphraseFlag(cmd, &f.passphraseFile)
 	jsonFlag(cmd, &f.json)
 	cmd.MarkFlagRequired("name")
@@ -66,6 +73,15 @@ func found(cmd *cobra.Command, f initFlags) error {
 	}
 	if listen.Port() == 0 {
 		return program.Usage("choose a port: the network link holds it", "--listen: port 0 is no address to come back to")
+	}
+	if f.unlessFounded {
+		switch c, err := relay.FounderChain(f.home); {
+		case err == nil:
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: the home has its network already: %q\n", name, c.Current().Name)
+			return nil
+		case !errors.Is(err, relay.ErrNoNetwork) && !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
 	}
 	what := relay.Founding{Name: f.name, Label: f.label, Listen: listen, Lab: f.lab}
 	if what.Join, err = parseJoin(f.join); err != nil {
@@ -86,6 +102,12 @@ func found(cmd *cobra.Command, f initFlags) error {
 			return err
 		}
 		relayLink = l.String()
+	}
+	if f.linkFile != "" {
+		text := cmp.Or(relayLink, link.String())
+		if err := os.WriteFile(f.linkFile, []byte(text+"\n"), 0o600); err != nil {
+			return program.Fail(program.ExitFailure, "the network is founded; `hearsay-directory show` has its link", fmt.Errorf("write the link: %w", err))
+		}
 	}
 	var words []string
 	if f.words {

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"hearsay/cmd/program/programtest"
+)
+
+// TestPackagingUsesWhatIsThere: every command and flag in the unit, the container
+// recipe and the manifests exists.
+func TestPackagingUsesWhatIsThere(t *testing.T) {
+	for file, least := range map[string]int{"hearsay-relay.service": 1, "Containerfile": 1, "compose.yaml": 1, "kubernetes.yaml": 3} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		problems, count := programtest.Unknown(root(), string(text))
+		for _, p := range problems {
+			t.Errorf("%s: %s", file, p)
+		}
+		if count < least {
+			t.Errorf("%s: %d command lines were found, want %d", file, count, least)
+		}
+	}
+}
