@@ -220,7 +220,7 @@ func publish(t *testing.T, feed *chat.Feed, name string) {
 		"!contact.removed":      {Type: chat.ContactRemoved, Contact: c},
 		"!conversation.changed": {Type: chat.ConversationChanged, Contact: &chat.Contact{ID: "c_1", Settings: &chat.Conversation{DisappearAfter: 24 * time.Hour, Pinned: true}}, Detail: "marta set it to 1 day"},
 		"!request.received":     {Type: chat.RequestReceived, Request: &chat.Request{ID: "r_1", Address: "a_1", Name: "nils", Text: "hello", Time: when, Effort: 22}},
-		"!file.progress":        {Type: chat.FileProgress, File: &chat.File{ID: "f_1", Contact: "c_1", Done: 5, Size: 9, State: chat.FileSending}},
+		"!file.progress":        {Type: chat.FileProgress, File: &chat.File{ID: "f_1", Contact: "c_1", Done: 5, Size: 9, State: chat.FileSending, Paused: true, Burst: true, Path: "/tmp/a.pdf"}},
 		"!group.changed":        {Type: chat.GroupChanged, Group: &chat.Group{ID: "g_1", Name: "printers"}, Contact: c, Detail: "marta joined"},
 		"!profile.locked":       {Type: chat.ProfileLocked},
 		"!profile.unlocked":     {Type: chat.ProfileUnlocked},
