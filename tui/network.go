@@ -230,9 +230,6 @@ func (d *networkDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		foot++
 	}
 	room := max(1, h-2-foot)
-	if w >= twoPanes {
-		room = min(room, max(8, len(d.rows[paneCircuits]), min(20, len(d.rows[paneRelays])+detailRows)))
-	}
 	d.height = room
 	var lines []string
 	switch {
@@ -245,6 +242,9 @@ func (d *networkDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	case w >= twoPanes:
 		left := d.pick(a, paneCircuits, lw, room)
 		right := d.pick(a, paneRelays, rw, room-detailRows)
+		for len(right) < room-detailRows {
+			right = append(right, "")
+		}
 		right = append(right, d.detail(a, rw)...)
 		for i := range room {
 			lines = append(lines, a.at(left, i, lw)+a.theme.v+a.at(right, i, rw))

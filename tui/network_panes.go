@@ -160,8 +160,8 @@ func (d *networkDialog) rightRows(a *App, w int) []line {
 		}
 		name := fit(a.cut(r.Name, 16), 16)
 		mark := ""
-		if len(r.Marks) > 0 {
-			mark = a.theme.warn.Render(" ! " + r.Marks[0])
+		if i := slices.IndexFunc(r.Marks, func(m string) bool { return m != "unmeasured" }); i >= 0 {
+			mark = a.theme.warn.Render(" ! " + r.Marks[i])
 		}
 		if r.Role != "" {
 			what = a.theme.accent.Render("your " + what)

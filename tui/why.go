@@ -155,11 +155,15 @@ func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	}
 	leads := make([]string, len(d.why.History))
 	column := 0 // of the words; a narrow panel has them below time and state
+	times := 0
+	for _, e := range d.why.History {
+		times = max(times, len(a.moment(e.Time)))
+	}
 	for i, e := range d.why.History {
-		leads[i] = " " + a.moment(e.Time) + "  " + stateStyle(a, e.State).Render(fit(sanitizeLine(string(e.State)), 8)) + " "
+		leads[i] = " " + fit(a.moment(e.Time), times) + "  " + stateStyle(a, e.State).Render(fit(sanitizeLine(string(e.State)), 9)) + " "
 		column = max(column, ansi.StringWidth(leads[i]))
 	}
-	below := in-column < 25
+	below := in-column < 24
 	for i, e := range d.why.History {
 		in, lead := strings.Repeat(" ", column), fit(leads[i], column)
 		if below {

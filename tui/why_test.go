@@ -28,6 +28,7 @@ func TestWhyScreen(t *testing.T) {
 			History: []chat.HistoryEntry{
 				{Time: testNow.AddDate(-1, 0, 0), State: chat.Received, Detail: "received"},
 				{Time: testNow.Add(-25 * time.Hour), State: chat.Received, Detail: "edited"},
+				{Time: testNow, State: chat.Delivered, Detail: "acknowledged by the contact"},
 			},
 			Earlier: []chat.Earlier{{Time: testNow.AddDate(-1, 0, 0), Text: "the first text\nin two lines"}},
 		}
