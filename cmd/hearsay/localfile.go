@@ -9,6 +9,7 @@ import (
 
 	"github.com/adrg/xdg"
 
+	"hearsay/chat"
 	"hearsay/tui"
 )
 
@@ -49,14 +50,60 @@ func localPath(path string) (string, error) {
 	} else if _, err := os.Lstat(path); err != nil && filepath.Separator == '/' && strings.Contains(path, `\ `) {
 		path = strings.ReplaceAll(path, `\ `, " ")
 	}
-	if path == "~" || strings.HasPrefix(path, "~/") {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(home, path[1:])
+	path, err := expandHome(path)
+	if err != nil {
+		return "", err
 	}
 	return filepath.Abs(path)
+}
+
+// expandHome puts the person's directory in the place of ~.
+func expandHome(path string) (string, error) {
+	if path != "~" && !strings.HasPrefix(path, "~/") {
+		return path, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return home + path[1:], nil
+}
+
+// maxCompletions bounds what is proposed: nobody reads more.
+const maxCompletions = 100
+
+// completePath lists the files whose names begin with what was typed, directories
+// with a slash behind them. Hidden ones are listed once their dot is typed.
+func completePath(typed string) []string {
+	if typed == "~" {
+		return []string{"~/"}
+	}
+	dir, begin := filepath.Split(typed)
+	from, err := expandHome(dir)
+	if err != nil {
+		return nil
+	}
+	if from == "" {
+		from = "."
+	}
+	list, err := os.ReadDir(from)
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, e := range list {
+		name := e.Name()
+		if !strings.HasPrefix(name, begin) || strings.HasPrefix(name, ".") && begin == "" || name != chat.Sanitize(name) {
+			continue // what holds control characters is not put on a screen
+		}
+		if st, err := os.Stat(filepath.Join(from, name)); err == nil && st.IsDir() {
+			name += "/"
+		}
+		if found = append(found, dir+name); len(found) == maxCompletions {
+			break
+		}
+	}
+	return found
 }
 
 // saveDir is the directory that is proposed for saving files: that for downloads,

@@ -46,7 +46,7 @@ func runTUI(cmd *cobra.Command, f *flags) error {
 func showScreen(ctx context.Context, cfg tui.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cfg.LocalFile, cfg.SaveDir = localFile, saveDir()
+	cfg.LocalFile, cfg.Complete, cfg.SaveDir = localFile, completePath, saveDir()
 	opts := []tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}
 	if os.Getenv("NO_COLOR") != "" { // any non-empty value; the library reads it as a boolean
 		opts = append(opts, tea.WithColorProfile(colorprofile.Ascii))
