@@ -53,11 +53,13 @@ type networkDialog struct {
 	path    string    // id of the circuit whose relays are shown; empty: all
 	height  int       // of the last view, for pages
 	rows    [2][]line // of the last view
+	drawn   drawn     // what rows were made for
+	fresh   bool      // net is newer than rows
 }
 
 // line is a row of a pane, and what keys act on there.
 type line struct {
-	text    string
+	text    string // of no relay
 	circuit *chat.CircuitView
 	relay   *chat.RelayView
 }
@@ -92,6 +94,7 @@ func (d *networkDialog) load(a *App) tea.Cmd {
 			d.problem = ""
 		}
 		d.net, d.known, d.at = cleanView(v), true, a.now()
+		d.fresh = true
 		d.draw(a, d.leftWidth(a.width-2), d.rightWidth(a.width-2))
 		if d.row[paneRelays] == 0 {
 			d.toRelay()
@@ -298,7 +301,11 @@ func (d *networkDialog) pick(a *App, pane, w, room int) []string {
 		if i == d.row[pane] && pane == d.pane {
 			mark = a.theme.glyphs.selected
 		}
-		out = append(out, mark+a.fitted(rows[i].text, w-1))
+		text := rows[i].text
+		if r := rows[i].relay; r != nil {
+			text = a.relayText(r)
+		}
+		out = append(out, mark+a.fitted(text, w-1))
 	}
 	return out
 }

@@ -4,17 +4,35 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
 )
 
-// draw makes the rows of both panes.
+// drawn is what the rows of the panes were made for: the view runs after every
+// event, and a network may have thousands of relays.
+type drawn struct {
+	at              time.Time // of the view
+	minute          int64
+	left, right     int
+	width           int
+	find, path      string
+	theme           string
+	ascii, noColour bool
+}
+
+// draw makes the rows of both panes, unless they stand already.
 func (d *networkDialog) draw(a *App, lw, rw int) {
 	if !d.known {
 		return
 	}
+	now := drawn{d.at, a.now().Unix() / 60, lw, rw, a.width, d.find, d.path, a.theme.name, a.prefs.ASCII, a.prefs.NoColor}
+	if now == d.drawn && !d.fresh {
+		return
+	}
+	d.drawn, d.fresh = now, false
 	d.rows[paneCircuits] = d.leftRows(a, lw-2)
 	d.rows[paneRelays] = d.rightRows(a, rw-1)
 }
@@ -154,19 +172,7 @@ func (d *networkDialog) rightRows(a *App, w int) []line {
 			continue
 		}
 		found++
-		what := r.Role
-		if what == "" {
-			what = rolesText(r)
-		}
-		name := fit(a.cut(r.Name, 16), 16)
-		mark := ""
-		if i := slices.IndexFunc(r.Marks, func(m string) bool { return m != "unmeasured" }); i >= 0 {
-			mark = a.theme.warn.Render(" ! " + r.Marks[i])
-		}
-		if r.Role != "" {
-			what = a.theme.accent.Render("your " + what)
-		}
-		rows = append(rows, line{text: name + " " + what + mark, relay: r})
+		rows = append(rows, line{relay: r})
 	}
 	if found == 0 {
 		rows = append(rows, line{text: "no relay is found so"})
@@ -175,6 +181,20 @@ func (d *networkDialog) rightRows(a *App, w int) []line {
 		rows = append(rows, line{text: fmt.Sprintf("and %d more are listed, not shown", n)})
 	}
 	return rows
+}
+
+// relayText is one row about a relay, made when it is drawn: there may be
+// thousands.
+func (a *App) relayText(r *chat.RelayView) string {
+	what := rolesText(r)
+	if r.Role != "" {
+		what = a.theme.accent.Render("your " + r.Role)
+	}
+	mark := ""
+	if i := slices.IndexFunc(r.Marks, func(m string) bool { return m != "unmeasured" }); i >= 0 {
+		mark = a.theme.warn.Render(" ! " + r.Marks[i])
+	}
+	return a.fitted(r.Name, 16) + " " + what + mark
 }
 
 // rolesText says what a relay may be used for.

@@ -274,3 +274,22 @@ func TestDoctorScreen(t *testing.T) {
 		t.Errorf("looked %d times", n)
 	}
 }
+
+// BenchmarkNetworkView draws the view of a large network, as after every event.
+func BenchmarkNetworkView(b *testing.B) {
+	f := newFake()
+	harbour(f)
+	f.view.Listed = 7000
+	for i := range f.view.Listed {
+		f.view.Relays = append(f.view.Relays, chat.RelayView{ID: fmt.Sprint(i), Name: fmt.Sprintf("relay-%d", i), Address: "192.0.2.1", Guard: i%3 == 0})
+	}
+	a, err := New(b.Context(), Config{Home: &fakeHome{state: readyHome, chat: f}, Now: func() time.Time { return testNow }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.width, a.height = 200, 60
+	d := &networkDialog{net: cleanView(f.view), known: true, at: testNow, fresh: true}
+	for b.Loop() {
+		d.view(a, 200, 60)
+	}
+}

@@ -28,6 +28,19 @@ type whyDialog struct {
 	asking, stale  bool
 	said           string // what came of a key, or why nothing is shown
 	scroll         int
+
+	reads int // how often it was read
+	rows  []string
+	laid  laidWhy // what rows were made for
+}
+
+// laidWhy is what the rows of a panel depend on.
+type laidWhy struct {
+	reads  int
+	said   string
+	width  int
+	minute int64
+	theme  string
 }
 
 // openWhy shows the history of a message; title is the beginning of its text.
@@ -104,6 +117,7 @@ func (d *whyDialog) load(a *App) tea.Cmd {
 			return nil
 		}
 		d.why, d.known = w, true
+		d.reads++
 		if d.stale {
 			return d.load(a)
 		}
@@ -146,10 +160,9 @@ func (d *whyDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
-	w = min(w, max(57, w*3/4), 84)
+// lay lays the panel out for w cells.
+func (d *whyDialog) lay(a *App, w int) (rows []string) {
 	in := w - 2
-	var rows []string
 	if !d.known && d.said == "" {
 		rows = append(rows, " reading "+a.theme.more)
 	}
@@ -196,6 +209,17 @@ func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 			rows = append(rows, a.theme.warn.Render(" "+l))
 		}
 	}
+	return rows
+}
+
+func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
+	w = min(w, max(57, w*3/4), 84)
+	// Texts before edits may be long, and this runs after every event.
+	key := laidWhy{d.reads, d.said, w, a.now().Unix() / 60, a.theme.name}
+	if d.rows == nil || d.laid != key {
+		d.rows, d.laid = d.lay(a, w), key
+	}
+	rows := d.rows
 	room := max(1, h-2)
 	foot := "[" + a.keys.of("why.retry") + "] retry now  [" + a.keys.of("close") + "] close"
 	if len(rows) > room {
