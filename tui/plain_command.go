@@ -137,14 +137,14 @@ func (p *plain) choose(e *entry) {
 	what := ""
 	switch {
 	case e.group != nil:
-		what = plainGroup(*e.group)
+		what = p.groupText(*e.group)
 	case e.contact != nil:
 		what = plainContact(*e.contact)
 	}
 	if d := e.settings.DisappearAfter; d > 0 {
 		what += "; messages disappear after " + plainDays(d)
 	}
-	p.sayf("You write to %s now: %s.", e.called(), what)
+	p.note(fmt.Sprintf("You write to %s now: %s.", e.called(), what))
 }
 
 // unread writes what has not been shown of a conversation.
@@ -190,7 +190,7 @@ func (p *plain) contacts(string) error {
 		e := &p.entries[i]
 		what := ""
 		if e.group != nil {
-			what = plainGroup(*e.group)
+			what = p.groupText(*e.group)
 		} else {
 			what = plainContact(*e.contact)
 		}
@@ -350,7 +350,7 @@ func (p *plain) reply(args string) error {
 		return errors.New("say what you answer: /reply TEXT")
 	}
 	p.remember(m)
-	p.say("Answering " + plainQuoted(plainBody(m)) + ".")
+	p.say("Answering " + plainQuoted(p.body(m)) + ".")
 	return p.send(text, m.ID)
 }
 
@@ -388,9 +388,9 @@ func (p *plain) delete(args string) error {
 		return err
 	}
 	both := strings.EqualFold(rest, "both")
-	question := "Delete " + plainQuoted(plainBody(m)) + " on this disk?"
+	question := "Delete " + plainQuoted(p.body(m)) + " on this disk?"
 	if both {
-		question = "Delete " + plainQuoted(plainBody(m)) + " on this disk, and ask the other side to delete its copy? It may have been read, or kept."
+		question = "Delete " + plainQuoted(p.body(m)) + " on this disk, and ask the other side to delete its copy? It may have been read, or kept."
 	} else if rest != "" {
 		return errors.New("write /delete, or /delete both, with a number before both if you mean an earlier message")
 	}
@@ -410,7 +410,7 @@ func (p *plain) why(args string) error {
 	if err != nil {
 		return err
 	}
-	p.say("Why " + plainQuoted(plainBody(m)) + " is " + plainState(m) + ":")
+	p.say("Why " + plainQuoted(p.body(m)) + " is " + plainState(m) + ":")
 	for _, h := range w.History {
 		p.newDay(h.Time)
 		p.say(h.Time.In(p.now().Location()).Format("15:04:05") + " " + string(h.State) + ": " + h.Detail)

@@ -54,6 +54,8 @@ func (p *plain) event(ev chat.Event) error {
 		if ev.Contact != nil {
 			p.words(*ev.Contact, ev.Words)
 		}
+	case chat.GuardChanged:
+		p.note("Another guard: " + ev.Detail)
 	case chat.ErrorEvent:
 		p.say("Warning: " + ev.Detail)
 	case chat.Resync:
@@ -131,7 +133,7 @@ func (p *plain) changed(m chat.Message) {
 		return
 	}
 	before, known := p.recent[m.ID]
-	text := plainBody(m)
+	text := p.body(m)
 	if m.Deleted != "" && known {
 		text += " It began " + plainQuoted(before)
 	}
@@ -157,10 +159,10 @@ func (p *plain) contactChanged(c chat.Contact) error {
 		return nil
 	}
 	if old == "" {
-		p.sayf("New contact: %s, %s.", e.called(), now)
+		p.note(fmt.Sprintf("New contact: %s, %s.", e.called(), now))
 		return nil
 	}
-	p.sayf("%s is now: %s.", e.called(), now)
+	p.note(fmt.Sprintf("%s is now: %s.", e.called(), now))
 	return nil
 }
 
@@ -185,8 +187,8 @@ func plainContact(c chat.Contact) string {
 	return verified
 }
 
-// plainGroup says what a group is.
-func plainGroup(g chat.Group) string {
+// groupText says what a group is.
+func (p *plain) groupText(g chat.Group) string {
 	text := fmt.Sprintf("group of %d", len(g.Members)+1)
 	if g.Pending > 0 {
 		text += fmt.Sprintf(" and %d who cannot be reached yet", g.Pending)
@@ -202,6 +204,8 @@ func plainGroup(g chat.Group) string {
 	}
 	if g.Admin {
 		text += ", you administer it"
+	} else if g.Administrator != "" {
+		text += ", " + p.nameOf(g.Administrator) + " administers it"
 	}
 	if g.Warning != "" {
 		text += ", warning: " + g.Warning

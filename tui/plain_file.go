@@ -10,29 +10,17 @@ import (
 	"hearsay/chat"
 )
 
-// plainBytes says a size in words.
-func plainBytes(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
-
-// plainFileText says a file and how far it has come.
-func plainFileText(f chat.File) string {
-	text := chat.SanitizeFileName(f.Name) + ", " + plainBytes(f.Size) + ", "
+// fileText says a file, how far it has come, and what it takes where that is still a
+// question.
+func (p *plain) fileText(f chat.File) string {
+	text := fileName(&f) + ", " + sizeText(f.Size) + ", "
 	switch {
 	case f.Paused:
 		text += "paused"
 	case f.State == chat.FileOffered:
-		text += "offered, not fetched; /save fetches it"
+		text += "offered, not fetched, " + p.costs(f.Size) + "; /save fetches it"
 	case f.State == chat.FileComplete && f.Direction == chat.Out:
-		text += "your contact has it"
-	case f.State == chat.FileComplete:
-		text += "complete"
+		text += "complete, your contact has it"
 	default:
 		text += string(f.State)
 	}
@@ -48,6 +36,43 @@ func plainFileText(f chat.File) string {
 	return text
 }
 
+// costs says what a file takes on its way.
+func (p *plain) costs(size int64) string {
+	padded := chat.FilePadded(size)
+	text := "padded to " + sizeText(padded)
+	if took := chat.FileTime(p.status.Cover, padded); took > 0 {
+		text += ", at least " + hiddenFor(took) + " hidden in cover " + p.status.Cover
+	}
+	return text
+}
+
+// pace asks how a file should come or go, where there is a choice; ok is false if it
+// should not.
+func (p *plain) pace(question string, size int64) (burst, ok bool, err error) {
+	if !chat.MayBurst(size) || chat.FileTime(p.status.Cover, chat.FilePadded(size)) == 0 {
+		ok, err = p.confirm(question)
+		return false, ok && !p.locked, err
+	}
+	answer, err := p.ask(question + " Type yes for hidden in the cover traffic; fast for a burst, which whoever watches this computer's network can see; anything else for no.")
+	if err != nil {
+		return false, false, err
+	}
+	answer = strings.ToLower(answer)
+	if answer != "yes" && answer != "fast" || p.locked {
+		p.say("Not done.")
+		return false, false, nil
+	}
+	return answer == "fast", true, nil
+}
+
+// local looks at a file that was named, if the program can.
+func (p *plain) local(path string) (LocalFile, error) {
+	if p.cfg.LocalFile == nil {
+		return LocalFile{Path: path, Exists: true, Regular: true, InDirectory: true}, nil
+	}
+	return awaited(p, callTimeout, func(context.Context) (LocalFile, error) { return p.cfg.LocalFile(path) })
+}
+
 // file offers a file, once the person has read what that means.
 func (p *plain) file(path string) error {
 	e, err := p.target("")
@@ -60,31 +85,31 @@ func (p *plain) file(path string) error {
 	if e.contact == nil || e.isNotes() {
 		return errors.New("a file goes to one contact, not to a group or to notes")
 	}
-	id := e.id
-	answer, err := p.ask("Offer " + path + " to " + e.called() + "? A copy is kept here until it is delivered. Type yes to send it hidden in the cover traffic, which is slow; fast to send it in a burst, which whoever watches this computer's network can see; anything else for no.")
-	if err != nil {
+	id, called := e.id, e.called()
+	l, err := p.local(path)
+	switch {
+	case err != nil:
+		return err
+	case !l.Exists:
+		return errors.New("there is no such file: " + l.Path)
+	case !l.Regular:
+		return errors.New("this is no file that can be sent: " + l.Path)
+	}
+	what := l.Path
+	if p.cfg.LocalFile != nil {
+		what += " (" + sizeText(l.Size) + ", " + p.costs(l.Size) + ")"
+	}
+	burst, ok, err := p.pace("Offer "+what+" to "+called+"? They learn its name and size, and fetch it only by saying so.", l.Size)
+	if err != nil || !ok {
 		return err
 	}
-	answer = strings.ToLower(answer)
-	if answer != "yes" && answer != "fast" || p.locked {
-		p.say("Not sent.")
-		return nil
-	}
 	f, err := awaited(p, 0, func(ctx context.Context) (chat.File, error) {
-		return p.chat.SendFile(ctx, id, path, chat.SendFileOptions{Burst: answer == "fast"})
+		return p.chat.SendFile(ctx, id, l.Path, chat.SendFileOptions{Burst: burst})
 	})
 	if err != nil {
 		return err
 	}
-	text := p.clock(p.now()) + " you to " + e.called() + ": file " + plainFileText(f)
-	if f.Padded > 0 {
-		text += ", " + plainBytes(f.Padded) + " on its way"
-		if d := chat.FileTime(p.status.Cover, f.Padded); d > 0 && !f.Burst {
-			text += ", about " + untilText(d) + " at this cover profile"
-		}
-	}
-	p.told[f.ID] = plainFileState(f)
-	p.say(text)
+	p.fileChanged(f)
 	return nil
 }
 
@@ -106,7 +131,7 @@ func (p *plain) files(args string) error {
 	case "resume":
 		err = p.do(func(ctx context.Context) error { return p.chat.FetchFile(ctx, f.ID, f.Burst) })
 	case "stop":
-		if yes, err := p.confirm("Stop " + chat.SanitizeFileName(f.Name) + "? What has arrived of it is deleted."); !yes || err != nil {
+		if yes, err := p.confirm("Stop " + fileName(&f) + "? What has arrived of it is deleted."); !yes || err != nil {
 			return err
 		}
 		err = p.do(func(ctx context.Context) error { return p.chat.CancelFile(ctx, f.ID) })
@@ -133,7 +158,7 @@ func (p *plain) listFiles() error {
 		if f.Direction == chat.Out {
 			whose = "to "
 		}
-		p.sayf("%d. %s%s: %s", i+1, whose, p.nameOf(f.Contact), plainFileText(f))
+		p.sayf("%d. %s%s: %s", i+1, whose, p.nameOf(f.Contact), p.fileText(f))
 	}
 	return nil
 }
@@ -171,12 +196,38 @@ func (p *plain) save(args string) error {
 		}
 	}
 	if path == "" {
-		path = chat.SanitizeFileName(f.Name)
+		path = fileName(&f)
+		if dir := p.cfg.SaveDir; dir != "" {
+			path = strings.TrimSuffix(dir, "/") + "/" + path
+		}
 	}
-	if err := p.do(func(ctx context.Context) error { return p.chat.SaveFile(ctx, f.ID, path) }); err != nil {
+	l, err := p.local(path)
+	switch {
+	case err != nil:
+		return err
+	case p.cfg.LocalFile == nil:
+	case l.Exists && !l.Directory:
+		return errors.New("there is a file already: " + l.Path)
+	case !l.InDirectory:
+		return errors.New("there is no such directory for " + l.Path)
+	}
+	if f.State == chat.FileOffered {
+		burst, ok, err := p.pace("Fetch "+fileName(&f)+" ("+sizeText(f.Size)+", "+p.costs(f.Size)+") to "+l.Path+"? "+p.nameOf(f.Contact)+" learns that you have it when all of it is here.", f.Size)
+		if err != nil || !ok {
+			return err
+		}
+		if err := p.do(func(ctx context.Context) error { return p.chat.FetchFile(ctx, f.ID, burst) }); err != nil {
+			return err
+		}
+	}
+	if err := p.do(func(ctx context.Context) error { return p.chat.SaveFile(ctx, f.ID, l.Path) }); err != nil {
 		return err
 	}
-	p.say("It is saved as " + path + " once all of it is here. A file that is there is never overwritten.")
+	if f.State == chat.FileComplete {
+		p.say("Saved as " + l.Path + ".")
+	} else {
+		p.say("It is saved as " + l.Path + " once all of it is here.")
+	}
 	return nil
 }
 
@@ -191,7 +242,7 @@ func (p *plain) fileChanged(f chat.File) {
 	if f.Direction == chat.Out {
 		whose = "you to " + whose
 	}
-	p.at(p.now(), whose, "", "file "+plainFileText(f))
+	p.at(p.now(), whose, "", "file "+p.fileText(f))
 }
 
 func plainFileState(f chat.File) string {

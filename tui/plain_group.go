@@ -18,7 +18,7 @@ func (p *plain) group(args string) error {
 		for i := range p.entries {
 			if e := &p.entries[i]; e.group != nil {
 				n++
-				p.say(e.called() + ": " + plainGroup(*e.group) + ". Members: " + p.members(e.group) + ".")
+				p.say(e.called() + ": " + p.groupText(*e.group) + ". Members: " + p.members(e.group) + ".")
 			}
 		}
 		if n == 0 {
@@ -81,7 +81,7 @@ func (p *plain) group(args string) error {
 		return err
 	}
 	if e := p.find(id); e != nil {
-		p.say(e.called() + ": " + plainGroup(*e.group) + ". Members: " + p.members(e.group) + ".")
+		p.say(e.called() + ": " + p.groupText(*e.group) + ". Members: " + p.members(e.group) + ".")
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (p *plain) contact(name string) error {
 	s := e.settings
 	var lines []string
 	if g := e.group; g != nil {
-		lines = append(lines, e.called()+": "+plainGroup(*g))
+		lines = append(lines, e.called()+": "+p.groupText(*g))
 		for _, id := range g.Members {
 			lines = append(lines, "member: "+p.nameOf(id))
 		}

@@ -50,7 +50,7 @@ func (p *plain) start() error {
 				return err
 			}
 		}
-		p.say("Opening the profile.")
+		p.note("Opening the profile.")
 		home := p.cfg.Home
 		c, err := awaited(p, callTimeout, func(ctx context.Context) (Chat, error) { return home.Open(ctx, pass, link) })
 		if err == nil {
@@ -177,11 +177,11 @@ func (p *plain) opened() error {
 		return err
 	}
 	if p.status.Network != "" {
-		p.say("Network: " + p.status.Network + labMark(p.status.Lab) + ".")
+		p.note("Network: " + p.status.Network + labMark(p.status.Lab) + ".")
 	}
 	p.tick()
 	if !p.status.Ready {
-		p.say("Connection: " + plainHealth(p.status) + ".")
+		p.note("Connection: " + plainHealth(p.status) + ".")
 	}
 	p.greet()
 	return nil
@@ -251,9 +251,9 @@ func (p *plain) tick() {
 	if p.status.Ready && !before.Ready || p.status.Ready && !p.said["ready"] {
 		p.said["ready"] = true
 		p.look.Reset(plainLooks)
-		p.sayf("Connection: ready, %d relays are listed.", p.status.Relays)
+		p.note(fmt.Sprintf("Connection: ready, %d relays are listed.", p.status.Relays))
 	} else if p.said["ready"] && p.status.Health != before.Health {
-		p.say("Connection: " + plainHealth(p.status) + ".")
+		p.note("Connection: " + plainHealth(p.status) + ".")
 	}
 	for _, w := range p.status.Warnings {
 		key := w.Kind + " " + w.Text
@@ -304,7 +304,7 @@ func (p *plain) tellSteps() {
 		if s.Detail != "" {
 			text += ", " + s.Detail
 		}
-		p.say("Start: " + text + ".")
+		p.note("Start: " + text + ".")
 	}
 }
 
@@ -324,7 +324,7 @@ func (p *plain) load() error {
 	notes := false
 	for i := range contacts {
 		c := &contacts[i]
-		e := entry{id: c.ID, name: chat.SanitizeName(c.Name), contact: c, unread: c.Unread}
+		e := entry{id: c.ID, name: plainName(c.Name), contact: c, unread: c.Unread}
 		if c.Settings != nil {
 			e.settings = *c.Settings
 		}
@@ -336,7 +336,7 @@ func (p *plain) load() error {
 	}
 	for i := range groups {
 		g := &groups[i]
-		e := entry{id: g.ID, name: chat.SanitizeName(g.Name), group: g, unread: g.Unread}
+		e := entry{id: g.ID, name: plainName(g.Name), group: g, unread: g.Unread}
 		if g.Settings != nil {
 			e.settings = *g.Settings
 		}

@@ -630,7 +630,10 @@ func TestPlainGroupsFilesRequests(t *testing.T) {
 		r.says("/requests reject 1", "write /requests first")
 		r.says("/to marta", "marta")
 		r.says("/files", "1. from marta: layout.pdf, 2.0 MiB, offered, not fetched")
-		r.says("/save", "It is saved as layout.pdf")
+		r.says("/save", "Fetch layout.pdf (2.0 MiB, padded to 2.2 MiB) to layout.pdf? marta learns")
+		r.says("no", "Not done.")
+		r.line("/save")
+		r.says("yes", "It is saved as layout.pdf once all of it is here.")
 		r.line("/files pause 1")
 		r.line("/files resume 1")
 		r.line("/files stop 1")
@@ -641,7 +644,7 @@ func TestPlainGroupsFilesRequests(t *testing.T) {
 			t.Error("a file was sent without a yes")
 		}
 		r.line("/file plan.txt")
-		r.says("fast", "you to marta: file plan.txt")
+		r.says("yes", "you to marta: file plan.txt")
 		r.line("/disappear 7")
 		r.line("/mute")
 		r.line("/block")
@@ -650,7 +653,7 @@ func TestPlainGroupsFilesRequests(t *testing.T) {
 		r.line("yes")
 		for _, call := range []string{
 			"AddMember g_1 c_2", "RemoveMember g_1 c_1", "RenameGroup g_1 press", "LeaveGroup g_1", "AcceptRequest r_1 dora",
-			"SaveFile f_1 layout.pdf", "PauseFile f_1", "FetchFile f_1", "CancelFile f_1", "SendFile c_1 plan.txt true",
+			"SaveFile f_1 layout.pdf", "PauseFile f_1", "FetchFile f_1", "CancelFile f_1", "SendFile c_1 plan.txt false",
 			"SetConversation c_1", "BlockContact c_1", "Export c_1 log.jsonl",
 		} {
 			if !f.called(call) {
@@ -660,6 +663,30 @@ func TestPlainGroupsFilesRequests(t *testing.T) {
 		if s := f.contacts[0].Settings; s == nil || !s.Muted || s.DisappearAfter != 7*24*time.Hour {
 			t.Errorf("settings %+v", s)
 		}
+	})
+}
+
+// TestPlainFileByBurst: a burst is chosen, never taken.
+func TestPlainFileByBurst(t *testing.T) {
+	onPlain(t, func(f *plainFake) { f.status.Cover = "normal" }, func(cfg *PlainConfig) {
+		cfg.Terminal = true
+		cfg.LocalFile = func(path string) (LocalFile, error) {
+			return LocalFile{Path: "/home/me/" + path, Exists: path != "gone", Regular: path != "dir", Size: 1 << 20}, nil
+		}
+	}, func(r *plainRun, f *plainFake) {
+		r.line("/to marta")
+		r.says("/file gone", "there is no such file: /home/me/gone")
+		r.says("/file dir", "this is no file that can be sent")
+		r.says("/file plan.pdf", "Offer /home/me/plan.pdf (1.0 MiB, padded to 1.1 MiB, at least 39 min hidden in cover normal) to marta?", "fast for a burst")
+		r.says("burst", "Not done.")
+		r.line("/file plan.pdf")
+		r.line("fast")
+		r.line("/file plan.pdf")
+		r.line("yes")
+		if f.count("SendFile") != 2 || !f.called("SendFile c_1 /home/me/plan.pdf true") || !f.called("SendFile c_1 /home/me/plan.pdf false") {
+			t.Errorf("calls %q", f.calls)
+		}
+		r.says("/save", "no file was offered here")
 	})
 }
 

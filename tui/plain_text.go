@@ -25,6 +25,13 @@ func (p *plain) say(text string) { p.write(sanitizeLine(text)) }
 // sayf is say with a format.
 func (p *plain) sayf(format string, args ...any) { p.say(fmt.Sprintf(format, args...)) }
 
+// note is say for what a transcript of texts and states leaves out.
+func (p *plain) note(text string) {
+	if !p.cfg.Quotes {
+		p.say(text)
+	}
+}
+
 // fail says what went wrong and counts it, for who does not see it.
 func (p *plain) fail(text string) {
 	p.failed++
@@ -129,7 +136,7 @@ func (p *plain) message(m chat.Message, number, whole bool) {
 	if number {
 		head = fmt.Sprintf("#%d %s", m.Seq, head)
 	}
-	whose, text := p.whose(m), plainBody(m)
+	whose, text := p.whose(m), p.body(m)
 	p.write(p.texts(head+whose+p.about(m), whose, text, whole)...)
 	if !whole && strings.Count(chat.Sanitize(text), "\n") >= plainFold {
 		p.folded = &m
@@ -188,8 +195,8 @@ func (p *plain) about(m chat.Message) string {
 	return b.String()
 }
 
-// plainBody is the text of a message, or what there is in its place.
-func plainBody(m chat.Message) string {
+// body is the text of a message, or what there is in its place.
+func (p *plain) body(m chat.Message) string {
 	switch {
 	case m.Deleted == chat.DeletedAsked:
 		return "(deleted here; the other copy was asked to be deleted)"
@@ -200,7 +207,7 @@ func plainBody(m chat.Message) string {
 	case m.Kind == chat.KindMessageUnsupported:
 		return "(a later version of hearsay is needed to read this)"
 	case m.File != nil:
-		return "file " + plainFileText(*m.File)
+		return "file " + p.fileText(*m.File)
 	}
 	return m.Text
 }
@@ -265,5 +272,5 @@ func (p *plain) remember(m chat.Message) {
 			p.recentID = p.recentID[1:]
 		}
 	}
-	p.recent[m.ID] = ansi.Truncate(sanitizeLine(plainBody(m)), plainQuote, "...")
+	p.recent[m.ID] = ansi.Truncate(sanitizeLine(p.body(m)), plainQuote, "...")
 }
