@@ -384,6 +384,20 @@ func TestFileRate(t *testing.T) {
 	}
 }
 
+// TestFileGoneByLocking keeps nothing of files behind the lock, nor a question.
+func TestFileGoneByLocking(t *testing.T) {
+	d, f := fileDriver(t, nil)
+	d.command("/file layout.pdf")
+	d.a.fileChanged(f.files[1])
+	d.a.hide()
+	if len(d.a.rates) != 0 || len(d.a.dialogs) != 0 {
+		t.Errorf("%d rates and %d dialogs are left", len(d.a.rates), len(d.a.dialogs))
+	}
+	if s := d.screen(); strings.Contains(s, "layout") || strings.Contains(s, "marta") {
+		t.Errorf("the lock shows:\n%s", s)
+	}
+}
+
 // TestFileLinesFit lays out every state at every width, with names and details of
 // a hostile peer: no line is too wide, and nothing but styles gets through.
 func TestFileLinesFit(t *testing.T) {

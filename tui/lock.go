@@ -98,7 +98,7 @@ func (a *App) hide() {
 	a.entries, a.requests, a.current, a.previous, a.conversations = nil, 0, "", "", map[string]*conversation{}
 	a.session++
 	a.composer = newComposer()
-	a.contacts = contactColumn{}
+	a.contacts, a.rates = contactColumn{}, fileRates{}
 	a.notices.forget()
 	a.first = newOnboarding(a, HomeState{Exists: true, Encrypted: true, HasNetwork: true})
 }
