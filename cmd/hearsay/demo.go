@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,8 +41,9 @@ func demoCommand(f *flags) *cobra.Command {
 directory, relays, and a contact called echo that answers each text with the
 same text. Then open the terminal interface, or serve --rpc.
 
-Without a terminal it reads lines, sends each to echo, prints the states and the
-answers, and exits once all are delivered and answered.
+With --plain it reads lines, as hearsay --plain does. Without a terminal too: it
+sends each to echo, prints the states and the answers, and exits once all are
+delivered and answered.
 
 Everything lies in a temporary directory that is removed at the end. All relays
 run on one computer: a demo gives no anonymity.`,
@@ -78,7 +80,10 @@ func (d *demo) Status() chat.Status {
 }
 
 func runDemo(cmd *cobra.Command, f *flags, relays int, asRPC bool) (err error) {
-	screen := !asRPC && isTerminal()
+	if err := f.configure(); err != nil {
+		return err
+	}
+	screen := !asRPC && isTerminal() && !f.wantsPlain()
 	log, closeLog, err := f.logger(cmd.ErrOrStderr(), screen)
 	if err != nil {
 		return err
@@ -102,11 +107,51 @@ func runDemo(cmd *cobra.Command, f *flags, relays int, asRPC bool) (err error) {
 	case asRPC:
 		return serveRPC(ctx, d.self, demoBackend{d.self, d}, cmd.InOrStdin(), cmd.OutOrStdout())
 	case screen:
-		home := demoHome{p: d.self}
-		return showScreen(ctx, tui.Config{Home: home, Contact: echoName, Notice: "LAB network on this computer. A second person joins with: " + join})
+		return f.show(ctx, tui.Config{
+			Home: demoHome{p: d.self}, Contact: echoName, Doctor: f.checks(d.source),
+			Notice: "LAB network on this computer. A second person joins with: " + join,
+		})
 	}
-	return d.lines(ctx, cmd.InOrStdin(), cmd.OutOrStdout())
+	return d.plain(ctx, f)
 }
+
+// plain reads lines and sends them to echo. Without a terminal it writes out what it
+// sends, and ends when all is delivered and answered.
+func (d *demo) plain(ctx context.Context, f *flags) error {
+	if err := d.waitForEcho(ctx); err != nil {
+		return err
+	}
+	cfg := tui.PlainConfig{Config: f.interfaceConfig(tui.Config{Home: demoHome{p: d.self}, Contact: echoName})}
+	if !isTerminal() {
+		cfg.Quotes, cfg.Answered = true, true
+	}
+	return showPlain(ctx, cfg)
+}
+
+// waitForEcho returns once echo is a contact.
+func (d *demo) waitForEcho(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		cs, err := d.self.Contacts(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range cs {
+			if c.Name == echoName {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// source is what the doctor looks at.
+func (d *demo) source() (statusSource, string) { return d, filepath.Join(d.dir, "you") }
 
 // demoBackend is the profile with the demo's own status.
 type demoBackend struct {
@@ -125,7 +170,7 @@ type demoHome struct {
 
 func (h demoHome) State() tui.HomeState { return tui.HomeState{Exists: true, HasNetwork: true} }
 
-func (h demoHome) Open(context.Context, []byte, string) (tui.Chat, error) { return h.p, nil }
+func (h demoHome) Open(context.Context, []byte, string) (tui.Chat, error) { return here{h.p}, nil }
 
 // startDemo starts network and profiles, and introduces echo in the
 // background.
