@@ -55,6 +55,8 @@ type networkDialog struct {
 	rows    [2][]line // of the last view
 	drawn   drawn     // what rows were made for
 	fresh   bool      // net is newer than rows
+	box     []string  // the last view,
+	boxed   boxKey    // and what it was made for
 }
 
 // line is a row of a pane, and what keys act on there.
@@ -225,9 +227,29 @@ func (d *networkDialog) rightWidth(w int) int {
 
 func (d *networkDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	w = min(w, networkWide)
+	d.draw(a, d.leftWidth(w-2), d.rightWidth(w-2))
+	key := boxKey{d.drawn, d.row, d.pane, d.problem, d.known, w, h}
+	if d.box == nil || key != d.boxed {
+		d.box = d.compose(a, w, h)
+		d.boxed = boxKey{d.drawn, d.row, d.pane, d.problem, d.known, w, h} // cursors may have been moved to what there is
+	}
+	return d.box, nil
+}
+
+// boxKey is what the box depends on.
+type boxKey struct {
+	drawn   drawn
+	row     [2]int
+	pane    int
+	problem string
+	known   bool
+	w, h    int
+}
+
+// compose puts the panes into their box.
+func (d *networkDialog) compose(a *App, w, h int) []string {
 	in := w - 2
 	lw, rw := d.leftWidth(in), d.rightWidth(in)
-	d.draw(a, lw, rw)
 	foot := 1
 	if d.problem != "" {
 		foot++
@@ -262,7 +284,7 @@ func (d *networkDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		lines = append(lines, a.theme.warn.Render(" "+a.cut(d.problem, in-1)))
 	}
 	lines = append(lines, " "+d.keys(a, in-2))
-	return a.theme.boxed(d.title(a, w-6), "", lines, w, len(lines)+2), nil
+	return a.theme.boxed(d.title(a, w-6), "", lines, w, len(lines)+2)
 }
 
 // keys names the keys that there is room for, the most important first where there

@@ -20,6 +20,7 @@ type drawn struct {
 	width           int
 	find, path      string
 	theme           string
+	dark            bool
 	ascii, noColour bool
 }
 
@@ -28,11 +29,11 @@ func (d *networkDialog) draw(a *App, lw, rw int) {
 	if !d.known {
 		return
 	}
-	now := drawn{d.at, a.now().Unix() / 60, lw, rw, a.width, d.find, d.path, a.theme.name, a.prefs.ASCII, a.prefs.NoColor}
+	now := drawn{d.at, a.now().Unix() / 60, lw, rw, a.width, d.find, d.path, a.theme.name, a.dark, a.prefs.ASCII, a.prefs.NoColor}
 	if now == d.drawn && !d.fresh {
 		return
 	}
-	d.drawn, d.fresh = now, false
+	d.drawn, d.fresh, d.box = now, false, nil
 	d.rows[paneCircuits] = d.leftRows(a, lw-2)
 	d.rows[paneRelays] = d.rightRows(a, rw-1)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ func (d *driver) box() string {
 		d.t.Fatalf("no dialog is open:\n%s", d.screen())
 	}
 	lines, _ := top.view(d.a, d.a.width, d.a.height)
+	lines = slices.Clone(lines)
 	if len(lines) > d.a.height {
 		d.t.Errorf("%d lines on a screen of %d", len(lines), d.a.height)
 	}

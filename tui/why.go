@@ -41,6 +41,7 @@ type laidWhy struct {
 	width  int
 	minute int64
 	theme  string
+	dark   bool
 }
 
 // openWhy shows the history of a message; title is the beginning of its text.
@@ -215,7 +216,7 @@ func (d *whyDialog) lay(a *App, w int) (rows []string) {
 func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	w = min(w, max(57, w*3/4), 84)
 	// Texts before edits may be long, and this runs after every event.
-	key := laidWhy{d.reads, d.said, w, a.now().Unix() / 60, a.theme.name}
+	key := laidWhy{d.reads, d.said, w, a.now().Unix() / 60, a.theme.name, a.dark}
 	if d.rows == nil || d.laid != key {
 		d.rows, d.laid = d.lay(a, w), key
 	}
