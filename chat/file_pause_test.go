@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +36,13 @@ func TestFilePaused(t *testing.T) {
 		if !f.Paused || f.State != FileSending || f.Done < 200_000 || f.Done >= f.Size {
 			t.Fatalf("paused, it is %+v", f)
 		}
+		next := func(want string) {
+			t.Helper()
+			if w, err := alice.Why(t.Context(), alice.offerMessage(b)); err != nil || !strings.HasPrefix(w.Next, want) {
+				t.Errorf("what comes next: %q, %v", w.Next, err)
+			}
+		}
+		next("you paused this file")
 		offer := bob.offered(a)
 		if err := bob.PauseFile(t.Context(), offer.ID); KindOf(err) != KindRefused {
 			t.Errorf("paused what nobody fetches: %v", err)
@@ -65,6 +73,7 @@ func TestFilePaused(t *testing.T) {
 		}
 		eventually(t, 2*time.Minute, "stored", func() bool { return alice.file(sent.ID).State == FileStored && alice.file(sent.ID).Detail == "" })
 		<-time.After(5 * time.Minute)
+		next("relays hold all of the file")
 		if blocks, again, other := s.counts(); blocks != 2*576 || again > 400 || other != 0 {
 			t.Errorf("%d blocks were stored, %d of them again, %d otherwise", blocks, again, other)
 		}

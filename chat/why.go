@@ -427,13 +427,20 @@ func (t *turn) whatNext(why *Why, conversation string, number uint64, rec *messa
 		at := time.Unix(int64(until)*int64(mailbox.Hour(t.m.isLab())/time.Second), 0).UTC()
 		why.Expires = &at
 	}
-	c := t.book.contacts[conversation]
+	c, f := t.book.contacts[conversation], t.book.files[rec.File]
+	offered := f != nil && c != nil && len(f.rec.Offer) > 0 && !slices.ContainsFunc(c.waiting, func(w waiting) bool { return w.number == number && w.group == "" })
 	switch {
+	case f != nil && f.rec.Paused:
+		why.Next = "you paused this file: it goes on when you say so"
 	case missing:
 		next = next.UTC().Truncate(time.Millisecond)
 		why.NextTry, why.Next = &next, "a copy goes to a relay as soon as one can be reached"
 	case len(frames) > 0:
 		why.Next = "waits until the contact reads it and acknowledges"
+	case offered && f.rec.State == FileSending:
+		why.Next = "the contact knows of the file, which is on its way to the relays"
+	case offered && f.rec.State == FileStored:
+		why.Next = "relays hold all of the file: waits until the contact has fetched it"
 	case c != nil && c.rec.State == ContactChanged:
 		why.Next = "waits until you have compared the contact's new key and accepted it"
 	case c != nil && c.rec.State == ContactInvited:
