@@ -102,6 +102,13 @@ func ConversationOf(message string) (id string, ok bool) {
 	return id, ok
 }
 
+// NumberOf returns the number of a message in its conversation (Message.Seq), by its
+// id; ok is false if it is no id of a message.
+func NumberOf(message string) (number uint64, ok bool) {
+	_, number, ok = parseMessageID(message)
+	return number, ok
+}
+
 var kindNames = map[byte]string{kindFile: KindMessageFile, kindNotice: KindMessageNotice, kindUnsupported: KindMessageUnsupported}
 
 // dress adds what became of a message after it was written, and what it is.

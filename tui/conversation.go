@@ -3,24 +3,47 @@ package tui
 import (
 	"context"
 	"slices"
+	"sort"
 
 	tea "charm.land/bubbletea/v2"
 
 	"hearsay/chat"
 )
 
-// conversation is the window that the screen holds of one conversation: messages
-// around the anchor, rising by number. The whole is in chat.
+// conversation is the window that the screen holds of one conversation: some
+// hundred messages around what is looked at. The whole is in chat.
 type conversation struct {
 	id       string
-	messages []chat.Message
+	messages []chat.Message // rising by number, nothing missing between the first and the last
 	loaded   bool
 	stale    bool   // events were lost: read anew when it is shown next
 	selected string // id of the selected message; empty: none is
-	scroll   int    // lines between the end and the bottom of the pane; 0 follows
-	below    int    // messages that came while scrolled back
 	draft    string
 	saved    string // of the draft, on the disk
+
+	first, last bool   // the window reaches the beginning, the end of the history
+	heard       uint64 // highest number of a message of the other side
+	at          anchor
+	placed      string          // the selected message that was brought in sight
+	opened      map[string]bool // long messages that are shown whole
+	unread      unreadLine
+	displayed   uint64          // everything up to this number was shown, or needs no showing
+	shown       map[uint64]bool // what was shown beyond that
+	told        uint64          // what the profile knows of that
+	telling     bool
+	used        int // when it was opened, in counts of openings
+
+	index map[string]int // of messages by id; nil: made when it is needed
+	laid  map[string]laid
+	side  map[string]string // quotes and reasons that were read; see settle
+	asked map[string]bool
+
+	reading    int // pages that are on their way
+	generation int // of the window: pages for an earlier one are dropped
+	above      bool
+	below      bool    // a page above, below the window is on its way
+	failed     bool    // reading failed: not again before the person moves
+	meanwhile  []heard // what came while pages were read, which may be older
 
 	// early holds states whose message is not here yet: the event may be faster
 	// than the answer to sending. At most earlyStates, then all are dropped and
@@ -28,97 +51,187 @@ type conversation struct {
 	early map[string]chat.Message
 }
 
+// heard is one thing that an event told of a message.
+type heard struct {
+	take func(c *conversation, m chat.Message)
+	m    chat.Message
+}
+
+// unreadLine stands above the first message that was unread when the conversation
+// was opened, or that came while nobody looked. It stays until one leaves.
+type unreadLine struct {
+	after uint64
+	count int // 0: there is none
+}
+
+// Limits of a window.
 const (
-	earlyStates  = 1024
-	pageSize     = 500
-	keepMessages = 2000
+	earlyStates   = 1024
+	pageSize      = 200
+	keepMessages  = 3 * pageSize
+	keepWindows   = 24  // conversations that keep theirs
+	nearEnd       = 80  // messages from the end of a window at which the next page is read
+	maxMeanwhile  = 512 // more, and the history is read again
+	keepLaid      = 4 * keepMessages
+	keepAsides    = 2 * keepMessages
+	asidesAtOnce  = 8
+	keepShown     = 8192
+	firstUnreadAt = 2 // row of the first unread message when its conversation is opened
 )
 
 func newConversation(id string) *conversation { return &conversation{id: id} }
 
-// open is called when it comes on the screen.
-func (c *conversation) open(a *App, e *entry) tea.Cmd {
-	if c.loaded && !c.stale {
-		return a.seen()
+// find returns the place of a message in the window.
+func (c *conversation) find(id string) (int, bool) {
+	if c.index == nil {
+		c.index = make(map[string]int, len(c.messages))
+		for i := range c.messages {
+			c.index[c.messages[i].ID] = i
+		}
 	}
-	return c.reload(a)
+	i, ok := c.index[id]
+	return i, ok
 }
 
-// reload reads the end of the history anew.
-func (c *conversation) reload(a *App) tea.Cmd {
-	backend := a.chat
-	return ask(a, nil, func(ctx context.Context) ([]chat.Message, error) {
-		return backend.MessagesBefore(ctx, c.id, 0, pageSize)
-	}, func(ms []chat.Message, err error) tea.Cmd {
-		if err != nil {
-			a.notice = errorText(err)
-			return nil
-		}
-		late := c.messages
-		c.messages = ms
-		for _, m := range late {
-			c.add(m)
-		}
-		c.loaded, c.stale = true, false
-		return a.seen()
-	})
+// after returns the place of the first message with a number above n.
+func (c *conversation) after(n uint64) int {
+	return sort.Search(len(c.messages), func(i int) bool { return c.messages[i].Seq > n })
 }
 
-// add inserts or replaces a message by its id, keeping the order.
+// forgetMessage drops what was laid out of a message that changed.
+func (c *conversation) forgetMessage(id string) {
+	delete(c.laid, id)
+	for _, name := range []string{id, causeOf(id)} {
+		delete(c.side, name)
+		delete(c.asked, name)
+	}
+}
+
+// hear applies what an event says, and again to the pages that are being read:
+// they may be older.
+func (c *conversation) hear(m chat.Message, take func(c *conversation, m chat.Message)) {
+	take(c, m)
+	switch {
+	case c.reading == 0:
+	case len(c.meanwhile) < maxMeanwhile:
+		c.meanwhile = append(c.meanwhile, heard{take, m})
+	default:
+		c.stale = true
+	}
+}
+
+// add inserts or replaces a message by its id. It tells whether it was not here
+// before, as far as that is known.
 func (c *conversation) add(m chat.Message) (isNew bool) {
-	for i := len(c.messages) - 1; i >= 0; i-- {
-		if c.messages[i].ID == m.ID {
+	_, have := c.find(m.ID)
+	isNew = !have && (c.reaches(m.Seq) || m.Seq > c.heard)
+	if m.Direction == chat.In {
+		c.heard = max(c.heard, m.Seq)
+	}
+	c.hear(m, (*conversation).insert)
+	return isNew
+}
+
+func (c *conversation) insert(m chat.Message) {
+	if i, have := c.find(m.ID); have {
+		if m.Direction == chat.In { // of our own ones the states come by themselves
 			c.messages[i] = m
-			return false
+			c.forgetMessage(m.ID)
 		}
+		return
+	}
+	if !c.reaches(m.Seq) {
+		return // its page brings it
 	}
 	if e, ok := c.early[m.ID]; ok {
 		m.State, m.Copies, m.Delivered = e.State, e.Copies, e.Delivered
 		delete(c.early, m.ID)
 	}
-	i := len(c.messages)
-	for i > 0 && c.messages[i-1].Seq > m.Seq {
-		i--
-	}
+	i := c.after(m.Seq)
 	c.messages = slices.Insert(c.messages, i, m)
-	if len(c.messages) > keepMessages {
-		c.messages = append(c.messages[:0:0], c.messages[len(c.messages)-keepMessages:]...)
+	if i == len(c.messages)-1 && c.index != nil {
+		c.index[m.ID] = i
+	} else {
+		c.index = nil
 	}
-	return true
 }
 
-// sent takes a message of our own that is on the disk.
-func (c *conversation) sent(m chat.Message) tea.Cmd {
-	for _, have := range c.messages {
-		if have.ID == m.ID {
-			return nil // its event was faster, and knows more
-		}
+// reaches tells whether a message of that number would lie in the window.
+func (c *conversation) reaches(number uint64) bool {
+	n := len(c.messages)
+	switch {
+	case !c.loaded:
+		return false
+	case n == 0:
+		return c.first && c.last
 	}
-	c.add(m)
-	c.scroll, c.below = 0, 0
-	return nil
+	return (c.first || number > c.messages[0].Seq) && (c.last || number < c.messages[n-1].Seq)
+}
+
+// trim keeps the window from growing without end: what is far from what is looked
+// at goes.
+func (c *conversation) trim() {
+	n := len(c.messages)
+	if n <= 2*keepMessages {
+		return
+	}
+	at := n - 1
+	if c.at.held {
+		at = c.anchored()
+	}
+	from, to := max(0, at-keepMessages/2), min(n, at+keepMessages/2)
+	c.messages = slices.Clone(c.messages[from:to])
+	c.first, c.last = c.first && from == 0, c.last && to == n
+	c.anew()
+}
+
+// anew marks that the window is another one: pages that are on their way would
+// leave a gap.
+func (c *conversation) anew() {
+	c.generation++
+	c.above, c.below, c.index = false, false, nil
+}
+
+// sent takes a message of our own that is on the disk: what one wrote is looked
+// at.
+func (c *conversation) sent(a *App, m chat.Message) tea.Cmd {
+	if _, have := c.find(m.ID); !have { // else its event was faster, and knows more
+		c.add(m)
+	}
+	if c.id != a.current {
+		return nil
+	}
+	return c.goEnd(a)
 }
 
 // changed takes a message as it is now: edited, deleted, reacted to, gone.
-func (c *conversation) changed(m chat.Message) {
-	if m.Deleted == chat.DeletedExpired {
-		c.messages = slices.DeleteFunc(c.messages, func(have chat.Message) bool { return have.ID == m.ID })
-		return
-	}
-	for i := range c.messages {
-		if c.messages[i].ID == m.ID {
-			c.messages[i] = m
+func (c *conversation) changed(m chat.Message) { c.hear(m, (*conversation).replace) }
+
+func (c *conversation) replace(m chat.Message) {
+	c.forgetMessage(m.ID)
+	i, have := c.find(m.ID)
+	switch {
+	case !have:
+	case m.Deleted == chat.DeletedExpired:
+		c.messages = slices.Delete(c.messages, i, i+1)
+		c.index = nil
+		if c.selected == m.ID {
+			c.selected = ""
 		}
+	default:
+		c.messages[i] = m
 	}
 }
 
 // setState takes what an event says of a message: its state and copies.
-func (c *conversation) setState(m chat.Message) {
-	for i := range c.messages {
-		if c.messages[i].ID == m.ID {
-			c.messages[i].State, c.messages[i].Copies, c.messages[i].Delivered = m.State, m.Copies, m.Delivered
-			return
-		}
+func (c *conversation) setState(m chat.Message) { c.hear(m, (*conversation).step) }
+
+func (c *conversation) step(m chat.Message) {
+	if i, have := c.find(m.ID); have {
+		have := &c.messages[i]
+		have.State, have.Copies, have.Delivered = m.State, m.Copies, m.Delivered
+		c.forgetMessage(m.ID)
+		return
 	}
 	if c.early == nil || len(c.early) >= earlyStates {
 		c.early = map[string]chat.Message{}
@@ -129,85 +242,110 @@ func (c *conversation) setState(m chat.Message) {
 // received takes a message of the other side.
 func (a *App) received(m chat.Message) tea.Cmd {
 	c := a.conversation(m.Contact)
-	isNew := c.add(m)
-	if !isNew || m.Direction != chat.In {
+	if !c.add(m) || m.Direction != chat.In {
 		return nil
 	}
-	if e := a.find(m.Contact); e != nil {
+	e := a.find(m.Contact)
+	if e == nil {
+		return a.notices.message(a, m)
+	}
+	if m.Time.After(e.latest) {
 		e.latest = m.Time
-		if m.Contact != a.current || !a.focused {
+	}
+	if m.Kind != chat.KindMessageNotice {
+		watched := c.id == a.current && a.looking() && c.loaded && !c.at.held
+		if c.id == a.current && !watched {
+			if e.unread == 0 || c.unread.count == 0 {
+				c.unread = unreadLine{after: m.Seq - 1}
+			}
+			c.unread.count++
+		}
+		if !watched {
 			e.unread++
 		}
+	}
+	if a.entries[0].id != m.Contact {
 		a.sortEntries()
 	}
-	cmd := a.notices.message(a, m)
-	if m.Contact == a.current && c.scroll > 0 {
-		c.below++
-		c.scroll += a.heightOf(c, a.paneWidth())
-	}
-	return tea.Batch(cmd, a.seen())
+	return a.notices.message(a, m)
 }
 
-// seen tells the profile that what is on the screen was shown, if somebody looks.
+// looking tells whether somebody can see the conversation now.
+func (a *App) looking() bool {
+	return a.focused && !a.locked && a.first.step == stepNone && len(a.dialogs) == 0 &&
+		a.width >= minWidth && a.height >= minHeight
+}
+
+// isUnread tells whether a message is one that people are told of.
+func isUnread(m *chat.Message) bool {
+	return m.Direction == chat.In && m.Kind != chat.KindMessageNotice
+}
+
+// seen tells the profile up to where messages were on the screen, if somebody
+// looks. What was skipped stays unread: times of disappearing messages begin here.
 func (a *App) seen() tea.Cmd {
 	c, e := a.shown(), a.selected()
-	if c == nil || e == nil || !a.focused || a.locked || len(c.messages) == 0 {
+	if c == nil || e == nil || !a.looking() || !c.loaded || len(c.messages) == 0 {
 		return nil
 	}
-	upto := c.messages[len(c.messages)-1].Seq
-	if e.unread == 0 && e.settings.Displayed >= upto {
-		return nil
-	}
-	e.unread, e.settings.Displayed = 0, upto
-	backend, id := a.chat, c.id
-	return a.do(nil, func(ctx context.Context) error { return backend.MarkDisplayed(ctx, id, upto) }, nil)
+	return c.markShown(a, e, a.place(c))
 }
 
-// forgetLayout drops what was laid out for another width or theme.
-func (a *App) forgetLayout() {}
-
-// jumpTo shows a message in its conversation and selects it.
-func (a *App) jumpTo(m chat.Message) tea.Cmd { return a.selectEntry(m.Contact) }
-
-// selectedMessage returns the selected message of the conversation on screen, or
-// nil.
-func (a *App) selectedMessage() *chat.Message {
-	c := a.shown()
-	if c == nil {
-		return nil
+func (c *conversation) markShown(a *App, e *entry, v placed) tea.Cmd {
+	c.displayed = max(c.displayed, e.settings.Displayed)
+	if c.shown == nil || len(c.shown) > keepShown {
+		c.shown = map[uint64]bool{}
 	}
-	for i := range c.messages {
-		if c.messages[i].ID == c.selected {
-			return &c.messages[i]
+	for i := v.from; i <= v.to; i++ {
+		if n := c.messages[i].Seq; n > c.displayed {
+			c.shown[n] = true
 		}
 	}
-	return nil
+	from := c.after(c.displayed)
+	if from == 0 && !c.first {
+		left := 0
+		for i := range c.messages {
+			if isUnread(&c.messages[i]) {
+				left++
+			}
+		}
+		if left < e.unread {
+			return nil // there is something unread above the window
+		}
+	}
+	upto, read := c.displayed, 0
+	for i := from; i < len(c.messages); i++ {
+		m := &c.messages[i]
+		if isUnread(m) {
+			if !c.shown[m.Seq] {
+				break
+			}
+			read++
+		}
+		delete(c.shown, m.Seq)
+		upto = m.Seq
+	}
+	e.unread = max(0, e.unread-read)
+	if c.last && upto >= c.messages[len(c.messages)-1].Seq {
+		e.unread = 0
+	}
+	c.displayed, e.settings.Displayed = upto, upto
+	return c.tellShown(a)
 }
 
-// scrollKey runs an action of scrolling.
-func (a *App) scrollKey(act action) tea.Cmd {
-	c := a.shown()
-	if c == nil {
+// tellShown writes down what was shown, one call at a time.
+func (c *conversation) tellShown(a *App) tea.Cmd {
+	if c.telling || c.displayed <= c.told {
 		return nil
 	}
-	switch act {
-	case "scroll.back":
-		c.scroll += a.paneHeight() - 1
-	case "scroll.on":
-		c.scroll = max(0, c.scroll-a.paneHeight()+1)
-	case "scroll.first":
-		c.scroll += 1 << 20
-	case "scroll.last":
-		c.scroll = 0
-	}
-	if c.scroll == 0 {
-		c.below = 0
-	}
-	return nil
+	c.telling = true
+	backend, upto := a.chat, c.displayed
+	return a.do(nil, func(ctx context.Context) error { return backend.MarkDisplayed(ctx, c.id, upto) }, func(err error) tea.Cmd {
+		c.telling, c.told = false, upto
+		if err != nil {
+			a.notice = errorText(err)
+			return nil
+		}
+		return c.tellShown(a)
+	})
 }
-
-// messageKey runs an action on the selected message.
-func (a *App) messageKey(act action) tea.Cmd { return nil }
-
-// mouse takes a click or the wheel on the conversation screen.
-func (a *App) mouse(msg tea.MouseMsg) tea.Cmd { return nil }

@@ -183,7 +183,7 @@ func TestNothingGoesBackBeforeAccept(t *testing.T) {
 	d.key("j", "k", "esc", "r", "n", "b", "n", "a", "esc")
 	for _, c := range f.calls {
 		switch name, _, _ := strings.Cut(c, " "); name {
-		case "Contacts", "Groups", "Requests", "MessagesBefore", "MarkDisplayed": // the screen behind
+		case "Contacts", "Groups", "Requests", "MessagesBefore", "MarkDisplayed", "Why": // the screen behind
 		default:
 			t.Errorf("%q was called", c)
 		}

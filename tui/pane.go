@@ -8,14 +8,19 @@ import (
 	"hearsay/chat"
 )
 
+// noticeLines are the lines of the notice below a timeline of w by h cells.
+func (a *App) noticeLines(w, h int) []string {
+	if a.notice == "" {
+		return nil
+	}
+	lines := wrap(a.notice, max(1, w-2))
+	return lines[:min(len(lines), max(1, h-3))]
+}
+
 // drawConversation draws the pane of the conversation on screen in h lines: the
 // timeline, and below it the notice.
 func (a *App) drawConversation(w, h int) []string {
-	var notice []string
-	if a.notice != "" {
-		notice = wrap(a.notice, max(1, w-2))
-		notice = notice[:min(len(notice), max(1, h-3))]
-	}
+	notice := a.noticeLines(w, h)
 	body := max(0, h-len(notice))
 	var lines []string
 	switch c := a.shown(); {
@@ -23,14 +28,16 @@ func (a *App) drawConversation(w, h int) []string {
 		lines = centre([]string{
 			"Nobody here yet.",
 			"",
-			"alt+n makes an invite for one person.",
+			a.keys.of("invite") + " makes an invite for one person.",
 			"Paste an invite that you were given.",
 		}, w, body)
-	case !c.loaded && len(c.messages) == 0:
-		lines = centre([]string{"reading …"}, w, body)
+	case len(c.messages) == 0 && c.failed:
+		lines = centre([]string{"This conversation cannot be read now."}, w, body)
+	case !c.loaded:
+		lines = centre([]string{"reading " + a.theme.more}, w, body)
 	case len(c.messages) == 0:
 		lines = centre(a.emptyText(), w, body)
-	default:
+	case body > 0:
 		lines = a.timeline(c, w, body)
 	}
 	for _, l := range notice {

@@ -5,121 +5,188 @@ import (
 	"strings"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-
-	"hearsay/chat"
 )
 
-// groupGap is the pause after which the author is named again.
-const groupGap = 5 * time.Minute
+// The timeline is a lazy list: it lays out the messages that fit the pane and no
+// other, from a message that holds its row, or from the end. No height of the
+// whole is ever known or needed.
 
-// stateText says a delivery state in a glyph and, where there is room, a word.
-func (t theme) stateText(m chat.Message, wide bool) string {
-	if m.Direction == chat.In || m.Kind == chat.KindMessageNotice || m.Deleted != "" {
-		return ""
-	}
-	copies := ""
-	if m.Copies != nil {
-		copies = fmt.Sprintf("%d/%d", m.Copies.Have, m.Copies.Want)
-	}
-	switch m.State {
-	case chat.Queued:
-		return t.dim.Render("· queued")
-	case chat.Stored:
-		glyph := "›"
-		if m.Copies != nil && m.Copies.Have >= m.Copies.Want {
-			glyph = "»"
-		}
-		if wide {
-			return t.accent.Render(strings.TrimSpace(glyph + " stored " + copies))
-		}
-		return t.accent.Render(glyph + " " + copies)
-	case chat.Delivered:
-		if wide {
-			return t.good.Render("✓ delivered")
-		}
-		return t.good.Render("✓")
-	case chat.Failed:
-		return t.bad.Render("! failed")
-	}
-	return ""
+// anchor is what holds the view of a conversation: a message and the row of its
+// first line, which lies above the pane if the row is negative. While held is
+// false, the end of the history holds it.
+type anchor struct {
+	held   bool
+	id     string
+	number uint64
+	row    int
 }
 
-// nameWidth is the column of the author.
-const nameWidth = 8
+// placed is what a pane shows.
+type placed struct {
+	rows     []string
+	owner    []int // place in the window of the message of each row; -1: of none
+	from, to int   // places of the first and the last message that is visible; to < from: none is
+	at       anchor
+	atTop    bool
+	atEnd    bool
+}
 
-// wideStates is the width from which states are written as words.
-const wideStates = 50
+// anchored returns the place of the message that holds the view, or of what is
+// nearest to it if it is gone.
+func (c *conversation) anchored() int {
+	if i, ok := c.find(c.at.id); ok {
+		return i
+	}
+	return min(max(0, c.after(c.at.number)-1), len(c.messages)-1)
+}
 
-// messageLines lays one message out. prev is the message above, or nil.
-func (t theme) messageLines(m chat.Message, prev *chat.Message, author string, w int, now time.Time) []string {
-	var lines []string
-	local := m.Time.In(now.Location())
-	if prev == nil || !sameDay(prev.Time.In(now.Location()), local) {
+// timelineSize is the size of the timeline: of the pane without the notice.
+func (a *App) timelineSize() (w, h int) {
+	w = a.paneWidth()
+	rows := a.paneHeight()
+	return w, max(1, rows-len(a.noticeLines(w, rows)))
+}
+
+// place lays out what the pane shows of a conversation.
+func (a *App) place(c *conversation) placed {
+	w, h := a.timelineSize()
+	return a.lay(c, w, h)
+}
+
+// lay lays out h lines of w cells. It changes nothing but caches.
+func (a *App) lay(c *conversation, w, h int) placed {
+	n := len(c.messages)
+	if n == 0 || w < 1 || h < 1 {
+		return placed{to: -1, atEnd: true}
+	}
+	if len(c.laid) > keepLaid {
+		c.laid = nil
+	}
+	l := newLayouter(a, c, w)
+	start, y, isHeld := 0, 0, false
+	if c.at.held {
+		start, y, isHeld = l.fromAnchor(h)
+	}
+	if !isHeld {
+		start, y = l.fromEnd(h)
+	}
+	v := placed{rows: make([]string, h), owner: make([]int, h), from: start, to: start - 1}
+	for i := range v.owner {
+		v.owner[i] = -1
+	}
+	anchored := false
+	for i := start; i < n && y < h; i++ {
+		top, body := l.block(i)
+		for _, line := range top {
+			if y >= 0 && y < h {
+				v.rows[y] = line
+			}
+			y++
+		}
+		switch here := (anchor{held: true, id: c.messages[i].ID, number: c.messages[i].Seq, row: y}); {
+		case y >= h || y+len(body) <= 0: // not visible
+		case c.messages[i].ID == c.selected, !anchored && y >= 0:
+			anchored, v.at = true, here
+		case !anchored:
+			v.at = here // unless a message begins further below
+		}
+		for _, line := range body {
+			if y >= 0 && y < h {
+				v.rows[y], v.owner[y] = line, i
+				v.to = i
+			}
+			y++
+		}
+		if v.to < i && i == v.from {
+			v.from = i + 1
+		}
+	}
+	v.atEnd = v.to == n-1 && y <= h
+	return v
+}
+
+// layouter holds what does not change while one pane is laid out.
+type layouter struct {
+	a      *App
+	c      *conversation
+	w      int
+	now    time.Time
+	who    map[string]string // names by id
+	unread int               // place of the message below the unread line; -1: there is none
+}
+
+func newLayouter(a *App, c *conversation, w int) layouter {
+	l := layouter{a: a, c: c, w: w, now: a.now(), who: map[string]string{}, unread: -1}
+	if c.unread.count > 0 {
+		l.unread = c.firstUnread()
+	}
+	return l
+}
+
+// fromEnd returns the first message of a pane that shows the end, and the row on
+// which its block begins. What is shorter than the pane stands at its top.
+func (l *layouter) fromEnd(h int) (start, y int) {
+	total := 0
+	start = len(l.c.messages)
+	for start > 0 && total < h {
+		start--
+		total += l.height(start)
+	}
+	return start, min(0, h-total)
+}
+
+// fromAnchor is fromEnd for a view that is held. ok is false if it would show
+// something below the end.
+func (l *layouter) fromAnchor(h int) (start, y int, ok bool) {
+	at := l.c.anchored()
+	top, _ := l.block(at)
+	start, y = at, l.c.at.row-len(top)
+	for y > 0 && start > 0 {
+		start--
+		y -= l.height(start)
+	}
+	y = min(y, 0)
+	end := y
+	for i := start; i < len(l.c.messages); i++ {
+		if end += l.height(i); end >= h {
+			return start, y, true
+		}
+	}
+	return start, y, false
+}
+
+func (l *layouter) height(i int) int {
+	top, body := l.block(i)
+	return len(top) + len(body)
+}
+
+// block lays out a message with what stands above it: the line of its day, and
+// the line above what is unread.
+func (l *layouter) block(i int) (top, body []string) {
+	m := &l.c.messages[i]
+	local := m.Time.In(l.now.Location())
+	if i == 0 || !sameDay(l.c.messages[i-1].Time.In(l.now.Location()), local) {
 		layout := "Monday, 2 January"
-		if local.Year() != now.Year() {
+		if local.Year() != l.now.Year() {
 			layout += " 2006"
 		}
-		label := "── " + local.Format(layout) + " ──"
-		lines = append(lines, t.dim.Render(fit(strings.Repeat(" ", max(0, (w-ansi.StringWidth(label))/2))+label, w)))
+		top = append(top, l.a.theme.dim.Render(l.a.theme.middleRule(local.Format(layout), l.w)))
 	}
-	who := author
-	switch {
-	case m.Kind == chat.KindMessageNotice:
-		who = "note" // said by this program, not by the contact
-	case m.Direction == chat.Out:
-		who = "you"
+	if i == l.unread {
+		top = append(top, l.a.theme.accent.Render(l.a.theme.middleRule(fmt.Sprintf("%d unread", l.c.unread.count), l.w)))
 	}
-	if len(lines) == 0 && prev != nil && prev.Direction == m.Direction && prev.Kind != chat.KindMessageNotice && m.Kind != chat.KindMessageNotice && m.Time.Sub(prev.Time) < groupGap {
-		who = ""
-	}
-	state := t.stateText(m, w >= wideStates)
-	stateWidth := ansi.StringWidth(state)
-	head := local.Format("15:04") + " " + fit(who, nameWidth) + " "
-	indent := ansi.StringWidth(head)
-	if w < 40 { // narrow: text below the head
-		lines = append(lines, spread(head, state, w))
-		head, indent, state, stateWidth = "  ", 2, "", 0
-	}
-	room := max(1, w-indent-1-stateWidth)
-	if m.Late {
-		lines = append(lines, t.dim.Render(fit(strings.Repeat(" ", indent)+"arrived late", w)))
-	}
-	for i, l := range wrap(shownText(m, author), room) {
-		if i == 0 {
-			lines = append(lines, spread(head+l, state, w))
-		} else {
-			lines = append(lines, fit(strings.Repeat(" ", indent)+l, w))
-		}
-	}
-	return lines
+	return top, l.body(i)
 }
 
-// shownText is what a message says, with what became of it.
-func shownText(m chat.Message, author string) string {
-	switch m.Deleted {
-	case chat.DeletedHere:
-		return "(deleted on this computer)"
-	case chat.DeletedAsked:
-		return "(deleted here; the copy of " + author + " was asked to delete it)"
-	case chat.DeletedPeer:
-		return "(" + author + " deleted this)"
-	}
-	text := chat.Sanitize(m.Text)
-	if m.Reply != "" {
-		text = "(reply) " + text
-	}
-	if m.Edited {
-		text += " (edited)"
-	}
-	for _, r := range m.Reactions {
-		who := author
-		if r.From == "me" {
-			who = "you"
-		}
-		text += "\n" + who + ": " + chat.Sanitize(r.Emoji)
-	}
-	return text
+// middleRule is a line with words in its middle. It begins at the left edge, where
+// no text of a message can stand.
+func (t *theme) middleRule(words string, w int) string {
+	words = " " + words + " "
+	left := max(2, (w-ansi.StringWidth(words))/2)
+	right := max(0, w-left-ansi.StringWidth(words))
+	return fit(strings.Repeat(t.h, left)+words+strings.Repeat(t.h, right), w)
 }
 
 func sameDay(a, b time.Time) bool {
@@ -128,61 +195,122 @@ func sameDay(a, b time.Time) bool {
 	return ay == by && am == bm && ad == bd
 }
 
-// authorOf names who wrote a message of the other side.
-func (a *App) authorOf(m *chat.Message) string {
-	if m.Author != "" {
-		return a.nameOf(m.Author)
-	}
-	return a.nameOf(m.Contact)
-}
-
-// timeline renders the h lines that are visible. It lays out messages from the
-// end only as far up as the pane and the scroll reach.
+// timeline draws the h lines of the pane.
 func (a *App) timeline(c *conversation, w, h int) []string {
-	need := h + c.scroll
-	var parts [][]string
-	total := 0
-	for i := len(c.messages) - 1; i >= 0 && total < need; i-- {
-		var prev *chat.Message
-		if i > 0 {
-			prev = &c.messages[i-1]
+	v := a.lay(c, w, h)
+	if c.selected != "" {
+		for y, i := range v.owner {
+			if i >= 0 && c.messages[i].ID == c.selected {
+				v.rows[y] = a.markSelected(v.rows[y], w)
+			}
 		}
-		ls := a.theme.messageLines(c.messages[i], prev, a.authorOf(&c.messages[i]), w, a.now())
-		parts = append(parts, ls)
-		total += len(ls)
 	}
-	if total < need { // the top is reached: no further than that
-		c.scroll = max(0, total-h)
+	if label := a.belowLabel(c, v); label != "" {
+		v.rows[h-1] = spread(strings.TrimRight(v.rows[h-1], " "), " "+a.theme.warn.Render(label), w)
 	}
-	var lines []string
-	for i := len(parts) - 1; i >= 0; i-- {
-		lines = append(lines, parts[i]...)
-	}
-	end := len(lines) - c.scroll
-	lines = lines[max(0, end-h):max(0, end)]
-	for len(lines) < h {
-		lines = append([]string{""}, lines...)
-	}
-	if c.scroll > 0 {
-		note := "scrolled back · alt+end"
-		if c.below > 0 {
-			note = fmt.Sprintf("↓ %d new", c.below)
-		}
-		lines[h-1] = spread("", a.theme.warn.Render(note), w)
-	}
-	return lines
+	return v.rows
 }
 
-// heightOf returns the lines that the last message takes, by which a scrolled
-// pane moves so that what is read stays in place.
-func (a *App) heightOf(c *conversation, w int) int {
-	n := len(c.messages)
-	if n == 0 {
-		return 0
+// belowLabel says that there is more below, if one does not follow the end.
+func (a *App) belowLabel(c *conversation, v placed) string {
+	if v.atEnd && c.last {
+		return ""
 	}
-	var prev *chat.Message
-	if n > 1 {
-		prev = &c.messages[n-2]
+	if e := a.find(c.id); e != nil && e.unread > 0 {
+		return fmt.Sprintf("%s %d new", a.theme.glyphs.below, e.unread)
 	}
-	return len(a.theme.messageLines(c.messages[n-1], prev, a.authorOf(&c.messages[n-1]), w, a.now()))
+	if a.paneWidth() < stackBelow {
+		return a.theme.glyphs.below + " " + a.keys.of("scroll.last")
+	}
+	return a.theme.glyphs.below + " " + a.keys.of("scroll.last") + " newest"
+}
+
+// settle follows every message to the program: it keeps the selected message in
+// sight, follows the end again once it is reached, reads on where the view comes
+// near an end of the window, reads what is quoted, and tells what was shown.
+func (a *App) settle() tea.Cmd {
+	c, e := a.shown(), a.selected()
+	if c == nil || e == nil || a.chat == nil || a.locked || !c.loaded || len(c.messages) == 0 || a.width < minWidth || a.height < minHeight {
+		return nil
+	}
+	c.trim()
+	w, h := a.timelineSize()
+	if _, have := c.find(c.selected); c.selected != "" && !have {
+		c.selected = ""
+	}
+	if c.selected != c.placed {
+		c.bringInSight(a, w, h)
+		c.placed = c.selected
+	}
+	c.keepInSight(a, w, h)
+	v := a.lay(c, w, h)
+	if c.at.held && v.atEnd && c.last && c.selected == "" {
+		c.at = anchor{}
+	}
+	cmds := []tea.Cmd{c.extend(a, v)}
+	if len(a.dialogs) == 0 {
+		cmds = append(cmds, c.readAsides(a, v))
+	}
+	if a.looking() {
+		cmds = append(cmds, c.markShown(a, e, v))
+	}
+	return tea.Batch(cmds...)
+}
+
+// bringInSight moves the view just so far that the selected message is in it.
+func (c *conversation) bringInSight(a *App, w, h int) {
+	i, ok := c.find(c.selected)
+	if !ok {
+		return
+	}
+	v := a.lay(c, w, h)
+	l := newLayouter(a, c, w)
+	top, body := l.block(i)
+	first, n := -1, 0
+	for y, owner := range v.owner {
+		if owner == i {
+			if n == 0 {
+				first = y
+			}
+			n++
+		}
+	}
+	row := first
+	switch {
+	case n > 0 && (n == len(body) || n == h):
+	case i < v.from || n > 0 && first == 0:
+		row = min(len(top), h-1)
+	default:
+		row = max(h-len(body), min(len(top), h-1))
+	}
+	c.at = anchor{held: true, id: c.messages[i].ID, number: c.messages[i].Seq, row: row}
+}
+
+// keepInSight holds the message that holds the view within a pane that became
+// smaller, or in which it takes fewer lines.
+func (c *conversation) keepInSight(a *App, w, h int) {
+	if !c.at.held {
+		return
+	}
+	l := newLayouter(a, c, w)
+	i := c.anchored()
+	if id := c.messages[i].ID; id != c.at.id { // it is gone
+		c.at.id, c.at.number = id, c.messages[i].Seq
+	}
+	c.at.row = max(min(c.at.row, h-1), 1-len(l.body(i)))
+}
+
+// firstUnread returns the place of the first message below the unread line, or -1
+// if it is not known to lie in the window.
+func (c *conversation) firstUnread() int {
+	i := c.after(c.unread.after)
+	if i == 0 && !c.first {
+		return -1
+	}
+	for ; i < len(c.messages); i++ {
+		if isUnread(&c.messages[i]) {
+			return i
+		}
+	}
+	return -1
 }
