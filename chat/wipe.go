@@ -14,7 +14,7 @@ import (
 var ErrWiped = errors.New("chat: the profile was wiped")
 
 // homeFiles are what a home holds beside its store.
-var homeFiles = []string{spoolDir, "hearsay.sock"}
+var homeFiles = []string{spoolDir, "hearsay.sock", "hearsay.pid"}
 
 // Wipe erases the keys of the profile, from disk and memory, then its files, and
 // ends it: Run returns ErrWiped, and everything else fails. It waits for nothing.

@@ -20,8 +20,11 @@ Plain "hearsay" does the same when a daemon runs; this command fails when none
 does. ctrl+c twice detaches: the daemon goes on, and so do other terminals.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !isTerminal() {
+			if !f.plain && !isTerminal() {
 				return program.Usage("scripts use `hearsay rpc`, which attaches too", "the terminal interface needs a terminal")
+			}
+			if err := f.configure(); err != nil {
+				return err
 			}
 			c, err := f.attach(cmd.Context())
 			if err != nil {
@@ -35,7 +38,9 @@ does. ctrl+c twice detaches: the daemon goes on, and so do other terminals.`,
 // showAttached runs the screens on a daemon until the person detaches.
 func showAttached(cmd *cobra.Command, f *flags, c *rpc.Client) error {
 	f.warnIgnored(cmd)
-	err := showScreen(cmd.Context(), tui.Config{Home: attachedHome{client: c}, Attached: true})
+	err := f.show(cmd.Context(), tui.Config{
+		Home: attachedHome{client: c}, Attached: true, Doctor: f.checks(func() (statusSource, string) { return c, f.dir() }),
+	})
 	gone := c.Err()
 	_ = c.Close()
 	return errors.Join(err, gone)
@@ -60,4 +65,6 @@ type attachedHome struct {
 func (attachedHome) State() tui.HomeState { return tui.HomeState{Exists: true, HasNetwork: true} }
 
 // Open returns the daemon's messenger.
-func (h attachedHome) Open(context.Context, []byte, string) (tui.Chat, error) { return h.client, nil }
+func (h attachedHome) Open(context.Context, []byte, string) (tui.Chat, error) {
+	return here{h.client}, nil
+}

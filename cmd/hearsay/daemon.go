@@ -59,6 +59,9 @@ Under systemd, as a user unit:
 func (f *flags) socket() string { return filepath.Join(f.dir(), rpc.SocketName) }
 
 func runDaemon(cmd *cobra.Command, f *flags, asJSON bool) error {
+	if err := f.configure(); err != nil {
+		return err
+	}
 	log, closeLog, err := f.logger(cmd.ErrOrStderr(), false)
 	if err != nil {
 		return err
@@ -82,6 +85,7 @@ func runDaemon(cmd *cobra.Command, f *flags, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	p.limitNew(f.deleteAfter)
 	err = serveDaemon(cmd, f, p, asJSON)
 	return errors.Join(err, p.stop())
 }

@@ -10,6 +10,7 @@ import (
 
 	"hearsay/chat"
 	"hearsay/cmd/program"
+	"hearsay/tui"
 )
 
 // Waits of the doctor. A check that takes longer has failed.
@@ -55,6 +56,9 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
 		return err
 	}
 	defer closeLog()
+	if err := f.configure(); err != nil {
+		return err
+	}
 	d := &doctor{
 		out: doctorPrinter(cmd.OutOrStdout(), asJSON), home: f.dir(),
 		network: doctorNetwork, mail: doctorMail,
@@ -88,6 +92,9 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
 	}
 	return err
 }
+
+// statusSource is an open profile, here or in a daemon.
+type statusSource interface{ Status() chat.Status }
 
 // doctor runs the checks, one after the other.
 type doctor struct {
@@ -142,7 +149,7 @@ func (d *doctor) skip(why string, names ...string) {
 
 // await asks for the status until ok holds, the time is over or ctx ends. It
 // returns the last status and whether ok held.
-func (d *doctor) await(ctx context.Context, p *profile, within time.Duration, ok func(chat.Status) bool) (chat.Status, bool) {
+func (d *doctor) await(ctx context.Context, p statusSource, within time.Duration, ok func(chat.Status) bool) (chat.Status, bool) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(doctorLook)
@@ -157,5 +164,28 @@ func (d *doctor) await(ctx context.Context, p *profile, within time.Duration, ok
 		case <-ctx.Done():
 			return st, false
 		}
+	}
+}
+
+// Waits of the checks on the screen, where the profile runs already.
+const (
+	screenNetwork = 15 * time.Second
+	screenMail    = 15 * time.Second
+)
+
+// checks returns the checks of the profile that the screens show. source tells
+// which one that is, and its home; nil while none is open.
+func (f *flags) checks(source func() (statusSource, string)) func(context.Context) ([]tui.Check, error) {
+	return func(ctx context.Context) ([]tui.Check, error) {
+		src, home := source()
+		if src == nil {
+			return nil, &chat.Error{Kind: chat.KindRefused, Text: "there is no profile to look at yet"}
+		}
+		out := &doctorList{}
+		d := &doctor{out: out, home: home, network: screenNetwork, mail: screenMail}
+		d.modes()
+		d.store(src.Status().Encrypted)
+		err := d.connected(ctx, src)
+		return out.checks, err
 	}
 }

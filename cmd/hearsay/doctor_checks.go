@@ -85,12 +85,7 @@ func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, pa
 		p, err = openProfile(cfg)
 	}
 	if err == nil {
-		c := check{Name: checkStore, Result: checkOK, Detail: "opens; protected by a passphrase"}
-		if !state.Encrypted {
-			c.Result, c.Detail = checkWarning, "opens; file mode alone protects it"
-			c.Fix = "a new profile with a passphrase is safe if this computer is taken"
-		}
-		d.report(c, 0)
+		d.store(state.Encrypted)
 		return p, nil
 	}
 	// The exit code is that of any other command that cannot open the profile.
@@ -106,8 +101,18 @@ func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, pa
 	return nil, nil
 }
 
+// store reports a store that opens.
+func (d *doctor) store(encrypted bool) {
+	c := check{Name: checkStore, Result: checkOK, Detail: "opens; protected by a passphrase"}
+	if !encrypted {
+		c.Result, c.Detail = checkWarning, "opens; file mode alone protects it"
+		c.Fix = "give it a passphrase: hearsay passphrase"
+	}
+	d.report(c, 0)
+}
+
 // connected checks the way through the network.
-func (d *doctor) connected(ctx context.Context, p *profile) error {
+func (d *doctor) connected(ctx context.Context, p statusSource) error {
 	end := time.Now().Add(d.network)
 	left := func() time.Duration { return time.Until(end) }
 	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes}
@@ -233,7 +238,7 @@ func (d *doctor) clock(st chat.Status, fresh bool) {
 }
 
 // mailboxes checks that every subscription stands, and then the terminal.
-func (d *doctor) mailboxes(ctx context.Context, p *profile) error {
+func (d *doctor) mailboxes(ctx context.Context, p statusSource) error {
 	st, ok := d.await(ctx, p, d.mail, func(st chat.Status) bool { return st.Ready })
 	if ctx.Err() != nil {
 		return ctx.Err()

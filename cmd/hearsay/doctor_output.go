@@ -10,6 +10,7 @@ import (
 	"hearsay/chat"
 	"hearsay/circuit"
 	"hearsay/directory"
+	"hearsay/tui"
 )
 
 // doctorOutput prints what the doctor finds.
@@ -27,6 +28,18 @@ func doctorPrinter(w io.Writer, asJSON bool) doctorOutput {
 	}
 	return &doctorText{w: w}
 }
+
+// doctorList collects checks for the screens.
+type doctorList struct{ checks []tui.Check }
+
+func (o *doctorList) check(c check) {
+	o.checks = append(o.checks, tui.Check{Name: c.Name, Result: c.Result, Detail: c.Detail, Fix: c.Fix})
+}
+
+func (*doctorList) note(string)                       {}
+func (*doctorList) speedProgress(circuit.SpeedReport) {}
+func (*doctorList) speedResult(circuit.SpeedReport)   {}
+func (*doctorList) summary(*doctor)                   {}
 
 // doctorText prints for people. Each result is a word.
 type doctorText struct {

@@ -12,12 +12,16 @@ import (
 
 	"hearsay/chat"
 	"hearsay/cmd/program"
+	"hearsay/tui"
 )
 
 // flags are the flags of all commands here.
 type flags struct {
 	home, profile, network, passphraseFile, logFile, cover string
+	plain, ascii, noColor                                  bool
 	logs                                                   program.LogFlags
+
+	prefs tui.Preferences // by configure
 }
 
 // root returns the command tree.
@@ -28,7 +32,26 @@ func root() *cobra.Command {
 		Short: "Anonymous messages through onion circuits",
 		Long: `hearsay carries messages through three relays that do not know each other,
 sealed from end to end. Without a command it opens the terminal interface, on the
-daemon of the profile if one runs.`,
+daemon of the profile if one runs.
+
+Choices lie in config.toml, in the configuration directory of this account or in
+the --home, as in:
+
+  version = 1
+  theme = "auto"            # dark, light, contrast, 16
+  lock_after = "15m"        # or "never"
+  notify = "auto"           # osc, bell, off
+  notify_content = false    # show who wrote
+  path_in_bar = "names"     # or "count"
+  delete_after = "keep"     # of new conversations: "1d", "7d" or "28d"
+  ascii = false
+  mouse = false
+  reduced_motion = false
+  network = "HEARSAY-NET:..."   # of a home that is made; so is cover
+  [keys]
+  switch = ["ctrl+k", "f2"] # names of actions: see the help, F1
+
+Flags stand above variables such as HEARSAY_THEME, and these above the file.`,
 		Args: cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			keepMemory()
@@ -45,6 +68,9 @@ daemon of the profile if one runs.`,
 	fl.StringVar(&f.cover, "cover", "", "cover traffic: off, saver, normal or fast; remembered in the home (default: normal, off in lab networks)")
 	fl.StringVar(&f.passphraseFile, "passphrase-file", "", "file with the passphrase of the profile")
 	fl.StringVar(&f.logFile, "log-file", "", "write the log there, not to stderr")
+	fl.BoolVar(&f.plain, "plain", false, "line by line, without a screen: for screen readers and simple terminals")
+	fl.BoolVar(&f.ascii, "ascii", false, "draw borders and signs in ASCII")
+	fl.BoolVar(&f.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 	f.logs.Add(cmd)
 	cmd.AddCommand(passphraseCommand(f), backupCommand(f), restoreCommand(f), wipeCommand(f), profileCommand())
 	cmd.AddCommand(rpcCommand(f), daemonCommand(f), attachCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))
@@ -88,11 +114,14 @@ func (f *flags) logger(stderr io.Writer, screen bool) (*slog.Logger, func(), err
 func chatError(err error) error {
 	var done *program.Error
 	var e *chat.Error
+	var holder *holderError
 	switch {
 	case err == nil || errors.As(err, &done):
 		return err
 	case errors.Is(err, chat.ErrPassphrase):
 		return program.Fail(program.ExitPassphrase, "give --passphrase-file with the right one; there is no recovery", chat.ErrPassphrase)
+	case errors.As(err, &holder):
+		return program.Fail(program.ExitHomeInUse, "stop it, or give another --home", holder)
 	case errors.Is(err, chat.ErrHomeInUse):
 		return program.Fail(program.ExitHomeInUse, "stop the other process, or give another --home", chat.ErrHomeInUse)
 	case errors.Is(err, chat.ErrHomeOpen):

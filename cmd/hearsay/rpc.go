@@ -58,6 +58,9 @@ protects, and warns.`,
 }
 
 func runRPC(cmd *cobra.Command, f *flags) error {
+	if err := f.configure(); err != nil {
+		return err
+	}
 	log, closeLog, err := f.logger(cmd.ErrOrStderr(), false)
 	if err != nil {
 		return err
