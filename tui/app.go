@@ -132,7 +132,7 @@ func (a *App) Init() tea.Cmd {
 // Update applies one message: size and focus, then results and events, then the
 // lock, then keys (everywhere, top dialog, conversation).
 func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	return a, a.update(msg)
+	return a, tea.Batch(a.update(msg), a.settle())
 }
 
 func (a *App) update(msg tea.Msg) tea.Cmd {
@@ -163,14 +163,19 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		return a.applyStatus(msg)
 	case refreshMsg:
 		a.ageRates()
-		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh())
+		return tea.Batch(a.loadStatus(), a.saveDrafts(), a.refresh(), a.checkIdle())
 	case clockMsg:
 		return tea.Batch(a.tickClock(), a.checkIdle())
 	case notifyMsg:
 		return a.notices.tick(a)
+	case Terminate:
+		return a.quit()
 	}
 	switch msg.(type) {
 	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
+		if locks := a.checkIdle(); locks != nil {
+			return locks // who comes back is asked for the passphrase first
+		}
 		a.idle.touch(a.now())
 	default:
 		return a.notices.terminal(a, msg)
@@ -180,11 +185,14 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 			return cmd
 		}
 	}
-	if a.first.step != stepNone {
-		return a.updateFirst(msg)
+	if cmd, done := a.pasteInvite(msg); done {
+		return cmd
 	}
 	if d := a.top(); d != nil {
 		return d.update(a, msg)
+	}
+	if a.first.step != stepNone {
+		return a.updateFirst(msg)
 	}
 	return a.updateChat(msg)
 }
@@ -206,7 +214,9 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if a.attached {
 			a.notice = "ctrl+c again detaches; the daemon goes on"
 		}
-		a.composer.clear()
+		if a.top() == nil {
+			a.composer.cancel()
+		}
 		return nil, true
 	case "redraw":
 		return tea.ClearScreen, true
@@ -232,11 +242,13 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		}
 		return nil, true
 	case "close":
-		if !ready {
+		if !ready && a.top() == nil {
 			return nil, false // a step of the first run goes back
 		}
 		if d := a.top(); d != nil {
 			a.drop(d)
+		} else if a.contacts.filtering {
+			a.contacts.stop()
 		} else if c := a.shown(); c != nil && c.selected != "" {
 			c.selected = ""
 		} else {
@@ -260,9 +272,6 @@ func (a *App) quit() tea.Cmd {
 func (a *App) updateChat(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.PasteMsg:
-		if isInvite(msg.Content) {
-			return a.openAccept(msg.Content)
-		}
 		return a.composer.paste(a, msg)
 	case tea.MouseMsg:
 		return a.mouse(msg)
@@ -278,6 +287,9 @@ func (a *App) chatKey(k tea.KeyPressMsg) tea.Cmd {
 	if a.contacts.filtering {
 		return a.contacts.key(a, k)
 	}
+	if cmd, done := a.paletteKey(k); done {
+		return cmd
+	}
 	if c := a.shown(); c != nil && c.selected != "" {
 		if act := a.keys.find(modeMessage, key); act != "" {
 			return a.messageKey(act)
@@ -288,9 +300,7 @@ func (a *App) chatKey(k tea.KeyPressMsg) tea.Cmd {
 	}
 	switch a.keys.find(modePanels, key) {
 	case "info":
-		a.info = !a.info
-		a.forgetLayout()
-		return nil
+		return a.toggleInfo()
 	case "invite":
 		return a.openInvite("")
 	case "search":
@@ -313,17 +323,7 @@ func (a *App) moveKey(act action, key string) tea.Cmd {
 	case "contact.previous":
 		return a.selectNext(-1)
 	case "contact.number":
-		for _, b := range keyTable()[1].bindings {
-			if b.act != act {
-				continue
-			}
-			for i, k := range b.keys {
-				if k == key {
-					return a.selectNumber(i)
-				}
-			}
-		}
-		return nil
+		return a.selectNumber(a.keys.index(act, key))
 	case "contact.unread":
 		return a.selectUnread()
 	case "contact.last":
@@ -336,8 +336,7 @@ func (a *App) moveKey(act action, key string) tea.Cmd {
 		a.forgetLayout()
 		return nil
 	case "contacts.filter":
-		a.contacts.filtering = true
-		return nil
+		return a.openFilter()
 	}
 	return a.scrollKey(act)
 }
@@ -366,7 +365,7 @@ func (a *App) selectEntry(id string) tea.Cmd {
 		return nil
 	}
 	if c := a.shown(); c != nil && a.current != id {
-		c.draft = a.composer.value()
+		c.draft = a.composer.draft()
 		c.selected = ""
 		a.previous = a.current
 	}

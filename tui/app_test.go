@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,37 +12,46 @@ import (
 	"hearsay/chat"
 )
 
-func TestGoldenScreens(t *testing.T) {
-	for _, size := range [][2]int{{100, 28}, {80, 24}, {58, 20}, {30, 8}} {
-		name := func(s string) string { return fmt.Sprintf("%s-%dx%d", s, size[0], size[1]) }
-		d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, size[0], size[1])
-		d.golden(name("conversation"))
-		d.key("f1")
-		d.golden(name("help"))
-		d.key("esc", "alt+n")
-		d.typeText("carol")
-		d.golden(name("invite-name"))
-		d.key("enter")
-		d.golden(name("invite"))
-		d.key("esc")
-		d.msg(tea.PasteMsg{Content: "HEARSAY:AEAQ"})
-		d.golden(name("accept"))
+// withLatest makes marta the first contact, as the one who wrote last.
+func withLatest(f *fakeChat) {
+	at := testNow
+	f.contacts[0].Latest = &at
+}
 
-		d = drive(t, &fakeHome{chat: newFake()}, size[0], size[1])
-		d.golden(name("first-1"))
-		d.key("enter")
-		d.typeText("correct horse battery")
-		d.golden(name("first-2"))
-		d.key("enter")
-		d.typeText("correct horse battery")
-		d.key("enter")
-		d.golden(name("first-3"))
-		d.typeText("HEARSAY-NET:AEBQ")
-		d.key("enter")
-		d.golden(name("first-3-starting"))
-		d.key("esc")
-		d.golden(name("first-4"))
-	}
+// TestGoldenScreens draws the conversation screen and what lies over it.
+func TestGoldenScreens(t *testing.T) {
+	goldens(t, "conversation", withLatest, func(d *driver) {})
+	goldens(t, "composer", withLatest, func(d *driver) {
+		d.typeText("see you at the usual")
+		d.key("ctrl+j")
+		d.typeText("place, the one with the green door")
+	})
+	goldens(t, "composer-long", withLatest, func(d *driver) {
+		d.typeText(strings.Repeat("many words that fill rows ", 40))
+	})
+	goldens(t, "reply", withLatest, func(d *driver) {
+		d.a.startReply(&d.a.shown().messages[1])
+		d.typeText("which shop?")
+	})
+	goldens(t, "locked", func(f *fakeChat) {
+		withLatest(f)
+		f.contacts[0].State = chat.ContactChanged
+	}, func(d *driver) { d.typeText("x") })
+	goldens(t, "help", withLatest, func(d *driver) { d.key("f1") })
+	goldens(t, "help-signs", withLatest, func(d *driver) { d.a.openHelp("signs") })
+	goldens(t, "palette", withLatest, func(d *driver) { d.typeText("/re") })
+	goldens(t, "palette-names", withLatest, func(d *driver) { d.typeText("/verify ") })
+	goldens(t, "switcher", withLatest, func(d *driver) { d.key("ctrl+k") })
+	goldens(t, "history", withLatest, func(d *driver) {
+		d.key("ctrl+r")
+		d.typeText("o")
+	})
+	goldens(t, "paste", withLatest, func(d *driver) {
+		d.msg(tea.PasteMsg{Content: "one\r\ntwo\rthree\nfour\x1b[2J\nfive\n"})
+	})
+	goldens(t, "hidden", withLatest, func(d *driver) { d.key("f7") })
+	goldens(t, "bare", withLatest, func(d *driver) { d.key("alt+l") })
+	goldens(t, "nobody", func(f *fakeChat) { f.contacts = nil }, func(d *driver) {})
 }
 
 // TestErrorsAreForPeople checks that no error shows the name of a package.
@@ -81,40 +91,6 @@ func TestUsedInviteIsNotOfferedAgain(t *testing.T) {
 	}
 }
 
-func TestFirstRunOpensWithWhatWasTyped(t *testing.T) {
-	h := &fakeHome{chat: newFake()}
-	d := drive(t, h, 80, 24)
-	d.key("enter")
-	d.key("enter")
-	d.has("type a passphrase")
-	d.typeText("secret")
-	d.key("enter")
-	d.typeText("other")
-	d.key("enter")
-	d.has("the two differ")
-	d.typeText("secret")
-	d.key("enter")
-	h.err = &chat.Error{Kind: chat.KindRefused, Text: "that is no network link", Hint: "it starts with HEARSAY-NET:"}
-	d.typeText("junk")
-	d.key("enter")
-	d.has("that is no network link (it starts with HEARSAY-NET:)")
-	h.err = nil
-	for range 4 {
-		d.msg(tea.KeyPressMsg{Code: tea.KeyBackspace})
-	}
-	d.typeText("HEARSAY-NET:X")
-	d.key("enter")
-	if h.pass != "secret" || h.link != "HEARSAY-NET:X" {
-		t.Errorf("opened with %q and %q", h.pass, h.link)
-	}
-	d.has("snapshot")
-	d.key("esc", "s")
-	d.has("marta")
-	if strings.Contains(fmt.Sprintf("%+v", d.a.first.passphrase.Value()+d.a.first.again.Value()), "secret") {
-		t.Error("the passphrase stays in the input")
-	}
-}
-
 func TestSendAndStates(t *testing.T) {
 	f := newFake()
 	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
@@ -127,7 +103,8 @@ func TestSendAndStates(t *testing.T) {
 	}
 	d.has("· queued")
 	// The event of a state has no text and no time.
-	m := chat.Message{ID: "m_1001", Contact: "c_1", State: chat.Stored, Copies: &chat.Copies{Have: 2, Want: 2}}
+	list := d.a.shown().messages
+	m := chat.Message{ID: list[len(list)-1].ID, Contact: d.a.current, State: chat.Stored, Copies: &chat.Copies{Have: 2, Want: 2}}
 	d.a.Update(eventsMsg{events: []chat.Event{{Type: chat.MessageStateChanged, Message: &m}}})
 	d.has("» stored 2/2")
 	m.State = chat.Delivered
@@ -141,8 +118,10 @@ func TestSendAndStates(t *testing.T) {
 // TestStateBeforeAnswer lets the event of a state come before the answer to
 // sending.
 func TestStateBeforeAnswer(t *testing.T) {
-	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 80, 24)
-	d.a.Update(eventsMsg{events: []chat.Event{{Type: chat.MessageStateChanged, Message: &chat.Message{ID: "m_1001", Contact: "c_1", State: chat.Delivered}}}})
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	id := fmt.Sprint("m_", len(f.calls)+1+1000) // what the fake gives to the next one
+	d.a.Update(eventsMsg{events: []chat.Event{{Type: chat.MessageStateChanged, Message: &chat.Message{ID: id, Contact: d.a.current, State: chat.Delivered}}}})
 	d.typeText("quick")
 	d.key("enter")
 	if s := d.screen(); !strings.Contains(s, "quick") || strings.Contains(strings.Split(s, "quick")[1][:60], "queued") {
@@ -223,6 +202,35 @@ func TestQuitNeedsTwo(t *testing.T) {
 	}
 	if _, ok := cmd().(tea.QuitMsg); !ok {
 		t.Error("the second ctrl+c does not quit")
+	}
+}
+
+// TestCoverIsChosenAndShown runs /cover with each kind of argument.
+func TestCoverIsChosenAndShown(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
+	d.has("cover off")
+	d.typeText("/cover normal")
+	d.key("enter")
+	d.has("cover is normal from now on, about 111 MB a day")
+	d.has("cover normal")
+	d.typeText("/cover off")
+	d.key("enter")
+	d.has("cover off")
+	d.typeText("/cover")
+	d.key("enter")
+	d.has("cover is off; in MB a day: off 32, saver 44, normal 111, fast 222")
+	d.key("ctrl+c")
+	f.fail = map[string]error{"SetCover": errors.New("no disk")}
+	d.typeText("/cover fast")
+	d.key("enter")
+	d.has("cover off")
+	d.key("ctrl+c")
+	d.typeText("/cover loud")
+	d.key("enter")
+	d.has("no cover profile is called loud")
+	if f.status.Cover != "off" || len(f.sent()) > 0 {
+		t.Errorf("cover %s, sent %q", f.status.Cover, f.sent())
 	}
 }
 

@@ -68,8 +68,18 @@ func (a *App) command(text string) tea.Cmd {
 			return c.run(a, strings.TrimSpace(rest))
 		}
 	}
-	a.notice = "no command " + sanitizeLine(name) + "; /help lists them, // sends a slash"
+	a.notice = unknownCommand(name)
 	return nil
+}
+
+// unknownCommand says that there is no such command, and what may be meant.
+func unknownCommand(name string) string {
+	name, _, _ = strings.Cut(name, " ")
+	var names []string
+	for _, c := range commandTable() {
+		names = append(names, c.name)
+	}
+	return "no command " + sanitizeLine(name) + didYouMean(name, names) + "; /help lists them, // sends a slash"
 }
 
 // coverCommand runs /cover: without a name it says what there is.

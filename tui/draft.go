@@ -20,12 +20,12 @@ func (a *App) saveDrafts() tea.Cmd {
 		return nil
 	}
 	if c := a.shown(); c != nil {
-		c.draft = a.composer.value()
+		c.draft = a.composer.draft()
 	}
 	changed := map[string]string{}
 	for id, c := range a.conversations {
-		if c.draft != c.saved && len(c.draft) <= maxText {
-			changed[id], c.saved = c.draft, c.draft
+		if text := a.unsent(id, c.draft); text != c.saved && len(text) <= maxText {
+			changed[id], c.saved = text, text
 		}
 	}
 	if len(changed) == 0 {
