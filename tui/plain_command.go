@@ -158,7 +158,7 @@ func (p *plain) unread(e *entry) error {
 	if err != nil {
 		return err
 	}
-	p.sayf("%d unread:", e.unread)
+	p.sayf("Unread: %d.", e.unread)
 	for _, m := range list {
 		p.message(m, false, false)
 	}
@@ -185,7 +185,7 @@ func (p *plain) contacts(string) error {
 	if err := p.load(); err != nil {
 		return err
 	}
-	p.sayf("%d conversations:", len(p.entries))
+	p.sayf("Conversations: %d.", len(p.entries))
 	for i := range p.entries {
 		e := &p.entries[i]
 		what := ""
@@ -215,7 +215,7 @@ func (p *plain) contacts(string) error {
 	defer cancel()
 	rs, err := p.chat.Requests(ctx)
 	if err == nil && len(rs) > 0 {
-		p.sayf("%d strangers ask to be your contact: /requests.", len(rs))
+		p.sayf("Strangers who ask to be your contact: %d. /requests shows them.", len(rs))
 	}
 	return err
 }
@@ -253,7 +253,7 @@ func (p *plain) history(args string) error {
 		p.say("There are no messages.")
 		return nil
 	}
-	p.sayf("%d messages with %s:", len(list), e.called())
+	p.sayf("Messages with %s: %d.", e.called(), len(list))
 	for _, m := range list {
 		p.message(m, true, false)
 	}
@@ -457,7 +457,7 @@ func (p *plain) search(text string) error {
 		p.say("Nothing was found.")
 		return nil
 	}
-	p.sayf("%d found, the newest first; numbers count in each conversation:", len(list))
+	p.sayf("Found: %d, the newest first. Numbers count in each conversation.", len(list))
 	for _, m := range list {
 		p.message(m, true, false)
 	}

@@ -176,7 +176,7 @@ func plainContact(c chat.Contact) string {
 	case c.ID == chat.NotesID:
 		return "your own notes, which never leave this disk"
 	case c.Problem != "":
-		return "invite failed, " + c.Problem
+		return contactWord(c) + ", " + c.Problem
 	case c.State == chat.ContactInvited:
 		return "invited, has not answered yet; what you write waits"
 	case c.State == chat.ContactChanged:

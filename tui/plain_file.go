@@ -147,12 +147,16 @@ func (p *plain) files(args string) error {
 func (p *plain) listFiles() error {
 	ctx, cancel := p.within()
 	defer cancel()
-	list, err := p.chat.Files(ctx, p.current)
+	of := "" // all
+	if e := p.selected(); e != nil && e.contact != nil && !e.isNotes() {
+		of = e.id
+	}
+	list, err := p.chat.Files(ctx, of)
 	if err != nil {
 		return err
 	}
 	p.shown = list
-	p.sayf("%d files.", len(list))
+	p.sayf("Files: %d.", len(list))
 	for i, f := range list {
 		whose := "from "
 		if f.Direction == chat.Out {
@@ -236,6 +240,9 @@ func (p *plain) fileChanged(f chat.File) {
 	state := plainFileState(f)
 	if p.told[f.ID] == state {
 		return
+	}
+	if _, ok := p.told[f.ID]; !ok {
+		p.remind(f.ID)
 	}
 	p.told[f.ID] = state
 	whose := p.nameOf(f.Contact)

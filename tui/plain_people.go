@@ -87,7 +87,7 @@ func (p *plain) listInvites() error {
 		return err
 	}
 	p.links = nil
-	p.sayf("%d open invites, %d addresses.", len(invites), len(addresses))
+	p.sayf("Open invites: %d. Addresses: %d.", len(invites), len(addresses))
 	for _, i := range invites {
 		p.links = append(p.links, plainLink{id: i.ID})
 		what := "invite"
@@ -185,7 +185,7 @@ func (p *plain) requests(args string) error {
 			return err
 		}
 		p.listed = list
-		p.sayf("%d requests. Nothing is sent back before you accept.", len(list))
+		p.sayf("Requests: %d. Nothing is sent back before you accept.", len(list))
 		for i, r := range list {
 			whose := "a stranger"
 			if name := chat.SanitizeName(r.Name); name != "" {
@@ -513,6 +513,6 @@ func (p *plain) export(path string) error {
 	if err != nil {
 		return err
 	}
-	p.sayf("%d messages were written.", n)
+	p.sayf("Messages written: %d.", n)
 	return nil
 }

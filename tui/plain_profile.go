@@ -126,7 +126,7 @@ func (p *plain) settings(string) error {
 		"Cover traffic: "+p.status.Cover+". /cover changes it.",
 		"Lock: "+lock+".",
 		"Passphrase: "+yesNo(p.status.Encrypted)+". /passphrase changes it.",
-		"New conversations: messages disappear "+plainDays(p.prefs.DeleteAfter)+".",
+		"In new conversations messages disappear: "+plainDays(p.prefs.DeleteAfter)+".",
 		"What else can be chosen is of the screens. All of it stands in the configuration file: hearsay --help says where.",
 	)
 	return nil

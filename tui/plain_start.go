@@ -219,7 +219,7 @@ func (p *plain) tellStatus() {
 func plainHealth(s chat.Status) string {
 	why := ""
 	if s.Why != "" {
-		why = ": " + s.Why
+		why = ": " + chat.PlainError(errors.New(s.Why))
 	}
 	switch s.Health {
 	case chat.Connected:
@@ -302,7 +302,7 @@ func (p *plain) tellSteps() {
 		p.said[key] = true
 		text := fmt.Sprintf("%s: %s, %.1f s", s.Name, s.State, s.Took.Seconds())
 		if s.Detail != "" {
-			text += ", " + s.Detail
+			text += ", " + chat.PlainError(errors.New(s.Detail))
 		}
 		p.note("Start: " + text + ".")
 	}

@@ -565,7 +565,7 @@ func TestPlainWrongPassphrase(t *testing.T) {
 				return []byte("x"), nil
 			}
 		})
-		r.says("/contacts", "4 conversations:")
+		r.says("/contacts", "Conversations: 4.")
 		if asked != 3 {
 			t.Errorf("asked %d times", asked)
 		}

@@ -215,6 +215,8 @@ func (p *plain) body(m chat.Message) string {
 // plainState says in words what is proven of a message.
 func plainState(m chat.Message) string {
 	switch {
+	case m.Contact == chat.NotesID:
+		return "kept on this disk"
 	case m.State == chat.Stored && m.Copies != nil:
 		return fmt.Sprintf("stored, %d of %d", m.Copies.Have, m.Copies.Want)
 	case m.Delivered != nil && m.Delivered.Have > 0:
@@ -236,11 +238,15 @@ func (p *plain) state(m chat.Message) {
 	if e == nil || p.told[m.ID] == words {
 		return
 	}
-	p.told[m.ID] = words
 	text := m.Text
 	if s := p.waiting[m.ID]; s != nil {
 		text = s.text
 	}
+	if _, ok := p.recent[m.ID]; !ok {
+		m.Text = text
+		p.remember(m)
+	}
+	p.told[m.ID] = words
 	at := p.now()
 	if m.State == chat.Queued {
 		at = m.Time
@@ -258,19 +264,22 @@ func (p *plain) state(m chat.Message) {
 	default:
 		p.write(line + words + ": " + plainQuoted(text))
 	}
-	if m.State == chat.Delivered || m.State == chat.Failed {
-		delete(p.told, m.ID)
+}
+
+// remind forgets the oldest texts and states beyond plainRecent.
+func (p *plain) remind(id string) {
+	p.recentID = append(p.recentID, id)
+	if len(p.recentID) > plainRecent {
+		delete(p.recent, p.recentID[0])
+		delete(p.told, p.recentID[0])
+		p.recentID = p.recentID[1:]
 	}
 }
 
 // remember keeps the text of a message for replies to it.
 func (p *plain) remember(m chat.Message) {
 	if _, ok := p.recent[m.ID]; !ok {
-		p.recentID = append(p.recentID, m.ID)
-		if len(p.recentID) > plainRecent {
-			delete(p.recent, p.recentID[0])
-			p.recentID = p.recentID[1:]
-		}
+		p.remind(m.ID)
 	}
 	p.recent[m.ID] = ansi.Truncate(sanitizeLine(p.body(m)), plainQuote, "...")
 }

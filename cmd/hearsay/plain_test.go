@@ -1,0 +1,38 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPlainAttached runs the plain mode on a daemon, which goes on when the mode
+// ends; when the daemon is killed the mode ends with an error.
+func TestPlainAttached(t *testing.T) {
+	dir := t.TempDir()
+	home := filepath.Join(dir, "home")
+	d := startDaemon(t, home, "--network", foundedNetwork(t, dir))
+	until := func(p *process, want string) {
+		t.Helper()
+		for l := p.line(10 * time.Second); !strings.Contains(l, want); l = p.line(10 * time.Second) {
+		}
+	}
+	first, second := start(t, "hearsay", "--plain", "--home", home), start(t, "hearsay", "--plain", "--home", home)
+	io.WriteString(first.stdin, "/to notes\nmilk\n")
+	until(first, "you, in notes: kept on this disk")
+	io.WriteString(second.stdin, "/to notes\n/history\n")
+	until(second, "you, in notes: milk")
+	io.WriteString(first.stdin, "/quit\n")
+	if code := first.wait(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d: %s", code, first.errors())
+	}
+	io.WriteString(second.stdin, "bread\n")
+	until(second, "kept on this disk")
+	d.kill()
+	until(second, "The daemon has ended: nothing is sent.")
+	if code := second.wait(5 * time.Second); code != 1 || !strings.Contains(second.errors(), "the daemon has ended") {
+		t.Errorf("exit code %d: %s", code, second.errors())
+	}
+}
