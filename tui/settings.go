@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -79,20 +80,13 @@ func (d *settingsDialog) rows() []setting {
 			func(d *settingsDialog, i int) { *of(&d.prefs) = values[i] },
 		}
 	}
-	covers := make([]string, len(chat.Covers()))
-	for i, c := range chat.Covers() {
-		covers[i] = c
-		if mb := chat.CoverCost(c); mb > 0 {
-			covers[i] = fmt.Sprintf("%s %d MB/day", c, mb)
-		}
-	}
 	locks := []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 0}
 	words := []string{"5 min", "15 min", "1 h", "never"}
 	if !slices.Contains(locks, d.prefs.LockAfter) {
 		locks, words = append(locks, d.prefs.LockAfter), append(words, d.prefs.LockAfter.String())
 	}
 	return []setting{
-		text("cover traffic", chat.Covers(), covers, func(d *settingsDialog) *string { return &d.cover }),
+		text("cover traffic", chat.Covers(), chat.Covers(), func(d *settingsDialog) *string { return &d.cover }),
 		times("lock, if no key", locks, words, func(p *Preferences) *time.Duration { return &p.LockAfter }),
 		text("notify", NotifyWays(), NotifyWays(), func(d *settingsDialog) *string { return &d.prefs.Notify }),
 		flag("show names, text", func(p *Preferences) *bool { return &p.NotifyContent }),
@@ -107,7 +101,7 @@ func (d *settingsDialog) rows() []setting {
 
 // settingRemarks say what a setting means, where its name does not.
 var settingRemarks = map[string]string{
-	"cover traffic":     "It hides when you talk. It is in force at once and remembered in the home.",
+	"cover traffic":     "It hides when you talk.",
 	"lock, if no key":   "A computer that slept locks too. It needs a passphrase.",
 	"notify":            "Only while you look elsewhere. auto: what the terminal knows, else the bell.",
 	"show names, text":  "Else a notification says \"new message\" alone. Others may read your screen.",
@@ -193,7 +187,8 @@ func (d *settingsDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 			}
 			all += sign + " " + c + "  "
 		}
-		if ansi.StringWidth(all)-2 > room { // the chosen one alone
+		all = strings.TrimRight(all, " ")
+		if ansi.StringWidth(all) > room { // the chosen one alone
 			all = "unknown"
 			if at >= 0 {
 				all = a.theme.on + " " + r.choices[at]
@@ -215,6 +210,9 @@ func (d *settingsDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		}
 	}
 	remark := settingRemarks[d.rows()[d.row].name]
+	if d.row == 0 && d.cover != "" {
+		remark = fmt.Sprintf("It hides when you talk: %s is about %d MB a day. In force once saved.", d.cover, chat.CoverCost(d.cover))
+	}
 	keys := a.keyHint("settings.save", "save") + "  " + a.keyHint("settings.right", "change") + "  " + a.keyHint("settings.passphrase", "passphrase") + "  [esc] undo"
 	switch {
 	case d.busy:
