@@ -21,8 +21,8 @@ type Contact struct {
 	Verified     bool         `json:"verified"`
 	SafetyNumber string       `json:"safety_number"` // 12 groups of 5 digits; empty while unknown
 
-	// Problem says in words why an invited contact will never answer; empty if
-	// nothing speaks against it.
+	// Problem says in words why a contact will never answer: the invite failed, or
+	// they removed us. It is empty if nothing speaks against it.
 	Problem string `json:"problem,omitempty"`
 
 	Introduced string        `json:"introduced,omitempty"` // name of the contact who introduced them for a group

@@ -53,7 +53,7 @@ func (t *turn) unheard(c *contact, kind session.FrameType) bool {
 	}
 	if c.leftUs() && kind != session.FrameBye {
 		c.rec.Life.Bye = 0
-		t.touch(c)
+		t.contactChanged(c)
 	}
 	return false
 }
@@ -64,7 +64,7 @@ func (t *turn) takeBye(c *contact) error {
 		return nil
 	}
 	c.life().Bye = t.now.Unix()
-	t.touch(c)
+	t.contactChanged(c)
 	if err := t.failOutgoing(c, c.rec.Name+" removed you from their contacts"); err != nil {
 		return err
 	}

@@ -181,6 +181,9 @@ func TestRemoveContact(t *testing.T) {
 		if m := bob.message(a, pending); m.State != Failed {
 			t.Errorf("bob's message is %s", m.State)
 		}
+		if list := must(bob.Contacts(t.Context())); list[0].Problem == "" {
+			t.Error("bob's list says nothing of it")
+		}
 		if _, err := bob.Send(t.Context(), a, "hello?"); KindOf(err) != KindRefused {
 			t.Errorf("bob writes on: %v", err)
 		}

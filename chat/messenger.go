@@ -365,6 +365,9 @@ func shapeContact(c *contact) Contact {
 		c.safety = c.session.SafetyNumber()
 	}
 	shape.SafetyNumber, shape.Verified = c.safety, c.verified()
+	if c.leftUs() {
+		shape.Problem = "they removed you from their contacts"
+	}
 	if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
 		shape.Problem = map[string]string{
 			KindInviteUsed: "the invite was used by somebody else", KindInviteExpired: "the invite has expired",
