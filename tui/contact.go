@@ -322,8 +322,23 @@ func (a *App) openExport(e *entry) tea.Cmd {
 }
 
 func (a *App) export(d *promptDialog, id, name, path string) tea.Cmd {
-	c := a.chat
-	return ask(a, d.orNil(), func(ctx context.Context) (int, error) { return c.Export(ctx, id, path) }, func(n int, err error) tea.Cmd {
+	c, local := a.chat, a.cfg.LocalFile
+	type written struct {
+		n    int
+		path string
+	}
+	return ask(a, d.orNil(), func(ctx context.Context) (w written, err error) {
+		w.path = path
+		if local != nil { // a daemon has another working directory
+			f, err := local(path)
+			if err != nil {
+				return w, err
+			}
+			w.path = f.Path
+		}
+		w.n, err = c.Export(ctx, id, w.path)
+		return w, err
+	}, func(w written, err error) tea.Cmd {
 		if err != nil {
 			a.tellOrNotice(d, err)
 			return nil
@@ -331,7 +346,7 @@ func (a *App) export(d *promptDialog, id, name, path string) tea.Cmd {
 		if d != nil {
 			a.drop(d)
 		}
-		a.notice = fmt.Sprintf("%d messages with %s are in %s, in the clear", n, name, sanitizeLine(path))
+		a.notice = fmt.Sprintf("%d messages with %s are in %s, in the clear", w.n, name, sanitizeLine(w.path))
 		return nil
 	})
 }

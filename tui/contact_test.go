@@ -162,8 +162,9 @@ func TestExportCompletesFiles(t *testing.T) {
 	if f.count("Export") > 0 {
 		t.Fatal("written before enter")
 	}
+	d.a.cfg.LocalFile = func(path string) (LocalFile, error) { return LocalFile{Path: "/absolute" + path}, nil }
 	d.key("enter")
-	if !f.called("Export c_1 /home/new.jsonl") {
+	if !f.called("Export c_1 /absolute/home/new.jsonl") {
 		t.Errorf("calls %q", f.calls)
 	}
 }

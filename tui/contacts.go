@@ -203,14 +203,16 @@ func (a *App) entryState(e *entry) (mark, word string) {
 // contactWord says what a contact is, in words.
 func contactWord(c chat.Contact) string {
 	switch {
-	case c.Problem != "":
+	case c.Problem != "" && c.State == chat.ContactInvited:
 		return "invite failed"
+	case c.State == chat.ContactBlocked:
+		return "blocked"
+	case c.Problem != "":
+		return "removed you"
 	case c.State == chat.ContactInvited:
 		return "invited"
 	case c.State == chat.ContactChanged:
 		return "key changed"
-	case c.State == chat.ContactBlocked:
-		return "blocked"
 	case c.Verified:
 		return "verified"
 	}
@@ -434,6 +436,8 @@ func (a *App) entryStates(e *entry) []rowState {
 			base = []rowState{{mark + " " + word, false}, {mark + " changed", true}, {mark, true}}
 		case "invite failed":
 			base = []rowState{{mark + " " + word, true}, {mark + " failed", true}, {mark, true}}
+		case "removed you":
+			base = []rowState{{mark + " " + word, true}, {mark + " left", true}, {mark, true}}
 		default:
 			base = []rowState{{mark + " " + word, true}, {mark, true}}
 		}

@@ -70,6 +70,7 @@ func TestGoldenContacts(t *testing.T) {
 func TestRowsSayWhatMatters(t *testing.T) {
 	f := newFake()
 	crowd(f)
+	f.contacts = append(f.contacts, chat.Contact{ID: "c_10", Name: "gone", State: chat.ContactActive, Verified: true, Problem: "they removed you from their contacts"})
 	d := drive(t, &fakeHome{state: readyHome, chat: f}, 100, 28)
 	for _, c := range []struct {
 		id   string
@@ -86,6 +87,7 @@ func TestRowsSayWhatMatters(t *testing.T) {
 		{"c_6", 25, " the one … ✓ muted 12 Oct"},
 		{"c_7", 25, " mallory ! blocked   2025"},
 		{"c_7", 20, " mallory ! blocked  "},
+		{"c_10", 25, " gone ! removed you      "},
 		{"c_8", 25, " zoe ! invite failed     "},
 		{"c_8", 16, " zoe ! failed   "},
 		{"g_1", 25, " # printers (4)       Thu"},

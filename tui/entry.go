@@ -108,11 +108,11 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 }
 
 // sortEntries puts pinned ones first, then those with something unread, then by
-// the last message; archived ones come last.
+// the last message; archived ones and notes without a word come last.
 func (a *App) sortEntries() {
 	rank := func(e *entry) int {
 		switch {
-		case e.settings.Archived:
+		case e.settings.Archived, e.isNotes() && e.latest.IsZero():
 			return 3
 		case e.settings.Pinned:
 			return 0

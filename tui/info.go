@@ -70,9 +70,7 @@ func (a *App) infoLines(e *entry, w int) []string {
 		}
 		if c.SafetyNumber != "" {
 			head("safety number")
-			for _, l := range numberRows(c.SafetyNumber, w) {
-				lines = append(lines, l)
-			}
+			lines = append(lines, numberRows(c.SafetyNumber, w)...)
 			if !c.Verified {
 				add("/verify compares it")
 			}
@@ -80,7 +78,11 @@ func (a *App) infoLines(e *entry, w int) []string {
 	}
 	if !e.isNotes() {
 		head("path")
-		add(a.pathWords())
+		if e.group != nil {
+			add("each member by circuits of their own")
+		} else {
+			add(a.pathWords())
+		}
 		if e.contact != nil {
 			head("messages")
 			add(disappearText(e.settings.DisappearAfter))
@@ -127,8 +129,10 @@ func (a *App) groupInfo(g *chat.Group, w int, add, head, line func(string)) {
 // stateText says in a sentence what a contact is.
 func stateText(c chat.Contact, name string) string {
 	switch {
-	case c.Problem != "":
+	case c.Problem != "" && c.State == chat.ContactInvited:
 		return sanitizeLine(c.Problem) + ". Ask for a new one."
+	case c.Problem != "" && c.State != chat.ContactBlocked:
+		return sanitizeLine(c.Problem) + ": what you write does not reach them any more. A new invite makes a new contact."
 	case c.State == chat.ContactInvited:
 		return "invited: " + name + " has not answered yet."
 	case c.State == chat.ContactChanged:
