@@ -15,7 +15,7 @@ type Settings struct {
 	// 0: no limit.
 	Bandwidth int64
 	// MailboxSpace is what queues may take on the disk, in bytes; 0: no limit but
-	// the disk's (mailbox/SPEC.md §7.5).
+	// the disk's (relay/mailbox/SPEC.md §7.5).
 	MailboxSpace int64
 	// Nick is a name for the relay, at most 19 characters of ASCII. Screens show
 	// it nowhere: two relays may give themselves the same one.
