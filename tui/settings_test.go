@@ -2,47 +2,14 @@ package tui
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"charm.land/lipgloss/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
 )
-
-// boxes is goldens for the top dialog alone, so that what lies behind it may
-// change; that it fills the screen rightly is checked all the same.
-func boxes(t *testing.T, name string, setup func(f *fakeChat), steps func(d *driver)) {
-	t.Helper()
-	for _, size := range sizes {
-		f := newFake()
-		if setup != nil {
-			setup(f)
-		}
-		d := drive(t, &fakeHome{state: readyHome, chat: f}, size[0], size[1])
-		steps(d)
-		d.screen()
-		box, cur := d.a.top().view(d.a, size[0], size[1])
-		if cur != nil && (cur.X < 0 || cur.X >= size[0] || cur.Y < 0 || cur.Y >= size[1]) {
-			t.Errorf("%s: the cursor is at %d, %d", name, cur.X, cur.Y)
-		}
-		got := ansi.Strip(strings.Join(box, "\n")) + "\n"
-		file := filepath.Join("testdata", fmt.Sprintf("%s-%dx%d.txt", name, size[0], size[1]))
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(file); err != nil || got != string(want) {
-			t.Errorf("%s differs: %v\n%s", file, err, got)
-		}
-	}
-}
 
 // TestGoldenSettings draws the settings and the dialogs of the profile.
 func TestGoldenSettings(t *testing.T) {
