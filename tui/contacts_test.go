@@ -313,3 +313,96 @@ func BenchmarkContacts1000(b *testing.B) {
 		a.drawContacts(25, 55)
 	}
 }
+
+// TestHostilePeople puts codes, wide and endless signs into all that others can
+// name, on every screen of people.
+func TestHostilePeople(t *testing.T) {
+	evils := []string{
+		"x\x1b]0;owned\x07\x1b[2J\rmarta: hi\u202e\u0085\u009b31m\u200b",
+		strings.Repeat("家族", 100),
+		"a" + strings.Repeat("\u0301", 1000),
+		strings.Repeat("W", 2000),
+		"👨‍👩‍👧🏳️‍🌈\ufeff\u2066",
+		"",
+	}
+	for _, evil := range evils {
+		for name, steps := range peopleScreens {
+			f := newFake()
+			crowd(f)
+			for i := range f.contacts {
+				if f.contacts[i].ID == "c_1" {
+					f.contacts[i].Introduced, f.contacts[i].SafetyNumber = evil, evil
+				}
+				if f.contacts[i].ID == "c_8" {
+					f.contacts[i].Problem, f.contacts[i].Name = evil, evil
+				}
+			}
+			for i := range f.requests {
+				f.requests[i].Name, f.requests[i].Text = evil, evil
+			}
+			f.groups[0].Name, f.groups[1].Warning, f.groups[1].State = evil, evil, evil
+			f.addrs[0].Label, f.addrs[0].State, f.address.State = evil, evil, evil
+			f.invites[0].Name = evil
+			f.path.Relays, f.path.Mailbox = []string{evil, evil, evil}, evil
+			f.status.Network = evil
+			f.fail = map[string]error{"AcceptRequest": &chat.Error{Kind: chat.KindIO, Text: evil, Hint: evil}}
+			d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+			steps(d)
+			d.key("enter")
+			for _, size := range [][2]int{{120, 40}, {30, 8}} {
+				d.msg(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+				d.a.info = true
+				lines, _ := d.a.draw()
+				for _, l := range lines {
+					if n := ansi.StringWidth(l); n != size[0] {
+						t.Fatalf("%s at %v: a line of %d cells: %.200q", name, size, n, l)
+					}
+					for _, r := range ansi.Strip(l) {
+						if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x202e || r == 0x2066 {
+							t.Fatalf("%s at %v: %q reached the screen", name, size, r)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestPeopleKeysCanBeBoundElsewhere: a key that was given away does nothing any
+// more, and screens name the new one.
+func TestPeopleKeysCanBeBoundElsewhere(t *testing.T) {
+	f := newFake()
+	crowd(f)
+	prefs := DefaultPreferences()
+	prefs.Keys = map[string][]string{"verify.match": {"m"}, "request.accept": {"ctrl+g"}, "invite.make": {"ctrl+g"}, "contact.down": {"ctrl+d"}, "accept.take": {"ctrl+g"}}
+	a, err := New(t.Context(), Config{Home: &fakeHome{state: readyHome, chat: f}, Now: func() time.Time { return testNow }, Preferences: &prefs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.noWaiting = true
+	d := &driver{t, a}
+	d.msg(tea.WindowSizeMsg{Width: 80, Height: 24})
+	d.run(a.open())
+	d.run(a.verifyCommand("press-desk"))
+	d.has("[m] they match")
+	d.key("y")
+	if f.count("VerifyContact") > 0 {
+		t.Error("the old key acts")
+	}
+	d.key("m")
+	if f.count("VerifyContact") != 1 {
+		t.Error("the new key does not act")
+	}
+	d.key("alt+r")
+	d.has("[ctrl+g] accept")
+	d.key("a", "ctrl+g")
+	d.has("Accepting Vera")
+	d.key("esc", "alt+n", "enter")
+	if f.count("CreateInvite") > 0 {
+		t.Error("the old key acts")
+	}
+	d.key("ctrl+g")
+	if f.count("CreateInvite") != 1 {
+		t.Error("the new key does not act")
+	}
+}
