@@ -191,6 +191,6 @@ func (a *App) sendFile(d *travelDialog, contact, path string) tea.Cmd {
 			a.notice = "the file is offered"
 			return nil
 		}
-		return a.conversation(contact).sent(*m)
+		return a.conversation(contact).sent(a, *m)
 	})
 }

@@ -66,7 +66,7 @@ func withFiles(f *fakeChat) {
 func withFileMessages(ids ...string) func(f *fakeChat) {
 	return func(f *fakeChat) {
 		withFiles(f)
-		f.messages["c_1"] = f.messages["c_1"][2:4]
+		f.messages["c_1"] = f.messages["c_1"][:1]
 		for i, file := range f.files {
 			for _, id := range ids {
 				if file.ID != id {
@@ -150,6 +150,11 @@ func TestFileScreens(t *testing.T) {
 		d.files()
 		d.run(d.a.openFiles())
 		d.key("down", "x")
+	})
+	goldens(t, "file-timeline", withFileMessages("f_1", "f_2", "f_5", "f_6", "f_8"), func(d *driver) {
+		d.a.rates["f_2"] = []fileSample{{testNow.Add(-10 * time.Second), 1363149 - 184320}, {testNow, 1363149}}
+		d.files()
+		d.key("alt+end")
 	})
 	goldens(t, "files", withFiles, func(d *driver) {
 		d.files()
@@ -304,6 +309,23 @@ func TestFilePauseAndStop(t *testing.T) {
 			t.Errorf("%s may be stopped", id)
 		}
 	}
+}
+
+// TestFileKeysOfMessages acts on the file of the message that is selected.
+func TestFileKeysOfMessages(t *testing.T) {
+	d, f := fileDriver(t, withFileMessages("f_2"))
+	d.key("up", "p")
+	if !f.called("PauseFile f_2") {
+		t.Errorf("calls %q", f.calls)
+	}
+	d.key("x", "y")
+	if !f.called("CancelFile f_2") {
+		t.Errorf("calls %q", f.calls)
+	}
+	d.key("s")
+	d.has("Save layout.pdf")
+	d.key("esc", "k", "s") // the text above has none
+	d.has("there is no file in this message")
 }
 
 // TestFileProgress follows events, those of a daemon too, which leave out what does

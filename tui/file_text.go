@@ -162,7 +162,7 @@ func (a *App) fileHints(f *chat.File, save, pause, stop action) []string {
 }
 
 // progressText draws how far a file is in at most w cells: the bar and as much
-// about it as there is room for. The percentage is always there.
+// about it as there is room for, hints last. The percentage is always there.
 func (a *App) progressText(f *chat.File, hints string, w int) string {
 	percent := 0
 	if f.Size > 0 {
@@ -183,7 +183,7 @@ func (a *App) progressText(f *chat.File, hints string, w int) string {
 		return strings.Join(s, "  ")
 	}
 	const least, most = 6, 15
-	for _, text := range []string{join(part, rate, hints), join(part, hints), join(hints), join(part), ""} {
+	for _, text := range []string{join(part, rate, hints), join(part, rate), join(part), rate, ""} {
 		number := fmt.Sprintf("%3d%%", percent)
 		room := w - ansi.StringWidth(join(number, text)) - 2
 		if room < least && (text != "" || room < 1) {

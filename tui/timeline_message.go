@@ -27,7 +27,7 @@ const (
 )
 
 // A long message is folded behind its first foldLines lines, until it is opened.
-const foldLines = 20
+const foldLines = 14
 
 // laid is a message as it was laid out, and what from.
 type laid struct {
@@ -217,7 +217,7 @@ func (a *App) messageParts(m *chat.Message, from laidFrom, room int) []part {
 			say("+", reactionText(m, from.peer), t.dim.Render)
 		}
 	}
-	if from.cause != "" {
+	if from.cause != "" && m.File == nil {
 		say(t.failed, from.cause, t.bad.Render)
 	}
 	return parts
@@ -270,7 +270,7 @@ func (a *App) slot(m *chat.Message) string {
 		return ""
 	case m.Direction == chat.In && m.Late:
 		return t.warn.Render("arrived late")
-	case m.Direction == chat.In, m.Contact == chat.NotesID:
+	case m.Direction == chat.In, m.Contact == chat.NotesID, m.File != nil: // a file says its own
 		return ""
 	}
 	group := ""
