@@ -24,6 +24,7 @@ type composer struct {
 	reply   string  // id of the message that is replied to; empty: none
 	edit    string  // id of the message that is edited; empty: none
 	about   string  // of that message, one line
+	changes bool    // the edit is on its way to the disk
 	stash   string  // the draft that stood here before an edit
 	again   pending // the refused text that was brought back; zero: none
 	out     map[string]*outgoing
@@ -44,8 +45,12 @@ func (c *composer) draft() string {
 	return c.value()
 }
 
-// load replaces what stands in it by a draft.
+// load replaces what stands in it by a draft. An edit that is left so can be had
+// back by yank.
 func (c *composer) load(draft string) {
+	if c.edit != "" {
+		c.text.cut = c.value()
+	}
 	c.clear()
 	c.text.set(draft)
 }
@@ -54,7 +59,7 @@ func (c *composer) load(draft string) {
 func (c *composer) clear() {
 	c.text.set("")
 	c.reply, c.edit, c.about, c.stash = "", "", "", ""
-	c.again, c.palette = pending{}, commandPalette{}
+	c.again, c.palette, c.changes = pending{}, commandPalette{}, false
 }
 
 // cancel clears it at the wish of the person, who can have the text back by yank.
@@ -191,10 +196,18 @@ func (c *composer) write(a *App, text string) tea.Cmd {
 	return a.suggest()
 }
 
-// selectLast selects the last message of the conversation on screen.
+// selectLast selects the last message of the conversation that is in sight.
 func (a *App) selectLast() {
-	if c := a.shown(); c != nil && len(c.messages) > 0 {
-		c.selected = c.messages[len(c.messages)-1].ID
+	c := a.shown()
+	if c == nil || len(c.messages) == 0 {
+		return
+	}
+	owner := a.place(c).owner
+	for i := len(owner) - 1; i >= 0; i-- {
+		if owner[i] >= 0 {
+			c.selected = c.messages[owner[i]].ID
+			return
+		}
 	}
 }
 

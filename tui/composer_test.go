@@ -335,10 +335,17 @@ func TestEditAndReply(t *testing.T) {
 		t.Errorf("%q, the composer holds %q", f.calls, d.a.composer.value())
 	}
 	d.a.startEdit(&d.a.shown().messages[2])
+	d.typeText("!")
 	d.key("esc")
 	if d.a.composer.value() != "a draft" || d.a.composer.edit != "" {
 		t.Error("esc does not end the edit")
 	}
+	d.key("ctrl+y")
+	if got := d.a.composer.value(); got != "a draft//thanks!" {
+		t.Errorf("yank brings %q", got)
+	}
+	d.key("ctrl+c")
+	d.typeText("a draft")
 	d.a.startReply(&d.a.shown().messages[1])
 	d.has("reply to: the back door")
 	d.key("esc", "enter")

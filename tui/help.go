@@ -103,10 +103,24 @@ func (a *App) helpMost() helpSection {
 		act  action
 		does string
 	}{
-		{"send", "send"}, {"newline", "new line"}, {"palette", "commands"}, {"switch", "switch contact"}, {"contact.unread", "next unread"},
-		{"first.unread", "first unread"}, {"cursor.up", "select a message"}, {"message.why", "on it: why"}, {"message.retry", "on it: retry"},
-		{"message.reply", "on it: reply"}, {"message.copy", "on it: copy"}, {"message.delete", "on it: delete"}, {"scroll.back", "scroll back"},
-		{"search", "search"}, {"invite", "invite"}, {"network", "network"}, {"lock", "lock"}, {"close", "close the top"},
+		{"send", "send"},
+		{"newline", "new line"},
+		{"palette", "commands"},
+		{"switch", "switch contact"},
+		{"contact.unread", "next unread"},
+		{"first.unread", "first unread"},
+		{"cursor.up", "select a message"},
+		{"message.why", "on it: why"},
+		{"message.retry", "on it: retry"},
+		{"message.reply", "on it: reply"},
+		{"message.copy", "on it: copy"},
+		{"message.delete", "on it: delete"},
+		{"scroll.back", "scroll back"},
+		{"search", "search"},
+		{"invite", "invite"},
+		{"network", "network"},
+		{"lock", "lock"},
+		{"close", "close the top"},
 	} {
 		s.pairs = append(s.pairs, [2]string{a.keys.of(most.act), most.does})
 	}

@@ -103,7 +103,7 @@ func TestHelpShowsAllOfIt(t *testing.T) {
 // TestEveryKeyOfTheHelpActs presses each key that works on the conversation screen:
 // it must change the screen, what is kept of it, or ask the profile for something.
 func TestEveryKeyOfTheHelpActs(t *testing.T) {
-	here := map[mode]bool{modeEverywhere: true, modeMoving: true, modePanels: true, modeComposer: true, modePalette: true}
+	here := map[mode]bool{modeEverywhere: true, modeMoving: true, modePanels: true, modeComposer: true, modeMessage: true, modePalette: true}
 	for _, g := range keyTable() {
 		if !here[g.mode] {
 			continue
@@ -149,6 +149,7 @@ func atRest(t *testing.T, act action) *driver {
 		f.messages["c_1"] = append(f.messages["c_1"], chat.Message{ID: fmt.Sprint("x", i), Contact: "c_1", Direction: chat.In, Text: "t", Seq: uint64(100 + i), Time: testNow, State: chat.Received})
 	}
 	f.contacts[1].Unread = 1
+	f.messages["c_1"][67].Reply = "m_2" // what enter on it goes to
 	for i := range 9 {
 		f.contacts = append(f.contacts, chat.Contact{ID: fmt.Sprint("c_x", i), Name: fmt.Sprint("x", i), State: chat.ContactActive})
 	}
@@ -158,12 +159,11 @@ func atRest(t *testing.T, act action) *driver {
 	switch {
 	case strings.HasPrefix(string(act), "message."):
 		d.key("up")
-		for _, m := range d.a.shown().messages[:8] {
+		for _, m := range d.a.shown().messages {
 			switch {
 			case act == "message.retry" && m.State == chat.Failed,
 				act == "message.edit" && m.State == chat.Delivered,
-				act == "message.open" && m.Reply != "",
-				act == "message.up" || act == "message.down" || act == "message.delete":
+				act == "message.open" && m.Reply != "":
 				d.a.shown().selected = m.ID
 			}
 		}

@@ -75,11 +75,21 @@ func (a *App) submit() tea.Cmd {
 // the disk.
 func (a *App) submitEdit(text string) tea.Cmd {
 	backend, id := a.chat, a.composer.edit
+	if a.composer.changes {
+		return nil
+	}
+	a.composer.changes = true
 	return a.do(nil, func(ctx context.Context) error { return backend.Edit(ctx, id, text) }, func(err error) tea.Cmd {
+		here := a.composer.edit == id
 		switch {
 		case err != nil:
 			a.notice = errorText(err)
-		case a.composer.edit == id:
+			if here {
+				a.composer.changes = false
+			} else {
+				a.notice += "; " + a.keys.of("yank") + " brings back what you wrote"
+			}
+		case here:
 			a.composer.load(a.composer.stash)
 		}
 		return nil
