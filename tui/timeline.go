@@ -57,6 +57,16 @@ func (a *App) place(c *conversation) placed {
 
 // lay lays out h lines of w cells. It changes nothing but caches.
 func (a *App) lay(c *conversation, w, h int) placed {
+	at := c.at
+	if at.held && len(c.messages) > 0 { // the pane may have become smaller, or the message shorter
+		l := newLayouter(a, c, w)
+		at.row = max(min(at.row, h-1), 1-len(l.body(c.anchored())))
+	}
+	return a.layAt(c, at, w, h)
+}
+
+// layAt is lay for a view that is held by at, however far that is.
+func (a *App) layAt(c *conversation, at anchor, w, h int) placed {
 	n := len(c.messages)
 	if n == 0 || w < 1 || h < 1 {
 		return placed{to: -1, atEnd: true}
@@ -66,8 +76,8 @@ func (a *App) lay(c *conversation, w, h int) placed {
 	}
 	l := newLayouter(a, c, w)
 	start, y, isHeld := 0, 0, false
-	if c.at.held {
-		start, y, isHeld = l.fromAnchor(h)
+	if at.held {
+		start, y, isHeld = l.fromAnchor(at.row, h)
 	}
 	if !isHeld {
 		start, y = l.fromEnd(h)
@@ -139,10 +149,10 @@ func (l *layouter) fromEnd(h int) (start, y int) {
 
 // fromAnchor is fromEnd for a view that is held. ok is false if it would show
 // something below the end.
-func (l *layouter) fromAnchor(h int) (start, y int, ok bool) {
+func (l *layouter) fromAnchor(row, h int) (start, y int, ok bool) {
 	at := l.c.anchored()
 	top, _ := l.block(at)
-	start, y = at, l.c.at.row-len(top)
+	start, y = at, row-len(top)
 	for y > 0 && start > 0 {
 		start--
 		y -= l.height(start)
@@ -238,14 +248,17 @@ func (a *App) settle() tea.Cmd {
 	if _, have := c.find(c.selected); c.selected != "" && !have {
 		c.selected = ""
 	}
-	if c.selected != c.placed {
-		c.bringInSight(a, w, h)
-		c.placed = c.selected
+	if i := c.anchored(); c.at.held && c.messages[i].ID != c.at.id { // it is gone
+		c.at.id, c.at.number = c.messages[i].ID, c.messages[i].Seq
 	}
-	c.keepInSight(a, w, h)
 	v := a.lay(c, w, h)
-	if c.at.held && v.atEnd && c.last && c.selected == "" {
-		c.at = anchor{}
+	if c.selected != c.placed {
+		if c.placed = c.selected; c.selected == "" {
+			c.followEnd(v)
+		} else {
+			c.bringInSight(a, v, w, h)
+		}
+		v = a.lay(c, w, h)
 	}
 	cmds := []tea.Cmd{c.extend(a, v)}
 	if len(a.dialogs) == 0 {
@@ -258,12 +271,11 @@ func (a *App) settle() tea.Cmd {
 }
 
 // bringInSight moves the view just so far that the selected message is in it.
-func (c *conversation) bringInSight(a *App, w, h int) {
+func (c *conversation) bringInSight(a *App, v placed, w, h int) {
 	i, ok := c.find(c.selected)
 	if !ok {
 		return
 	}
-	v := a.lay(c, w, h)
 	l := newLayouter(a, c, w)
 	top, body := l.block(i)
 	first, n := -1, 0
@@ -283,21 +295,14 @@ func (c *conversation) bringInSight(a *App, w, h int) {
 	default:
 		row = max(h-len(body), min(len(top), h-1))
 	}
-	c.at = anchor{held: true, id: c.messages[i].ID, number: c.messages[i].Seq, row: row}
+	c.hold(i, row)
 }
 
-// keepInSight holds the message that holds the view within a pane that became
-// smaller, or in which it takes fewer lines.
-func (c *conversation) keepInSight(a *App, w, h int) {
-	if !c.at.held {
-		return
+// followEnd lets the end hold the view again, if it is in sight.
+func (c *conversation) followEnd(v placed) {
+	if v.atEnd && c.last && c.selected == "" {
+		c.at = anchor{}
 	}
-	l := newLayouter(a, c, w)
-	i := c.anchored()
-	if id := c.messages[i].ID; id != c.at.id { // it is gone
-		c.at.id, c.at.number = id, c.messages[i].Seq
-	}
-	c.at.row = max(min(c.at.row, h-1), 1-len(l.body(i)))
 }
 
 // firstUnread returns the place of the first message below the unread line, or -1

@@ -206,7 +206,7 @@ func (a *App) messageParts(m *chat.Message, from laidFrom, room int) []part {
 			parts = append(parts, part{"", line})
 		}
 		if rest > 0 {
-			say(t.dot, fmt.Sprintf("%s %s more: %s on the selected message shows all", t.more, byteCount(rest), a.keys.of("message.open")), t.dim.Render)
+			say(t.dot, fmt.Sprintf("%s %s more: select it, %s shows all", t.more, byteCount(rest), a.keys.of("message.open")), t.dim.Render)
 		}
 	}
 	if m.Deleted == "" {

@@ -45,10 +45,12 @@ func (c *conversation) scroll(a *App, rows int) {
 	if !v.at.held {
 		return
 	}
-	c.at = v.at
-	c.at.row += rows
-	if v = a.place(c); v.at.held {
+	w, h := a.timelineSize()
+	v.at.row += rows
+	c.at.id, c.at.number = v.at.id, v.at.number
+	if v = a.layAt(c, v.at, w, h); v.at.held {
 		c.at = v.at
+		c.followEnd(v)
 	}
 }
 
@@ -166,6 +168,9 @@ func (a *App) jumpTo(m chat.Message) tea.Cmd {
 
 // mouse takes a click or the wheel on the conversation screen.
 func (a *App) mouse(msg tea.MouseMsg) tea.Cmd {
+	if cmd, done := a.clickContacts(msg); done {
+		return cmd
+	}
 	c := a.shown()
 	at := msg.Mouse()
 	x, y, w, h := a.paneBounds()
