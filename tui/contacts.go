@@ -240,18 +240,10 @@ func (a *App) contactMark(c chat.Contact) string {
 // wait, the conversations, and keys where there is room.
 func (a *App) drawContacts(w, h int) []string {
 	var lines []string
-	if h >= 6 || a.contacts.filtering {
+	rows, at, from, room := a.columnWindow(h)
+	if room < h {
 		lines = append(lines, a.filterLine(w))
 	}
-	rows := a.columnRows()
-	at := -1
-	for i, r := range rows {
-		if a.rowMarked(r, i) {
-			at = i
-		}
-	}
-	room := h - len(lines)
-	from := max(0, min(at-room+1, len(rows)-room)) // keep the marked one in sight
 	var list []string
 	for i := from; i < len(rows) && len(list) < room; i++ {
 		list = append(list, a.rowLine(rows[i], w, i == at))
@@ -272,6 +264,44 @@ func (a *App) drawContacts(w, h int) []string {
 		}
 	}
 	return lines[:h]
+}
+
+// columnWindow returns all rows, the marked one (-1: none), the first of them that
+// is shown in a column of h lines, and how many there is room for. The line that is
+// left is that of the filter.
+func (a *App) columnWindow(h int) (rows []columnRow, at, from, room int) {
+	room, at = h, -1
+	if h >= 6 || a.contacts.filtering {
+		room--
+	}
+	rows = a.columnRows()
+	for i, r := range rows {
+		if a.rowMarked(r, i) {
+			at = i
+		}
+	}
+	return rows, at, max(0, min(at-room+1, len(rows)-room)), room // the marked one in sight
+}
+
+// clickContacts takes a click into the column; done tells whether it was one.
+func (a *App) clickContacts(msg tea.MouseMsg) (cmd tea.Cmd, done bool) {
+	click, ok := msg.(tea.MouseClickMsg)
+	l := a.layout()
+	if !ok || click.Button != tea.MouseLeft || !l.framed || click.X < 1 || click.X > l.left || click.Y < 1 || click.Y > l.rows {
+		return nil, false
+	}
+	rows, _, from, room := a.columnWindow(l.rows)
+	i := click.Y - 1
+	if room < l.rows {
+		if i--; i < 0 {
+			return a.openFilter(), true
+		}
+	}
+	if i += from; i >= len(rows) {
+		return nil, true
+	}
+	a.contacts.stop()
+	return a.openRow(rows[i]), true
 }
 
 // rowMarked tells whether a row is the one on screen, or the one that enter takes

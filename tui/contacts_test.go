@@ -406,3 +406,36 @@ func TestPeopleKeysCanBeBoundElsewhere(t *testing.T) {
 		t.Error("the new key does not act")
 	}
 }
+
+// TestClicksOpenRows clicks into the column; what is clicked is what is drawn
+// there.
+func TestClicksOpenRows(t *testing.T) {
+	d, _ := withCrowd(t, 80, 24)
+	click := func(text string) {
+		t.Helper()
+		for y, l := range strings.Split(d.screen(), "\n") {
+			if strings.Contains(l, text) {
+				d.msg(tea.MouseClickMsg{X: 5, Y: y, Button: tea.MouseLeft})
+				return
+			}
+		}
+		t.Fatalf("no %q on screen", text)
+	}
+	click("press-desk ?")
+	if d.a.current != "c_3" {
+		t.Errorf("%s is shown", d.a.current)
+	}
+	click("# printers")
+	if d.a.current != "g_1" {
+		t.Errorf("%s is shown", d.a.current)
+	}
+	click("requests (2)")
+	d.has("Requests of strangers")
+	d.key("esc")
+	click("/ filter")
+	if !d.a.contacts.filtering {
+		t.Error("the filter is not typed")
+	}
+	d.msg(tea.MouseClickMsg{X: 5, Y: 18, Button: tea.MouseLeft})
+	d.msg(tea.MouseClickMsg{X: 0, Y: 0, Button: tea.MouseLeft})
+}
