@@ -41,6 +41,14 @@ specs:
 vectors:
     go test -count=1 -run 'Vector|Golden' ./...
 
+# the screens look as recorded; just golden -update records them anew, to be read
+golden *ARGS:
+    go test -count=1 ./tui {{ARGS}}
+
+# two people before terminals, in a network of processes (needs tmux); -captures records their screens
+e2e *ARGS:
+    HEARSAY_SCREEN=full go test -count=1 -tags e2e -timeout 15m -v -run 'TestTwoPeople|OnATerminal' ./cmd/hearsay {{ARGS}}
+
 # a private network on this computer, with an echo contact
 demo:
     go run ./cmd/hearsay demo
