@@ -141,10 +141,12 @@ func (d *groupDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		return s.draw(&a.theme, w, h)
 	}
 	g := e.group
-	title := "Group " + a.theme.group + " " + ansi.Truncate(e.name, max(8, min(w, 70)-26), a.theme.more)
+	warning := ""
 	if g.Warning != "" {
-		title += " " + a.theme.changed + " warning"
+		warning = " " + a.theme.changed + " warning"
 	}
+	title := "Group " + a.theme.group + " "
+	title += ansi.Truncate(e.name, max(6, min(w, 70)-6-ansi.StringWidth(title+warning)), a.theme.more) + warning
 	s := newSheet(title, w, 70)
 	s.text(a.groupState(g))
 	if g.Warning != "" {

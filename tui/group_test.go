@@ -277,3 +277,31 @@ func TestGroupHostile(t *testing.T) {
 		d.key("esc")
 	}
 }
+
+// TestGroupAndFileASCII draws the dialogs of groups and files in ASCII alone.
+func TestGroupAndFileASCII(t *testing.T) {
+	d, f := groupDriver(t)
+	withFiles(f)
+	d.files()
+	prefs := DefaultPreferences()
+	prefs.ASCII = true
+	d.a.prefs, d.a.theme = prefs, newTheme(prefs, true)
+	open := map[string]func(){
+		"group": func() { d.run(d.a.openGroup("g_2")) }, "groups": func() { d.run(d.a.openGroups()) }, "new": func() { d.run(d.a.openNewGroup("night shift")) },
+		"add": func() { d.run(d.a.openMembers(d.a.find("g_1"))) }, "leave": func() { d.a.askLeave(d.a.find("g_1")) },
+		"files": func() { d.run(d.a.openFiles()) }, "save": func() { d.run(d.a.saveCommand("")) }, "offer": func() { d.run(d.a.fileCommand("a long name of a plan.pdf")) },
+		"stop": func() { d.run(d.a.stopFile(f.files[1])) },
+	}
+	for name, o := range open {
+		o()
+		for _, size := range sizes {
+			box, _ := d.a.top().view(d.a, size[0], size[1])
+			for _, l := range box {
+				if plain := ansi.Strip(l); strings.ContainsFunc(plain, func(r rune) bool { return r > 126 || r < 32 }) {
+					t.Errorf("%s at %dx%d: %q", name, size[0], size[1], plain)
+				}
+			}
+		}
+		d.key("esc")
+	}
+}
