@@ -225,7 +225,7 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	case "help":
 		if _, open := a.top().(*helpDialog); open {
 			a.drop(a.top())
-		} else if ready {
+		} else if ready || a.stepMode() != "" {
 			a.openHelp("")
 		}
 		return nil, true

@@ -50,6 +50,9 @@ func (a *App) modesHere() []mode {
 	if d := a.top(); d != nil {
 		return []mode{d.mode(), modeEverywhere}
 	}
+	if m := a.stepMode(); m != "" {
+		return []mode{m, modeEverywhere}
+	}
 	modes := slices.Clone(conversationModes)
 	slices.Reverse(modes)
 	if a.composer.paletteShown() {
@@ -59,6 +62,24 @@ func (a *App) modesHere() []mode {
 		modes = slices.Insert(modes, 0, modeMessage)
 	}
 	return modes
+}
+
+// stepMode is the mode of a step of the first run; empty on the conversation screen,
+// and where a passphrase opens the profile, which shows nothing else.
+func (a *App) stepMode() mode {
+	switch a.first.step {
+	case stepIntro:
+		return modeIntro
+	case stepPassphrase, stepRestore:
+		return modeForm
+	case stepNetwork:
+		return modeLink
+	case stepStarting:
+		return modeStarting
+	case stepContact:
+		return modeFirst
+	}
+	return ""
 }
 
 // helpTopics are what /help takes.
@@ -89,6 +110,9 @@ func (d *helpDialog) sections(a *App) []helpSection {
 	}
 	if inChat && d.here[0] != modeMessage {
 		out = append(out, a.helpMode(modeMessage, false))
+	}
+	if a.stepMode() != "" {
+		return out // there is nothing yet to send or to command
 	}
 	if d.here[0] != modeComposer {
 		out = append(out, a.helpSigns())

@@ -48,6 +48,21 @@ func TestHelpOfADialogComesFirst(t *testing.T) {
 	}
 }
 
+// TestHelpInTheFirstRun: each step says its keys, and the question for a passphrase
+// says nothing.
+func TestHelpInTheFirstRun(t *testing.T) {
+	d := drive(t, &fakeHome{chat: newFake()}, 80, 24)
+	d.key("f1")
+	d.has("Help · first run: welcome")
+	d.key("esc", "enter", "f1")
+	d.has("Help · fields to fill in")
+	d = drive(t, &fakeHome{state: HomeState{Exists: true, Encrypted: true, HasNetwork: true}, chat: newFake()}, 80, 24)
+	d.key("f1")
+	if len(d.a.dialogs) > 0 {
+		t.Error("the lock screen shows something else")
+	}
+}
+
 // TestHelpTopics answers each topic that /help takes, and says which there is.
 func TestHelpTopics(t *testing.T) {
 	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 80, 24)

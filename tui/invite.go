@@ -37,6 +37,7 @@ func newInput(prompt string, width int) textinput.Model {
 	in.SetVirtualCursor(false)
 	in.SetWidth(width)
 	in.CharLimit = 1024
+	in.KeyMap.Paste.SetEnabled(false) // it would run a program to read the clipboard; terminals paste themselves
 	in.Focus()
 	return in
 }

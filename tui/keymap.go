@@ -188,7 +188,7 @@ var sameKeys = map[string]string{"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+h": "
 
 // typingModes are those in which text is typed: a key that writes a character
 // cannot be bound there.
-var typingModes = []mode{modeEverywhere, modeMoving, modePanels, modeComposer, modePalette, modeSwitcher, modeHistory, modeSearch, modeAccept}
+var typingModes = []mode{modeEverywhere, modeMoving, modePanels, modeComposer, modePalette, modeSwitcher, modeHistory, modeSearch, modeAccept, modeForm}
 
 // conversationModes share their keys: all of them are in force at once.
 var conversationModes = []mode{modeEverywhere, modeMoving, modePanels, modeComposer}
