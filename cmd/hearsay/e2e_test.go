@@ -166,6 +166,21 @@ func TestTwoPeople(t *testing.T) {
 	alice.untilScreen(soon, "the end of the program", func(string) bool {
 		return strings.TrimSpace(m.run("display-message", "-p", "-t", "alice", "#{pane_dead} #{pane_dead_status}")) == "1 0"
 	})
+	if *captures {
+		keepCaptures(t)
+	}
+}
+
+// keepCaptures puts the screens that were recorded into the README.
+func keepCaptures(t *testing.T) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("../../README.md", withCaptures(t, readme), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // onboard goes through the four steps of the first run up to the last one.
