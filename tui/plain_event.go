@@ -143,9 +143,9 @@ func (p *plain) changed(m chat.Message) {
 
 // contactChanged tells what a contact is now, if that is news.
 func (p *plain) contactChanged(c chat.Contact) error {
-	old := ""
+	old, invited := "", false
 	if e := p.find(c.ID); e != nil && e.contact != nil {
-		old = plainContact(*e.contact)
+		old, invited = plainContact(*e.contact), e.contact.State == chat.ContactInvited
 	}
 	if err := p.load(); err != nil {
 		return p.gone(err)
@@ -160,6 +160,10 @@ func (p *plain) contactChanged(c chat.Contact) error {
 	}
 	if old == "" {
 		p.note(fmt.Sprintf("New contact: %s, %s.", e.called(), now))
+		return nil
+	}
+	if invited && e.contact.State == chat.ContactActive {
+		p.note(fmt.Sprintf("%s has answered: %s.", e.called(), now))
 		return nil
 	}
 	p.note(fmt.Sprintf("%s is now: %s.", e.called(), now))

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"hearsay/chat"
 )
@@ -53,7 +52,7 @@ func (p *plain) networkView(args string) error {
 	if v.Guard != "" {
 		guard := "Your guard: " + v.Guard
 		if !v.GuardSince.IsZero() {
-			guard += fmt.Sprintf(", for %d days", int(p.now().Sub(v.GuardSince)/(24*time.Hour)))
+			guard += ", since " + v.GuardSince.In(p.now().Location()).Format("2 January 2006")
 		}
 		lines = append(lines, guard+". Layer 2: "+strings.Join(v.Layer2, ", ")+".")
 	}

@@ -284,6 +284,7 @@ func (p *plain) idle() {
 	defer cancel()
 	if err := p.chat.Lock(ctx); err != nil {
 		p.fail("Not locked: " + errorText(err) + ".")
+		p.used = wall // it is tried again as late
 		return
 	}
 	p.hide()

@@ -16,6 +16,7 @@ const (
 	plainMargin = "      " // before every line that goes on with the one above
 	plainNarrow = 24       // cells: below it lines are not broken
 	plainFold   = 40       // lines of a message; more are written on demand
+	plainBytes  = 8 << 10  // and bytes
 	plainQuote  = 40       // cells of a text that names a message
 )
 
@@ -46,22 +47,31 @@ func (p *plain) at(t time.Time, whose, more, text string) {
 	p.write(p.texts(p.clock(t)+" "+whose+more, whose, text, true)...)
 }
 
-// texts lays a text out behind head; whole is false if lines may be left out.
+// texts lays a text out behind head; whole is false if much of it may be left out.
 func (p *plain) texts(head, whose, text string, whole bool) []string {
-	lines := strings.Split(chat.Sanitize(text), "\n")
-	left := 0
-	if !whole && len(lines) > plainFold {
-		left = len(lines) - plainFold
-		lines = lines[:plainFold]
+	text = chat.Sanitize(text)
+	shown := text
+	if !whole {
+		shown = folded(text)
 	}
+	lines := strings.Split(shown, "\n")
 	out := []string{head + ": " + lines[0]}
 	for _, l := range lines[1:] {
 		out = append(out, plainMargin+whose+" continues: "+l)
 	}
-	if left > 0 {
-		out = append(out, fmt.Sprintf("%s%d more lines are not shown; /show writes all.", plainMargin, left))
+	if len(shown) < len(text) {
+		out = append(out, fmt.Sprintf("%sOf this message %s of %s are shown; /show writes all.", plainMargin, sizeText(int64(len(shown))), sizeText(int64(len(text)))))
 	}
 	return out
+}
+
+// folded is as much of a text as is written unasked.
+func folded(text string) string {
+	lines := strings.SplitN(text, "\n", plainFold+1)
+	if len(lines) > plainFold {
+		text = strings.Join(lines[:plainFold], "\n")
+	}
+	return strings.ToValidUTF8(text[:min(len(text), plainBytes)], "")
 }
 
 // newDay writes the day when the next line is of another one than the last.
@@ -94,8 +104,12 @@ func (p *plain) write(lines ...string) {
 	var b strings.Builder
 	for _, l := range lines {
 		l = strings.TrimRight(sanitizeLine(l), " ")
-		if room := width - len(plainMargin); width >= plainNarrow && ansi.StringWidth(l) > width {
-			l = strings.ReplaceAll(ansi.Wrap(l, room, " "), "\n", "\n"+plainMargin)
+		if width >= plainNarrow && ansi.StringWidth(l) > width {
+			text, set := strings.CutPrefix(l, plainMargin)
+			l = strings.ReplaceAll(ansi.Wrap(text, width-len(plainMargin), " "), "\n", "\n"+plainMargin)
+			if set {
+				l = plainMargin + l
+			}
 		}
 		b.WriteString(l + "\n")
 	}
@@ -136,9 +150,9 @@ func (p *plain) message(m chat.Message, number, whole bool) {
 	if number {
 		head = fmt.Sprintf("#%d %s", m.Seq, head)
 	}
-	whose, text := p.whose(m), p.body(m)
+	whose, text := p.whose(m), chat.Sanitize(p.body(m))
 	p.write(p.texts(head+whose+p.about(m), whose, text, whole)...)
-	if !whole && strings.Count(chat.Sanitize(text), "\n") >= plainFold {
+	if !whole && len(folded(text)) < len(text) {
 		p.folded = &m
 	}
 }
