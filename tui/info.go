@@ -106,6 +106,8 @@ func (a *App) groupInfo(g *chat.Group, w int, add, head, line func(string)) {
 		add(fmt.Sprintf("A group of %d, you included.", groupSize(g)))
 		if g.Admin {
 			add("You administer it.")
+		} else if g.Administrator != "" {
+			add(a.nameOf(g.Administrator) + " administers it.")
 		}
 	}
 	if g.Warning != "" {
