@@ -60,7 +60,13 @@ func TestAddressContact(t *testing.T) {
 		}
 		b := bob.ask(a.Link, "alice", "Bob \x1b[2J", "from the\u202e harbour")
 		bob.say(b.ID, "first")
+		if got := bob.contact(b.ID).Asked; got == "" {
+			t.Error("bob is not told that he has to wait")
+		}
 		r := alice.asked()
+		eventually(t, 5*time.Minute, "both relays took the request", func() bool {
+			return bob.contact(b.ID).Asked == "two relays took the request; its owner decides"
+		})
 		if r.Name != "Bob [2J" || r.Text != "from the harbour" || r.Address != a.ID {
 			t.Errorf("%+v", r)
 		}
@@ -81,6 +87,9 @@ func TestAddressContact(t *testing.T) {
 			t.Errorf("alice has %q", texts)
 		}
 		bob.checkReceived(b.ID, []string{"welcome"})
+		if got := bob.contact(b.ID).Asked; got != "" {
+			t.Errorf("bob is told of a request that was answered: %s", got)
+		}
 		if x, y := alice.contact(c.ID), bob.contact(b.ID); x.SafetyNumber == "" || x.SafetyNumber != y.SafetyNumber {
 			t.Errorf("safety numbers %q and %q", x.SafetyNumber, y.SafetyNumber)
 		}

@@ -25,6 +25,10 @@ type Contact struct {
 	// they removed us. It is empty if nothing speaks against it.
 	Problem string `json:"problem,omitempty"`
 
+	// Asked says in words how far our request to an address of theirs is, until they
+	// answer.
+	Asked string `json:"asked,omitempty"`
+
 	Introduced string        `json:"introduced,omitempty"` // name of the contact who introduced them for a group
 	Settings   *Conversation `json:"settings,omitempty"`
 

@@ -26,6 +26,25 @@ type askRecord struct {
 	Since  int64    `cbor:"8,keyasint,omitempty"` // Unix seconds: no bundle is fetched before
 }
 
+// words says how far the request is. Only a relay that took it counts.
+func (a *askRecord) words() string {
+	taken := 0
+	for _, n := range a.Times {
+		if n > 0 {
+			taken++
+		}
+	}
+	switch {
+	case len(a.Chunks) == 0:
+		return "the address is being looked up"
+	case taken == 0:
+		return "this computer works for the request, which no relay has taken yet"
+	case taken == 1:
+		return "a relay took the request; its owner decides"
+	}
+	return "two relays took the request; its owner decides"
+}
+
 // AskContact is AcceptInvite with what the owner of an address is shown: a name
 // of at most 63 bytes and a text of at most 510, which may both be empty. Nobody
 // but the owner can read them. With the link of an invite both have to be empty:
@@ -375,7 +394,9 @@ func (a *asker) note(ctx context.Context, p askPlan, taken bool) {
 		claim := c.rec.Claim
 		t.touch(c)
 		if taken {
-			claim.Ask.Times[a.number] = p.times + 1
+			if claim.Ask.Times[a.number] = p.times + 1; p.times == 0 {
+				t.contactChanged(c)
+			}
 			return nil
 		}
 		claim.Ask.Gone[a.number] = true
@@ -417,5 +438,6 @@ func (t *turn) ask(c *contact, bundle session.Bundle) error {
 	own[0].InUse, own[1].InUse = own[0].Made, own[1].Made
 	c.rec.Claim.Sent, c.rec.Early = t.now.Unix(), earlyBlocks
 	t.roster = true
+	t.contactChanged(c)
 	return nil
 }

@@ -365,6 +365,9 @@ func shapeContact(c *contact) Contact {
 		c.safety = c.session.SafetyNumber()
 	}
 	shape.SafetyNumber, shape.Verified = c.safety, c.verified()
+	if c.rec.State == ContactInvited && c.rec.Claim != nil && c.rec.Claim.Ask != nil {
+		shape.Asked = c.rec.Claim.Ask.words()
+	}
 	if c.leftUs() {
 		shape.Problem = "they removed you from their contacts"
 	}

@@ -125,6 +125,7 @@ type contactShape struct {
 	SafetyNumber string             `json:"safety_number"`
 	Problem      string             `json:"problem,omitempty"`
 	Introduced   string             `json:"introduced,omitempty"`
+	Asked        string             `json:"asked,omitempty"`
 	Settings     *conversationShape `json:"settings,omitempty"`
 	Unread       int                `json:"unread,omitempty"`
 	Latest       *stamp             `json:"latest,omitempty"`
@@ -395,7 +396,7 @@ func shapeServed(p chat.Path, served bool) pathShape {
 
 func shapeContact(c chat.Contact) contactShape {
 	shape := contactShape{
-		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced, Asked: c.Asked,
 		Unread: c.Unread, Latest: stampOf(c.Latest),
 	}
 	shape.Settings = shapeConversation(c.Settings)
@@ -432,7 +433,7 @@ func (g *groupShape) group() chat.Group {
 
 func (c *contactShape) contact() chat.Contact {
 	contact := chat.Contact{
-		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced,
+		ID: c.ID, Name: c.Name, State: c.State, Verified: c.Verified, SafetyNumber: c.SafetyNumber, Problem: c.Problem, Introduced: c.Introduced, Asked: c.Asked,
 		Unread: c.Unread, Latest: c.Latest.time(),
 	}
 	contact.Settings = c.Settings.conversation()
