@@ -69,7 +69,7 @@ func (d *contactDialog) acts(a *App, e *entry) []contactAct {
 		add("members", func(a *App, e *entry) tea.Cmd { return a.openGroup(e.id) })
 	}
 	if c != nil {
-		if c.SafetyNumber != "" {
+		if comparableNumber(*c) != "" {
 			add("verify", func(a *App, e *entry) tea.Cmd { return a.openVerify(e) })
 		}
 		add("rename", func(a *App, e *entry) tea.Cmd { return a.openRename(e) })

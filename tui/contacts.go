@@ -209,6 +209,8 @@ func contactWord(c chat.Contact) string {
 		return "blocked"
 	case c.Problem != "":
 		return "removed you"
+	case c.State == chat.ContactInvited && c.Asked != "":
+		return "asked"
 	case c.State == chat.ContactInvited:
 		return "invited"
 	case c.State == chat.ContactChanged:

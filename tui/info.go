@@ -68,7 +68,7 @@ func (a *App) infoLines(e *entry, w int) []string {
 		if c.Introduced != "" {
 			add("Introduced by " + plainName(c.Introduced) + " for a group.")
 		}
-		if c.SafetyNumber != "" {
+		if comparableNumber(*c) != "" {
 			head("safety number")
 			lines = append(lines, numberRows(c.SafetyNumber, w)...)
 			if !c.Verified {
@@ -135,6 +135,8 @@ func stateText(c chat.Contact, name string) string {
 		return sanitizeLine(c.Problem) + ". Ask for a new one."
 	case c.Problem != "" && c.State != chat.ContactBlocked:
 		return sanitizeLine(c.Problem) + ": what you write does not reach them any more. A new invite makes a new contact."
+	case c.State == chat.ContactInvited && c.Asked != "":
+		return "asked: " + sanitizeLine(c.Asked) + "."
 	case c.State == chat.ContactInvited:
 		return "invited: " + name + " has not answered yet."
 	case c.State == chat.ContactChanged:

@@ -54,6 +54,9 @@ func (a *App) emptyText() []string {
 	if p := e.contact.Problem; p != "" {
 		return []string{sanitizeLine(p) + ".", "", "Ask for a new invite."}
 	}
+	if e.contact.State == chat.ContactInvited && e.contact.Asked != "" {
+		return []string{"You asked through their address:", sanitizeLine(e.contact.Asked) + ".", "", "What you write waits until they accept."}
+	}
 	if e.contact.State == chat.ContactInvited {
 		return []string{"You may write at once; it is sent", "when your contact's relays answer."}
 	}

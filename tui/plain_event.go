@@ -179,14 +179,16 @@ func plainContact(c chat.Contact) string {
 	switch {
 	case c.ID == chat.NotesID:
 		return "your own notes, which never leave this disk"
+	case c.Problem != "" && c.State == chat.ContactInvited:
+		return "invite failed, " + c.Problem
+	case c.State == chat.ContactBlocked:
+		return "blocked, nothing is sent or shown"
 	case c.Problem != "":
-		return contactWord(c) + ", " + c.Problem
+		return c.Problem
 	case c.State == chat.ContactInvited:
 		return "invited, has not answered yet; what you write waits"
 	case c.State == chat.ContactChanged:
 		return "key changed, nothing is sent until you compare the safety number with /verify"
-	case c.State == chat.ContactBlocked:
-		return "blocked, nothing is sent or shown"
 	}
 	return verified
 }

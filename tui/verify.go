@@ -66,12 +66,21 @@ func (a *App) openVerify(e *entry) tea.Cmd {
 		return nil
 	}
 	d := &verifyDialog{id: e.id, typed: newInput("typed or pasted: ", 40)}
-	d.show(a, e.contact.SafetyNumber)
+	d.show(a, comparableNumber(*e.contact))
 	if words := a.contacts.words[e.id]; words != "" {
 		d.stage, d.words = verifyWords, words
 	}
 	a.push(d)
 	return nil
+}
+
+// comparableNumber is the number that may be compared: that of a contact who has
+// answered, since the answer may bring another key.
+func comparableNumber(c chat.Contact) string {
+	if c.State == chat.ContactInvited {
+		return ""
+	}
+	return c.SafetyNumber
 }
 
 // show puts a safety number on the screen.
@@ -102,7 +111,7 @@ func (d *verifyDialog) event(a *App, ev chat.Event) tea.Cmd {
 	if ev.Contact == nil || ev.Contact.ID != d.id || ev.Type != chat.ContactStateChanged {
 		return nil
 	}
-	if n := ev.Contact.SafetyNumber; n != d.number {
+	if n := comparableNumber(*ev.Contact); n != d.number {
 		first := d.number == ""
 		d.show(a, n)
 		d.words = ""
