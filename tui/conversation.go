@@ -64,6 +64,9 @@ type unreadLine struct {
 	count int // 0: there is none
 }
 
+// mostUnread is how far the profile counts what is unread.
+const mostUnread = 999
+
 // Limits of a window.
 const (
 	earlyStates   = 1024
@@ -265,7 +268,7 @@ func (a *App) received(m chat.Message) tea.Cmd {
 		}
 	}
 	if a.entries[0].id != m.Contact {
-		a.sortEntries()
+		sortEntries(a.entries)
 	}
 	return a.notices.message(a, m)
 }
@@ -339,8 +342,8 @@ func (c *conversation) tellShown(a *App) tea.Cmd {
 		return nil
 	}
 	c.telling = true
-	backend, upto := a.chat, c.displayed
-	return a.do(nil, func(ctx context.Context) error { return backend.MarkDisplayed(ctx, c.id, upto) }, func(err error) tea.Cmd {
+	backend, id, upto := a.chat, c.id, c.displayed
+	return a.do(nil, func(ctx context.Context) error { return backend.MarkDisplayed(ctx, id, upto) }, func(err error) tea.Cmd {
 		c.telling, c.told = false, upto
 		if err != nil {
 			a.notice = errorText(err)

@@ -59,34 +59,7 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 		return nil
 	}
 	a.requests = p.requests
-	a.entries = a.entries[:0:0]
-	for i := range p.contacts {
-		c := &p.contacts[i]
-		e := entry{id: c.ID, name: plainName(c.Name), contact: c, unread: c.Unread}
-		if c.Latest != nil {
-			e.latest = *c.Latest
-		}
-		if c.Settings != nil {
-			e.settings = *c.Settings
-		}
-		a.entries = append(a.entries, e)
-	}
-	for i := range p.groups {
-		g := &p.groups[i]
-		e := entry{id: g.ID, name: plainName(g.Name), group: g, unread: g.Unread}
-		if g.Latest != nil {
-			e.latest = *g.Latest
-		}
-		if g.Settings != nil {
-			e.settings = *g.Settings
-		}
-		a.entries = append(a.entries, e)
-	}
-	if a.find(chat.NotesID) == nil {
-		// The profile lists them once something was written; people find them here.
-		a.entries = append(a.entries, entry{id: chat.NotesID, name: chat.NotesID, contact: &chat.Contact{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive}})
-	}
-	a.sortEntries()
+	a.entries = p.entries()
 	a.takeDrafts()
 	if a.wanted != "" {
 		for _, e := range a.entries {
@@ -107,9 +80,44 @@ func (a *App) applyPeople(p people, err error) tea.Cmd {
 	return nil
 }
 
+// entries makes one list of contacts, groups and notes, in order.
+func (p *people) entries() []entry {
+	var list []entry
+	notes := false
+	for i := range p.contacts {
+		c := &p.contacts[i]
+		e := entry{id: c.ID, name: plainName(c.Name), contact: c, unread: c.Unread}
+		if c.Latest != nil {
+			e.latest = *c.Latest
+		}
+		if c.Settings != nil {
+			e.settings = *c.Settings
+		}
+		notes = notes || e.isNotes()
+		list = append(list, e)
+	}
+	for i := range p.groups {
+		g := &p.groups[i]
+		e := entry{id: g.ID, name: plainName(g.Name), group: g, unread: g.Unread}
+		if g.Latest != nil {
+			e.latest = *g.Latest
+		}
+		if g.Settings != nil {
+			e.settings = *g.Settings
+		}
+		list = append(list, e)
+	}
+	if !notes {
+		// The profile lists them once something was written; people find them here.
+		list = append(list, entry{id: chat.NotesID, name: chat.NotesID, contact: &chat.Contact{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive}})
+	}
+	sortEntries(list)
+	return list
+}
+
 // sortEntries puts pinned ones first, then those with something unread, then by
 // the last message; archived ones and notes without a word come last.
-func (a *App) sortEntries() {
+func sortEntries(list []entry) {
 	rank := func(e *entry) int {
 		switch {
 		case e.settings.Archived, e.isNotes() && e.latest.IsZero():
@@ -121,7 +129,7 @@ func (a *App) sortEntries() {
 		}
 		return 2
 	}
-	slices.SortStableFunc(a.entries, func(x, y entry) int {
+	slices.SortStableFunc(list, func(x, y entry) int {
 		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), y.latest.Compare(x.latest), strings.Compare(x.name, y.name))
 	})
 }

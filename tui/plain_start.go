@@ -321,34 +321,8 @@ func (p *plain) load() error {
 	if err != nil {
 		return err
 	}
-	p.entries = p.entries[:0:0]
-	notes := false
-	for i := range contacts {
-		c := &contacts[i]
-		e := entry{id: c.ID, name: plainName(c.Name), contact: c, unread: c.Unread}
-		if c.Settings != nil {
-			e.settings = *c.Settings
-		}
-		if c.Latest != nil {
-			e.latest = *c.Latest
-		}
-		notes = notes || c.ID == chat.NotesID
-		p.entries = append(p.entries, e)
-	}
-	for i := range groups {
-		g := &groups[i]
-		e := entry{id: g.ID, name: plainName(g.Name), group: g, unread: g.Unread}
-		if g.Settings != nil {
-			e.settings = *g.Settings
-		}
-		if g.Latest != nil {
-			e.latest = *g.Latest
-		}
-		p.entries = append(p.entries, e)
-	}
-	if !notes {
-		p.entries = append(p.entries, entry{id: chat.NotesID, name: chat.NotesID, contact: &chat.Contact{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive}})
-	}
+	list := people{contacts: contacts, groups: groups}
+	p.entries = list.entries()
 	if p.current != "" && p.selected() == nil {
 		p.current = ""
 		p.say("Whom you wrote to is gone: nobody is selected.")
