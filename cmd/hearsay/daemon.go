@@ -36,12 +36,8 @@ many at once as you like: they share one identity, and all are locked together.
 It listens on hearsay.sock in the home, for processes of this account only, and
 prints one line when it does. SIGTERM and "hearsay daemon stop" end it.
 
-Under systemd, as a user unit:
-
-  [Service]
-  Type=notify
-  ExecStart=/path/to/hearsay daemon
-  LoadCredential=passphrase:/path/to/file     (if the profile has a passphrase)`,
+Under systemd it is a user unit, hearsay.service: see the README. A passphrase is
+read from the credential of that name.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return chatError(runDaemon(cmd, f, asJSON)) },
 	}
@@ -133,14 +129,14 @@ func serveDaemon(cmd *cobra.Command, f *flags, p *profile, asJSON bool) error {
 		cancel()
 		return errors.Join(err, <-done)
 	}
-	notify("READY=1")
+	program.NotifyReady()
 	select {
 	case err := <-p.done: // the store failed, or it was wiped
 		p.done <- err
 		cancel()
 		return <-done
 	case err := <-done:
-		notify("STOPPING=1")
+		program.NotifyStopping()
 		return err
 	}
 }
@@ -177,20 +173,6 @@ func printReady(w io.Writer, socket string, r rpc.Ready, asJSON bool) error {
 	}
 	_, err = fmt.Fprintf(w, "%s\n", b)
 	return err
-}
-
-// notify tells systemd, if it started us and asked for it.
-func notify(state string) {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	_, _ = conn.Write([]byte(state)) // it waits, and says so, if it does not hear it
 }
 
 // stopDaemon ends the daemon of the profile and waits until it is gone.
