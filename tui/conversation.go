@@ -201,6 +201,7 @@ func (c *conversation) sent(a *App, m chat.Message) tea.Cmd {
 	if _, have := c.find(m.ID); !have { // else its event was faster, and knows more
 		c.add(m)
 	}
+	a.wrote(c.id, m.Time)
 	if c.id != a.current {
 		return nil
 	}

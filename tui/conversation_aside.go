@@ -84,9 +84,9 @@ func (c *conversation) readQuote(a *App, id string) tea.Cmd {
 	if !ok {
 		return nil
 	}
-	backend := a.chat
+	backend, conversation := a.chat, c.id
 	return ask(a, nil, func(ctx context.Context) ([]chat.Message, error) {
-		return backend.MessagesBefore(ctx, c.id, number+1, 1)
+		return backend.MessagesBefore(ctx, conversation, number+1, 1)
 	}, func(ms []chat.Message, err error) tea.Cmd {
 		switch {
 		case err != nil: // the reply says that it is one; no more is known

@@ -76,38 +76,38 @@ func (c *conversation) reload(a *App) tea.Cmd {
 
 // readEnd makes the end of the history the window.
 func (c *conversation) readEnd(a *App, then func() tea.Cmd) tea.Cmd {
-	return c.read(a, func(ctx context.Context, backend Chat) (page, error) {
-		ms, err := backend.MessagesBefore(ctx, c.id, 0, pageSize)
+	return c.read(a, func(ctx context.Context, backend Chat, id string) (page, error) {
+		ms, err := backend.MessagesBefore(ctx, id, 0, pageSize)
 		return page{ms, len(ms) < pageSize, true}, err
 	}, then)
 }
 
 // readStart makes the beginning of the history the window.
 func (c *conversation) readStart(a *App, then func() tea.Cmd) tea.Cmd {
-	return c.read(a, func(ctx context.Context, backend Chat) (page, error) {
-		ms, err := backend.Messages(ctx, c.id, 0, pageSize)
+	return c.read(a, func(ctx context.Context, backend Chat, id string) (page, error) {
+		ms, err := backend.Messages(ctx, id, 0, pageSize)
 		return page{ms, true, len(ms) < pageSize}, err
 	}, then)
 }
 
 // readAround makes what lies around a message the window.
 func (c *conversation) readAround(a *App, number uint64, then func() tea.Cmd) tea.Cmd {
-	return c.read(a, func(ctx context.Context, backend Chat) (page, error) {
-		before, err := backend.MessagesBefore(ctx, c.id, number+1, pageSize)
+	return c.read(a, func(ctx context.Context, backend Chat, id string) (page, error) {
+		before, err := backend.MessagesBefore(ctx, id, number+1, pageSize)
 		if err != nil {
 			return page{}, err
 		}
-		after, err := backend.Messages(ctx, c.id, number, pageSize)
+		after, err := backend.Messages(ctx, id, number, pageSize)
 		return page{slices.Concat(before, after), len(before) < pageSize, len(after) < pageSize}, err
 	}, then)
 }
 
 // read replaces the window; a later call makes an earlier one void.
-func (c *conversation) read(a *App, work func(ctx context.Context, backend Chat) (page, error), then func() tea.Cmd) tea.Cmd {
+func (c *conversation) read(a *App, work func(ctx context.Context, backend Chat, id string) (page, error), then func() tea.Cmd) tea.Cmd {
 	c.anew()
 	c.reading++
-	generation, backend := c.generation, a.chat
-	return ask(a, nil, func(ctx context.Context) (page, error) { return work(ctx, backend) }, func(p page, err error) tea.Cmd {
+	generation, backend, id := c.generation, a.chat, c.id
+	return ask(a, nil, func(ctx context.Context) (page, error) { return work(ctx, backend, id) }, func(p page, err error) tea.Cmd {
 		defer c.caughtUp()
 		if generation != c.generation {
 			return nil
@@ -139,13 +139,13 @@ func (c *conversation) extend(a *App, v placed) tea.Cmd {
 		return nil
 	}
 	var cmds []tea.Cmd
-	backend, generation := a.chat, c.generation
+	backend, generation, id := a.chat, c.generation, c.id
 	if !c.first && !c.above && v.from < nearEnd {
 		c.above = true
 		c.reading++
 		number := c.messages[0].Seq
 		cmds = append(cmds, ask(a, nil, func(ctx context.Context) ([]chat.Message, error) {
-			return backend.MessagesBefore(ctx, c.id, number, pageSize)
+			return backend.MessagesBefore(ctx, id, number, pageSize)
 		}, func(ms []chat.Message, err error) tea.Cmd {
 			if c.extended(a, generation, err) {
 				c.above = false
@@ -161,7 +161,7 @@ func (c *conversation) extend(a *App, v placed) tea.Cmd {
 		c.reading++
 		number := c.messages[len(c.messages)-1].Seq
 		cmds = append(cmds, ask(a, nil, func(ctx context.Context) ([]chat.Message, error) {
-			return backend.Messages(ctx, c.id, number, pageSize)
+			return backend.Messages(ctx, id, number, pageSize)
 		}, func(ms []chat.Message, err error) tea.Cmd {
 			if c.extended(a, generation, err) {
 				c.below = false

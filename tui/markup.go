@@ -24,8 +24,11 @@ func (t *theme) markUp(text string, lines []string) []string {
 	if len(runs) == 0 {
 		return lines
 	}
-	styles := map[byte]lipgloss.Style{
-		'*': lipgloss.NewStyle().Bold(true), '_': lipgloss.NewStyle().Italic(true), '`': t.accent,
+	styles := map[byte][2]string{}
+	for _, r := range runs {
+		if _, have := styles[r.mark]; !have {
+			styles[r.mark] = codes(t.marked(r.mark))
+		}
 	}
 	out := make([]string, len(lines))
 	at := 0 // in text
@@ -49,13 +52,33 @@ func (t *theme) markUp(text string, lines []string) []string {
 				pos = runs[0].from
 			default:
 				to := min(runs[0].to, end)
-				b.WriteString(styles[runs[0].mark].Render(text[pos:to]))
+				style := styles[runs[0].mark]
+				b.WriteString(style[0])
+				b.WriteString(text[pos:to])
+				b.WriteString(style[1])
 				pos = to
 			}
 		}
 		out[i], at = b.String(), end
 	}
 	return out
+}
+
+// marked is the style of a mark.
+func (t *theme) marked(mark byte) lipgloss.Style {
+	switch mark {
+	case '*':
+		return lipgloss.NewStyle().Bold(true)
+	case '_':
+		return lipgloss.NewStyle().Italic(true)
+	}
+	return t.accent
+}
+
+// codes returns what a style puts before and after a text without blanks of its own.
+func codes(s lipgloss.Style) [2]string {
+	before, after, _ := strings.Cut(s.Render("x"), "x")
+	return [2]string{before, after}
 }
 
 // follow finds a wrapped line in its text from at on, past blanks that were

@@ -354,7 +354,7 @@ func TestMarkUp(t *testing.T) {
 		"** nothing ** and __init__":            "",
 		"https://example.org/_a_/*b* and so on": "",
 		"*never\nclosed*":                       "",
-		"*家 family* 👨‍👩‍👧":                     "*家 family*",
+		"*家 family* 👨‍👩‍👧":                      "*家 family*",
 	} {
 		for _, w := range []int{80, 9} {
 			lines := wrap(text, w)

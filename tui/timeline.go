@@ -185,7 +185,11 @@ func (l *layouter) block(i int) (top, body []string) {
 		top = append(top, l.a.theme.dim.Render(l.a.theme.middleRule(local.Format(layout), l.w)))
 	}
 	if i == l.unread {
-		top = append(top, l.a.theme.accent.Render(l.a.theme.middleRule(fmt.Sprintf("%d unread", l.c.unread.count), l.w)))
+		words := fmt.Sprintf("%d unread", l.c.unread.count)
+		if l.c.unread.count >= mostUnread {
+			words = fmt.Sprintf("%d or more unread", mostUnread)
+		}
+		top = append(top, l.a.theme.accent.Render(l.a.theme.middleRule(words, l.w)))
 	}
 	return top, l.body(i)
 }

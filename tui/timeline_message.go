@@ -306,7 +306,7 @@ func (a *App) slot(m *chat.Message) string {
 // opened it returns the beginning, and how many bytes are left.
 func (t *theme) textLines(text string, room int, opened bool) (lines []string, rest int) {
 	shown := text
-	if limit := 8 * foldLines * max(room, 8); !opened && len(shown) > limit { // do not wrap what is not shown
+	if limit := 4 * foldLines * max(room, 8); !opened && len(shown) > limit { // do not wrap what is not shown
 		for limit > 0 && shown[limit]&0xc0 == 0x80 {
 			limit--
 		}
