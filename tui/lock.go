@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -76,13 +77,22 @@ func (a *App) applyLock(msg tea.Msg) tea.Cmd {
 	case unlockedMsg:
 		a.first.busy = ""
 		if msg.err != nil {
-			a.first.problem = errorText(msg.err)
+			a.first.problem = secretError(msg.err)
 			return nil
 		}
 		a.idle.pending = false
 		return a.show()
 	}
 	return nil
+}
+
+// secretError is errorText for calls that take a passphrase, which is said to be
+// wrong once.
+func secretError(err error) string {
+	if errors.Is(err, chat.ErrPassphrase) {
+		return "the passphrase is wrong; type it again: there is no recovery"
+	}
+	return errorText(err)
 }
 
 // hide forgets everything that was decrypted and leaves the lock screen alone.

@@ -146,7 +146,7 @@ func (a *App) opened(msg openedMsg) tea.Cmd {
 	o := &a.first
 	o.busy = ""
 	if msg.err != nil {
-		o.problem = errorText(msg.err)
+		o.problem = secretError(msg.err)
 		if o.step == stepStarting && !a.homeState.HasNetwork {
 			o.step = stepNetwork
 		}
@@ -509,7 +509,7 @@ func (a *App) drawStarting(b *formBox) {
 		sign := map[string]string{"done": a.theme.delivered, "running": a.theme.more, "failed": a.theme.failed, "waiting": "-"}[s.State]
 		took := ""
 		if s.State != "waiting" {
-			took = fmt.Sprintf("%.1f s", s.Took.Seconds())
+			took = fmt.Sprintf("%.1f s", max(0, s.Took.Seconds()))
 		}
 		detail := sanitizeLine(s.Detail)
 		if s.State == "failed" {

@@ -243,7 +243,7 @@ func (d *passphraseDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	}, func(err error) tea.Cmd {
 		d.busy = false
 		if err != nil {
-			d.problem = errorText(err)
+			d.problem = secretError(err)
 			d.at = 0
 			return nil
 		}
