@@ -30,6 +30,9 @@ func (a *App) View() tea.View {
 	if a.prefs.Mouse && !a.locked {
 		v.MouseMode = tea.MouseModeCellMotion
 	}
+	if cur != nil && a.prefs.ReducedMotion {
+		cur.Blink = false
+	}
 	v.Cursor = cur
 	return v
 }
