@@ -441,3 +441,16 @@ func TestClicksOpenRows(t *testing.T) {
 	d.msg(tea.MouseClickMsg{X: 5, Y: 18, Button: tea.MouseLeft})
 	d.msg(tea.MouseClickMsg{X: 0, Y: 0, Button: tea.MouseLeft})
 }
+
+// TestOwnWordsCountAsRecent: who was written to last stands above the others.
+func TestOwnWordsCountAsRecent(t *testing.T) {
+	f := newFake()
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.run(d.a.selectEntry("c_1"))
+	d.typeText("hello")
+	d.key("enter")
+	if d.a.entries[0].id != "c_1" {
+		t.Errorf("%s stands on top", d.a.entries[0].name)
+	}
+	d.has("▌marta ✓       14:05")
+}

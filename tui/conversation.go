@@ -73,6 +73,7 @@ const (
 	pageSize      = 200
 	keepMessages  = 3 * pageSize
 	keepWindows   = 24  // conversations that keep theirs
+	keepText      = 2 << 20
 	nearEnd       = 80  // messages from the end of a window at which the next page is read
 	maxMeanwhile  = 512 // more, and the history is read again
 	keepLaid      = 4 * keepMessages

@@ -171,6 +171,14 @@ func (a *App) named(name string) *entry {
 	return nil
 }
 
+// wrote puts a conversation in its place after a message of ours.
+func (a *App) wrote(id string, at time.Time) {
+	if e := a.find(id); e != nil && e.latest.Before(at) {
+		e.latest = at
+		sortEntries(a.entries)
+	}
+}
+
 // selected returns the entry on screen, or nil.
 func (a *App) selected() *entry { return a.find(a.current) }
 
