@@ -2,7 +2,13 @@
 
 package main
 
-import "golang.org/x/sys/unix"
+import (
+	"context"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
 
 // singleKeys makes a terminal hand out each key at once and leave the echo to us;
 // signals of ctrl+c and ctrl+z stay. restore is nil for a terminal that does not
@@ -22,4 +28,22 @@ func singleKeys(fd int) (restore func() error, err error) {
 		return nil, err
 	}
 	return func() error { return unix.IoctlSetTermios(fd, writeTermios, before) }, nil
+}
+
+// onContinue runs again whenever the program goes on after ctrl+z, until ctx ends: the
+// shell has set the terminal as it likes it meanwhile.
+func onContinue(ctx context.Context, again func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGCONT)
+	go func() {
+		defer signal.Stop(c)
+		for {
+			select {
+			case <-c:
+				again()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 }

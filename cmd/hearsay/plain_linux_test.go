@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hearsay/cmd/program"
 )
 
@@ -50,6 +52,9 @@ func TestPlainOnATerminal(t *testing.T) {
 	}
 	if i := strings.IndexByte(out, '\x1b'); i >= 0 {
 		t.Errorf("an escape sequence: %q", out[max(0, i-60):min(len(out), i+20)])
+	}
+	if now, err := unix.IoctlGetTermios(int(s.master.Fd()), unix.TCGETS); err != nil || now.Lflag&unix.ECHO == 0 || now.Lflag&unix.ICANON == 0 {
+		t.Errorf("the terminal is left as it was not: %v", err)
 	}
 	// Without a terminal nobody can be asked.
 	p := start(t, "hearsay", "--plain", "--home", home)

@@ -32,6 +32,7 @@ const (
 // cannot be asked to hand out single keys, it leaves all that to the terminal.
 type lineTerminal struct {
 	ctx     context.Context
+	cancel  context.CancelFunc // with restore
 	in      io.Reader
 	out     io.Writer
 	restore func() error  // nil: the terminal edits lines itself
@@ -55,9 +56,19 @@ func newLineTerminal(ctx context.Context, in *os.File, out io.Writer) (*lineTerm
 	if err != nil {
 		return nil, fmt.Errorf("set the terminal: %w", err)
 	}
-	if t.restore = restore; restore != nil {
-		go t.watch()
+	if t.restore = restore; restore == nil {
+		return t, nil
 	}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	onContinue(t.ctx, func() {
+		_, _ = singleKeys(int(in.Fd())) // a terminal that is gone ends the input
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if !t.secret {
+			t.echo(string(t.line))
+		}
+	})
+	go t.watch()
 	return t, nil
 }
 
@@ -76,6 +87,7 @@ func (t *lineTerminal) Close() error {
 	if t.restore == nil {
 		return nil
 	}
+	t.cancel()
 	return t.restore()
 }
 
