@@ -72,7 +72,7 @@ const (
 	earlyStates   = 1024
 	pageSize      = 200
 	keepMessages  = 3 * pageSize
-	keepWindows   = 24  // conversations that keep theirs
+	keepWindows   = 24 // conversations that keep theirs
 	keepText      = 2 << 20
 	nearEnd       = 80  // messages from the end of a window at which the next page is read
 	maxMeanwhile  = 512 // more, and the history is read again

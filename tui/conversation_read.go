@@ -38,8 +38,27 @@ func (c *conversation) open(a *App, e *entry) tea.Cmd {
 	return nil
 }
 
-// leave is called when another conversation comes on the screen.
-func (c *conversation) leave() { c.unread, c.opened, c.placed = unreadLine{}, nil, "" }
+// leave is called when another conversation comes on the screen. A window of very
+// long messages is not kept.
+func (c *conversation) leave() {
+	c.unread, c.opened, c.placed = unreadLine{}, nil, ""
+	size := 0
+	for i := range c.messages {
+		size += len(c.messages[i].Text)
+	}
+	if size > keepText {
+		c.unload()
+	}
+}
+
+// unload drops the window.
+func (c *conversation) unload() {
+	*c = conversation{
+		id: c.id, draft: c.draft, saved: c.saved, heard: c.heard,
+		displayed: c.displayed, told: c.told, telling: c.telling,
+		reading: c.reading, generation: c.generation + 1,
+	}
+}
 
 // forgetWindows drops the window that was not used for longest if there are many,
 // and returns the count of openings.
@@ -57,11 +76,7 @@ func (a *App) forgetWindows() int {
 		}
 	}
 	if held >= keepWindows {
-		*oldest = conversation{
-			id: oldest.id, draft: oldest.draft, saved: oldest.saved, heard: oldest.heard,
-			displayed: oldest.displayed, told: oldest.told, telling: oldest.telling,
-			reading: oldest.reading, generation: oldest.generation + 1,
-		}
+		oldest.unload()
 	}
 	return now + 1
 }

@@ -470,6 +470,13 @@ func TestReadErrorsAreSaid(t *testing.T) {
 	if strings.Contains(d.screen(), "disk") || f.count("MessagesBefore") == n {
 		t.Error("it is not read again")
 	}
+	f.fail = map[string]error{"MessagesBefore": errors.New("the disk is gone")}
+	f.messages["c_2"] = []chat.Message{{ID: "m_2_1", Contact: "c_2", Direction: chat.In, Text: "psst", Seq: 1, Time: testNow, State: chat.Received}}
+	d.run(d.a.selectEntry("c_2"))
+	d.has("This conversation cannot be read now")
+	f.fail = nil
+	d.key("pgup")
+	d.has("psst")
 }
 
 // TestLongMessagesFold: one message of the largest size takes a bounded part of the
@@ -502,6 +509,43 @@ func TestLongMessagesFold(t *testing.T) {
 		if n := len(l.body(4)); n > foldLines+3 {
 			t.Errorf("%s: folded again it takes %d lines", name, n)
 		}
+	}
+}
+
+// TestWindowsAreGivenBack opens many conversations, and one of very long messages:
+// what the screen holds does not grow with them, and drafts stay.
+func TestWindowsAreGivenBack(t *testing.T) {
+	f := newFake()
+	history(f, 100)
+	for i := range f.messages["c_1"] {
+		f.messages["c_1"][i].Text = strings.Repeat("long ", 13000)
+	}
+	for i := range 60 {
+		id := fmt.Sprint("c_z", i)
+		f.contacts = append(f.contacts, chat.Contact{ID: id, Name: id, State: chat.ContactActive})
+		f.messages[id] = []chat.Message{{ID: fmt.Sprintf("m_z%d_1", i), Contact: id, Direction: chat.In, Text: "hello from " + id, Seq: 1, Time: testNow, State: chat.Received}}
+	}
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.run(d.a.selectEntry("c_1"))
+	d.typeText("a draft")
+	marta := d.a.shown()
+	for i := range 60 {
+		d.run(d.a.selectEntry(fmt.Sprint("c_z", i)))
+		d.has(fmt.Sprint("hello from c_z", i))
+	}
+	held := 0
+	for _, c := range d.a.conversations {
+		if c.loaded {
+			held++
+		}
+	}
+	if held > keepWindows+1 || marta.loaded {
+		t.Errorf("%d windows are held; of the long messages: %t", held, marta.loaded)
+	}
+	d.run(d.a.selectEntry("c_1"))
+	d.has("long long")
+	if d.a.composer.value() != "a draft" {
+		t.Error("the draft is gone")
 	}
 }
 

@@ -32,7 +32,7 @@ func (a *App) drawConversation(w, h int) []string {
 			"Paste an invite that you were given.",
 		}, w, body)
 	case len(c.messages) == 0 && c.failed:
-		lines = centre([]string{"This conversation cannot be read now."}, w, body)
+		lines = centre([]string{"This conversation cannot be read now;", a.keys.of("scroll.back") + " tries again."}, w, body)
 	case !c.loaded:
 		lines = centre([]string{"reading " + a.theme.more}, w, body)
 	case len(c.messages) == 0:

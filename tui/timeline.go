@@ -29,7 +29,6 @@ type placed struct {
 	owner    []int // place in the window of the message of each row; -1: of none
 	from, to int   // places of the first and the last message that is visible; to < from: none is
 	at       anchor
-	atTop    bool
 	atEnd    bool
 }
 

@@ -19,6 +19,10 @@ func (a *App) forgetLayout() {
 // scrollKey runs an action of scrolling.
 func (a *App) scrollKey(act action) tea.Cmd {
 	c := a.shown()
+	if c != nil && !c.loaded && c.failed {
+		c.failed = false
+		return c.reload(a)
+	}
 	if c == nil || !c.loaded || len(c.messages) == 0 {
 		return nil
 	}
