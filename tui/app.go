@@ -181,6 +181,8 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		return a.notices.terminal(a, msg)
 	}
 	if k, ok := msg.(tea.KeyPressMsg); ok {
+		k = byLayout(k)
+		msg = k
 		if cmd, done := a.globalKey(k); done {
 			return cmd
 		}

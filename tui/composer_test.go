@@ -393,3 +393,52 @@ func TestHistoryBringsBackWhatWasSent(t *testing.T) {
 	d.key("ctrl+n", "ctrl+r")
 	d.has("you sent nothing here yet")
 }
+
+// TestLockDropsWhatWasTyped: nothing that was written, cut or refused is kept in
+// memory while the profile is locked.
+func TestLockDropsWhatWasTyped(t *testing.T) {
+	f := newFake()
+	f.fail = map[string]error{"Send": errors.New("the disk is full")}
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	d.typeText("refused")
+	d.key("enter")
+	d.typeText("cut")
+	d.key("ctrl+u")
+	d.typeText("typed")
+	d.msg(eventsMsg{events: []chat.Event{{Type: chat.ProfileLocked}}})
+	c := d.a.composer
+	if c.text.cut != "" || !c.text.empty() || len(c.out) > 0 || c.again != (pending{}) || len(d.a.dialogs) > 0 {
+		t.Errorf("kept: %+v", c)
+	}
+}
+
+// TestHostileNamesInLists puts what a peer may say into the lists over the
+// conversation: every line of them fits.
+func TestHostileNamesInLists(t *testing.T) {
+	for _, hostile := range hostileTexts {
+		for _, size := range [][2]int{sizes[1], sizes[3]} {
+			f := newFake()
+			withLatest(f)
+			f.contacts[1].Name = hostile.text
+			f.messages["c_1"][2].Text, f.messages["c_1"][1].Text = hostile.text, hostile.text
+			d := drive(t, &fakeHome{state: readyHome, chat: f}, size[0], size[1])
+			d.key("ctrl+k")
+			harmless(d, hostile.name+" switcher")
+			d.key("esc", "ctrl+r")
+			harmless(d, hostile.name+" history")
+			d.key("esc")
+			d.typeText("/verify ")
+			harmless(d, hostile.name+" palette")
+			d.key("ctrl+c")
+			d.a.startReply(&d.a.shown().messages[1])
+			harmless(d, hostile.name+" reply")
+			d.a.startEdit(&d.a.shown().messages[2])
+			harmless(d, hostile.name+" edit")
+			d.key("esc")
+			d.msg(tea.PasteMsg{Content: strings.Repeat(hostile.text+"\n", 5)})
+			harmless(d, hostile.name+" paste")
+			d.key("y")
+			harmless(d, hostile.name+" pasted")
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	tea "charm.land/bubbletea/v2"
 )
 
 // mode says where a key works: everywhere, on the conversation screen, or in one
@@ -345,6 +347,16 @@ func canonicalKey(name string) (string, error) {
 		}
 	}
 	return key + base, nil
+}
+
+// byLayout names a key by the layout of the keyboard, as far as that has Latin
+// letters: terminals that tell the place of a key as well would have ctrl+a be
+// ctrl+q on a French keyboard. A Cyrillic one has no other way to ctrl+a.
+func byLayout(k tea.KeyPressMsg) tea.KeyPressMsg {
+	if k.Code <= unicode.MaxLatin1 {
+		k.BaseCode = 0
+	}
+	return k
 }
 
 // find returns what a key does in a mode, or "".

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -170,5 +171,28 @@ func TestRebinding(t *testing.T) {
 	prefs.Keys = map[string][]string{"helpp": {"f5"}}
 	if _, err := New(t.Context(), Config{Home: &fakeHome{state: readyHome, chat: f}, Preferences: &prefs}); err == nil {
 		t.Error("bindings that cannot be used are taken")
+	}
+}
+
+// TestKeysOfOtherLayouts: a key is what its layout says, and what stands in its
+// place where the layout has no Latin letters.
+func TestKeysOfOtherLayouts(t *testing.T) {
+	for _, c := range []struct {
+		key  tea.Key
+		want string
+	}{
+		{tea.Key{Code: 'a', BaseCode: 'q', Mod: tea.ModCtrl}, "ctrl+a"}, // AZERTY
+		{tea.Key{Code: 'k', BaseCode: 'v', Mod: tea.ModAlt}, "alt+k"},   // Dvorak
+		{tea.Key{Code: 'л', BaseCode: 'k', Mod: tea.ModCtrl}, "ctrl+k"}, // Cyrillic
+		{tea.Key{Code: tea.KeyF1}, "f1"},
+	} {
+		if got := byLayout(tea.KeyPressMsg(c.key)).String(); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.key, got, c.want)
+		}
+	}
+	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 80, 24)
+	d.msg(tea.KeyPressMsg{Code: 'л', BaseCode: 'k', Mod: tea.ModCtrl})
+	if _, open := d.a.top().(*switcherDialog); !open {
+		t.Error("ctrl and the key of k do not switch on a Cyrillic keyboard")
 	}
 }
