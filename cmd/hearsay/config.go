@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -127,6 +128,8 @@ func (f *flags) deleteAfter() time.Duration {
 func readConfig(file string) ([]byte, error) {
 	info, err := os.Stat(file)
 	switch {
+	case errors.Is(err, syscall.ENOTDIR): // the home is no directory, which its opening says
+		return nil, fs.ErrNotExist
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular() || info.Size() > maxConfig:
