@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"hearsay/chat"
 )
 
@@ -201,31 +199,5 @@ func TestWipeAsksTwice(t *testing.T) {
 	d.key("enter", "y")
 	if f.count("Wipe") != 2 || len(d.a.entries)+len(d.a.conversations) > 0 {
 		t.Errorf("%d wipes, %d entries", f.count("Wipe"), len(d.a.entries))
-	}
-}
-
-// TestThemes: every theme tells apart what is good, warns and is bad, by colour or
-// weight; without colour none sets one; a code is dark on light in all.
-func TestThemes(t *testing.T) {
-	for _, name := range Themes() {
-		for _, dark := range []bool{true, false} {
-			for _, plain := range []bool{true, false} {
-				p := DefaultPreferences()
-				p.Theme, p.NoColor = name, plain
-				th := newTheme(p, dark)
-				for what, s := range map[string]lipgloss.Style{"good": th.good, "warn": th.warn, "bad": th.bad, "dim": th.dim, "accent": th.accent, "strong": th.strong} {
-					coloured := strings.Contains(s.Render("x"), "[38;") || strings.Contains(s.Render("x"), "[3") && !strings.Contains(s.Render("x"), "[3m")
-					if plain && coloured {
-						t.Errorf("%s without colour draws %s as %q", name, what, s.Render("x"))
-					}
-				}
-				if !plain && th.good.Render("x") == th.bad.Render("x") {
-					t.Errorf("%s: good and bad look alike", name)
-				}
-				if !plain && !strings.Contains(th.qr.Render("x"), "48;") {
-					t.Errorf("%s: a code takes the background of the terminal: %q", name, th.qr.Render("x"))
-				}
-			}
-		}
 	}
 }
