@@ -262,6 +262,28 @@ func TestRefusedTextsAreKept(t *testing.T) {
 	}
 }
 
+// TestRefusedElsewhere: a text that is refused after one went to another conversation
+// waits in its own, and the notice says which.
+func TestRefusedElsewhere(t *testing.T) {
+	f := newFake()
+	withLatest(f)
+	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+	f.fail = map[string]error{"Send": errors.New("the disk is full")}
+	first := holdSend(d, "for marta")
+	d.key("ctrl+n")
+	d.run(first)
+	d.has("not sent to marta: the disk is full")
+	if d.a.composer.value() != "" {
+		t.Errorf("the text went to another conversation: %q", d.a.composer.value())
+	}
+	d.key("ctrl+p")
+	d.has("1 not sent")
+	d.key("ctrl+r", "enter")
+	if got := d.a.composer.value(); got != "for marta" {
+		t.Errorf("the composer holds %q", got)
+	}
+}
+
 // TestLockedComposer: nothing can be written to a contact whose key changed, and
 // the reason stands there in words; commands work.
 func TestLockedComposer(t *testing.T) {

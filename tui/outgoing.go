@@ -120,6 +120,9 @@ func (a *App) handNext(conversation string, o *outgoing) tea.Cmd {
 		if err != nil {
 			// What follows waits as well: it may make no sense without this one.
 			a.notice = errorText(err)
+			if conversation != a.current {
+				a.notice = "not sent to " + a.nameOf(conversation) + ": " + a.notice
+			}
 			o.held = append(o.held, o.waiting...)
 			o.waiting = nil
 			a.giveBack(conversation, o)
