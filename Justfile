@@ -94,5 +94,21 @@ chaos HOURS="24" KILLS="200":
 files MB="50" COVER="off":
     HEARSAY_FILES={{MB}} HEARSAY_FILES_COVER={{COVER}} go test -count=1 -timeout 30m -v -run TestFileOverQUIC ./chat
 
+# known flaws in what is linked, by the database of the Go project (needs the network)
+vuln:
+    go run golang.org/x/vuln/cmd/govulncheck@v1.8.0 ./...
+
+# build a release twice, in two directories, and compare every byte; -targets linux/amd64 for less
+release-check *ARGS:
+    go run ./.ci/release check {{ARGS}}
+
+# archives, lists of parts, sums and source of an annotated tag into DIR, with its notes checked
+release VERSION DIR *ARGS:
+    go run ./.ci/release build {{ARGS}} {{VERSION}} {{DIR}}
+
+# the text of a release to fill in; `go run ./.ci/release notes FILE` checks it
+notes VERSION:
+    go run ./.ci/release template {{VERSION}}
+
 # what the server runs
 ci: lint specs test race vectors

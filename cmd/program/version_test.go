@@ -27,7 +27,7 @@ func TestVersionFromEveryKindOfBuild(t *testing.T) {
 		{"(devel)", nil, unfilled, "development", ""},
 		{"", nil, "v1.2.0\n" + commit + "\n", "v1.2.0", commit},
 		{"(devel)", nil, "v1.2.0-3-g433b593\n" + commit + "\n", "v1.2.0-3-g433b593", commit},
-		{"(devel)", nil, "\n" + commit + "\n", "development-433b59301234", commit}, // no tag yet
+		{"(devel)", nil, "\n" + commit + "\n", "development-433b59301234", commit},  // no tag yet
 		{"(devel)", checkout, "v0.9.0\n0000\n", "development-433b59301234", commit}, // unpacked into a checkout
 	} {
 		info := &debug.BuildInfo{Settings: c.settings}
