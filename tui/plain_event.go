@@ -184,7 +184,9 @@ func plainContact(c chat.Contact) string {
 	case c.State == chat.ContactBlocked:
 		return "blocked, nothing is sent or shown"
 	case c.Problem != "":
-		return c.Problem
+		return c.Problem + ", what you write does not reach them any more"
+	case c.State == chat.ContactInvited && c.Asked != "":
+		return "asked, " + c.Asked
 	case c.State == chat.ContactInvited:
 		return "invited, has not answered yet; what you write waits"
 	case c.State == chat.ContactChanged:

@@ -36,7 +36,11 @@ func showPlain(ctx context.Context, cfg tui.PlainConfig) error {
 			return w
 		}
 	}
-	err := tui.RunPlain(ctx, cfg)
+	return plainError(tui.RunPlain(ctx, cfg))
+}
+
+// plainError gives the errors of the plain mode their exit codes and hints.
+func plainError(err error) error {
 	var e *chat.Error
 	switch {
 	case errors.Is(err, tui.ErrUndelivered):

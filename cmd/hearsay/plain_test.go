@@ -1,12 +1,39 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"hearsay/chat"
+	"hearsay/cmd/program"
+	"hearsay/tui"
 )
+
+// TestPlainExitCodes: scripts decide by them.
+func TestPlainExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{fmt.Errorf("%w within 1m0s", tui.ErrUndelivered), program.ExitTimeout},
+		{chat.ErrPassphrase, program.ExitPassphrase},
+		{chat.ErrNoNetwork, program.ExitUsage},
+		{&chat.Error{Kind: chat.KindNoNetwork, Text: "no relay answers"}, program.ExitNoNetwork},
+	} {
+		var e *program.Error
+		if err := plainError(c.err); !errors.As(err, &e) || e.Code != c.code {
+			t.Errorf("%v becomes %v", c.err, err)
+		}
+	}
+	if err := plainError(nil); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestPlainAttached runs the plain mode on a daemon, which goes on when the mode
 // ends; when the daemon is killed the mode ends with an error.
