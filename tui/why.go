@@ -222,7 +222,10 @@ func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	}
 	rows := d.rows
 	room := max(1, h-2)
-	foot := "[" + a.keys.of("why.retry") + "] retry now  [" + a.keys.of("close") + "] close"
+	foot := "[" + a.keys.of("close") + "] close"
+	if d.waits() {
+		foot = "[" + a.keys.of("why.retry") + "] retry now  " + foot
+	}
 	if len(rows) > room {
 		foot = "[" + a.keys.of("why.down") + "] on  " + foot
 	}
@@ -232,6 +235,11 @@ func (d *whyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		foot = "[" + a.keys.of("close") + "] close"
 	}
 	return a.theme.boxed(a.cut("why: "+d.title, w-6), foot, rows, w, len(rows)+2), nil
+}
+
+// waits tells whether anything is waited for, which a retry could hurry.
+func (d *whyDialog) waits() bool {
+	return d.known && (d.why.Next != "" || d.why.NextTry != nil || d.why.Expires != nil)
 }
 
 // next says what is waited for.
