@@ -44,6 +44,7 @@ var hostileTexts = []struct{ name, text string }{
 	{"long wide word", strings.Repeat("漢", 3000)},
 	{"64 KiB", strings.Repeat("lorem ipsum dolor\n", 64<<10/18)},
 	{"64 KiB of newlines", strings.Repeat("\n", 64<<10)},
+	{"64 KiB word", strings.Repeat("W", 64<<10)},
 	{"nothing", "\u200b\u200b"},
 }
 
@@ -64,7 +65,7 @@ func hostileFake(long string) *fakeChat {
 	for i := range f.contacts {
 		c := &f.contacts[i]
 		c.Name, c.Introduced, c.Latest, c.SafetyNumber = s+fmt.Sprint(i), s, &at, strings.TrimSpace(strings.Repeat("12345 ", 12))
-		c.Settings = &chat.Conversation{Draft: strings.ReplaceAll(s[:min(len(s), 40)], "\n", " ")}
+		c.Settings = &chat.Conversation{Draft: s}
 	}
 	f.contacts = append(f.contacts,
 		chat.Contact{ID: "c_4", Name: s, State: chat.ContactInvited, Problem: s},
@@ -117,7 +118,7 @@ func hostileEvents(f *fakeChat) []chat.Event {
 	changed := m
 	changed.Edited, changed.Text = true, m.Text+s
 	file, group, request := chat.File{}, chat.Group{}, chat.Request{}
-	if len(f.files) > 0 {
+	if len(f.files) > 0 && len(f.groups) > 0 && len(f.requests) > 0 { // keys may have answered them
 		file, group, request = f.files[0], f.groups[0], f.requests[0]
 	}
 	return []chat.Event{
@@ -235,7 +236,7 @@ func TestHostileTextStaysInItsPlace(t *testing.T) {
 					d.run(d.a.selectEntry(id))
 					look("conversation " + id)
 				}
-				d.msg(tea.PasteMsg{Content: strings.ReplaceAll(h.text[:min(len(h.text), 100)], "\n", " ")})
+				d.msg(tea.PasteMsg{Content: h.text})
 				look("pasted")
 				d.key("esc", "enter", "pgup", "pgup", "pgdown")
 				look("scrolled")
@@ -276,6 +277,28 @@ func TestHostileTextOnTheRealRenderer(t *testing.T) {
 	}
 }
 
+// TestWidthsThatTerminalsDispute draws hostile text on a terminal that counts the
+// cells of emoji otherwise than the renderer believes: what stands in one row spills
+// into no other.
+func TestWidthsThatTerminalsDispute(t *testing.T) {
+	for _, h := range hostileTexts {
+		if len(h.text) > 1000 {
+			continue
+		}
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			f := hostileFake(h.text + strings.Repeat(" "+h.text, 5))
+			d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
+			var steps []func()
+			for _, ev := range hostileEvents(f) {
+				steps = append(steps, func() { d.msg(eventsMsg{events: []chat.Event{ev}}) })
+			}
+			steps = append(steps, func() { d.run(d.a.selectEntry("g_1")) }, func() { d.key("pgup") }, func() { d.key("f3") }, func() { d.key("esc", "pgdown") })
+			sameScreen(t, d, renderedOn(t, d, ansi.WcWidth, ansi.GraphemeWidth, steps...))
+		})
+	}
+}
+
 // TestPeerCannotForgeAnAuthor looks for lines that begin as only this program
 // begins them, at every width.
 func TestPeerCannotForgeAnAuthor(t *testing.T) {
@@ -311,4 +334,21 @@ func TestPeerCannotForgeAnAuthor(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestASCIIIsPure opens every screen of an ordinary profile in ASCII.
+func TestASCIIIsPure(t *testing.T) {
+	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 100, 28)
+	d.a.prefs.ASCII = true
+	d.a.theme = newTheme(d.a.prefs, true)
+	d.a.forgetLayout()
+	everywhere(d, 0, 1, func(where string) {
+		lines, _ := d.a.draw()
+		for _, l := range lines {
+			if i := strings.IndexFunc(l, func(r rune) bool { return r >= 0x80 }); i >= 0 {
+				t.Errorf("%s: %q", where, ansi.Strip(l))
+				return
+			}
+		}
+	})
 }

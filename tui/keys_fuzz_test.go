@@ -93,6 +93,11 @@ func fuzzSteps(d *driver, script []byte, text string) []func() {
 	}
 	names = append([]string{"enter", "tab", "esc", "up", "down", "left", "right", "home", "end", "backspace", "delete", "ctrl+w", "ctrl+u"}, names...)
 	events := hostileEvents(d.a.home.(*fakeHome).chat)
+	event := func(ev chat.Event) {
+		if d.a.chat != nil { // before a profile is open nothing happens in it
+			d.msg(eventsMsg{events: []chat.Event{ev}})
+		}
+	}
 	var steps []func()
 	for i := 0; i < len(script); i++ {
 		op := script[i]
@@ -109,7 +114,7 @@ func fuzzSteps(d *driver, script []byte, text string) []func() {
 			steps = append(steps, func() { d.key(name) })
 		case op < 0xe8:
 			ev := events[int(op-0xe0)%len(events)]
-			steps = append(steps, func() { d.msg(eventsMsg{events: []chat.Event{ev}}) })
+			steps = append(steps, func() { event(ev) })
 		case op == 0xe8:
 			steps = append(steps, func() { d.msg(tea.PasteMsg{Content: text}) })
 		case op == 0xe9:
@@ -117,13 +122,9 @@ func fuzzSteps(d *driver, script []byte, text string) []func() {
 		case op == 0xea:
 			steps = append(steps, func() { d.msg(tea.FocusMsg{}) })
 		case op == 0xeb:
-			steps = append(steps, func() {
-				d.msg(eventsMsg{events: []chat.Event{{Type: chat.ProfileLocked}}})
-			})
+			steps = append(steps, func() { event(chat.Event{Type: chat.ProfileLocked}) })
 		case op == 0xec:
-			steps = append(steps, func() {
-				d.msg(eventsMsg{events: []chat.Event{{Type: chat.ProfileUnlocked}}})
-			})
+			steps = append(steps, func() { event(chat.Event{Type: chat.ProfileUnlocked}) })
 		case op == 0xed:
 			steps = append(steps, func() { d.msg(tea.MouseWheelMsg{X: 40, Y: 5, Button: tea.MouseWheelUp}) })
 		case op == 0xee:

@@ -17,6 +17,13 @@ import (
 // one frame after the other, and returns the terminal that it was drawn on.
 func rendered(tb testing.TB, d *driver, method ansi.Method, steps ...func()) *terminal {
 	tb.Helper()
+	return renderedOn(tb, d, method, method, steps...)
+}
+
+// renderedOn does so on a terminal that counts cells otherwise than it told the
+// program, which draws for a terminal that counts as told.
+func renderedOn(tb testing.TB, d *driver, told, method ansi.Method, steps ...func()) *terminal {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := &output{marks: make(chan struct{}, len(steps)+1)}
@@ -29,7 +36,7 @@ func rendered(tb testing.TB, d *driver, method ansi.Method, steps ...func()) *te
 		_, err := p.Run()
 		done <- err
 	}()
-	if method == ansi.GraphemeWidth {
+	if told == ansi.GraphemeWidth {
 		p.Send(tea.ModeReportMsg{Mode: ansi.ModeUnicodeCore, Value: ansi.ModeReset})
 	}
 	for _, step := range append([]func(){func() {}}, steps...) {
