@@ -114,8 +114,12 @@ func (a *App) shortText(m *chat.Message) string {
 	if m.File != nil {
 		text = "file " + chat.SanitizeFileName(m.File.Name)
 	}
-	return text
+	return ansi.Truncate(text, shortWidth, a.theme.more)
 }
+
+// shortWidth bounds a text that stands for a message: it is laid out again and
+// again, and a message may have 64 KiB.
+const shortWidth = 200
 
 // whyLocked says why nothing can be written to the conversation on screen; empty
 // if it can.
@@ -233,6 +237,9 @@ func (a *App) composerView(w int) (lines []string, x, y int) {
 			mark = " | "
 		}
 		lines = append(lines, fit(mark+l, w))
+	}
+	if hint := a.selectHint(w - 2); hint != "" && c.text.empty() {
+		lines[len(lines)-1] = fit(" "+t.dim.Render(hint), w)
 	}
 	if foot := a.composerFoot(w); foot != "" {
 		lines = append(lines, t.dim.Render(spread("", foot+" ", w)))

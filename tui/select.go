@@ -166,3 +166,44 @@ func (a *App) uneditable(m *chat.Message) string {
 	}
 	return ""
 }
+
+// selectHint names the keys that act on the selected message, as many as there is
+// room for; it stands where one writes otherwise. Empty: none is selected.
+func (a *App) selectHint(w int) string {
+	m := a.selectedMessage()
+	if m == nil {
+		return ""
+	}
+	mine := m.Direction == chat.Out && m.Kind != chat.KindMessageNotice
+	e := a.selected()
+	var hint string
+	for _, k := range []struct {
+		act  action
+		does string
+		fits bool
+	}{
+		{"close", "back", true},
+		{"message.save", "file", m.File != nil},
+		{"message.why", "why", mine},
+		{"message.retry", "retry", mine && m.State != chat.Delivered && m.Deleted == ""},
+		{"message.reply", "reply", unanswerable(m) == ""},
+		{"message.copy", "copy", m.Deleted == "" && m.Text != ""},
+		{"message.react", "react", unanswerable(m) == "" && e != nil && e.group == nil},
+		{"message.edit", "edit", a.uneditable(m) == ""},
+		{"message.delete", "delete", m.Deleted == ""},
+		{"message.open", "its original", m.Reply != ""},
+	} {
+		if !k.fits {
+			continue
+		}
+		more := a.keys.of(k.act) + " " + k.does
+		if hint != "" {
+			more = "  " + more
+		}
+		if ansi.StringWidth(hint+more) > w {
+			break
+		}
+		hint += more
+	}
+	return hint
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
@@ -151,7 +152,7 @@ func (a *App) messageLines(m *chat.Message, from laidFrom) []string {
 	lines := make([]string, 0, len(parts)+1)
 	if stacked {
 		if from.head || from.clock || slot != "" {
-			lines = append(lines, spread(" "+t.dim.Render(fit(clock, timeWidth-1))+" "+t.strong.Render(t.cut(who, max(1, from.w-timeWidth-2-ansi.StringWidth(slot)))), slot, from.w))
+			lines = append(lines, spread(" "+fit(styled(t.dim, clock), timeWidth-1)+" "+styled(t.strong, t.cut(who, max(1, from.w-timeWidth-2-ansi.StringWidth(slot)))), slot, from.w))
 		}
 	} else if len(parts) == 0 {
 		parts = []part{{}}
@@ -160,12 +161,20 @@ func (a *App) messageLines(m *chat.Message, from laidFrom) []string {
 		lead := strings.Repeat(" ", indent-gutterWidth)
 		right := ""
 		if i == 0 && !stacked {
-			lead = t.dim.Render(fit(clock, timeWidth)) + t.strong.Render(fit(t.cut(who, name), name))
+			lead = fit(styled(t.dim, clock), timeWidth) + fit(styled(t.strong, t.cut(who, name)), name)
 			right = slot
 		}
 		lines = append(lines, spread(lead+fit(p.sign, gutterWidth)+p.text, right, from.w))
 	}
 	return lines
+}
+
+// styled renders a text, and nothing for nothing.
+func styled(s lipgloss.Style, text string) string {
+	if text == "" {
+		return ""
+	}
+	return s.Render(text)
 }
 
 // messageParts are the lines of a message right of its head: what it replies to,
