@@ -5,6 +5,7 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"hearsay/chat"
 )
@@ -20,7 +21,16 @@ type historyDialog struct {
 // sentBefore is a text that was sent, or refused.
 type sentBefore struct {
 	text string
+	line string   // the beginning of it, in one line
 	held *pending // nil: it was sent
+}
+
+func newSentBefore(text string, held *pending) sentBefore {
+	line := sanitizeLine(text)
+	if held != nil {
+		line = "! not sent: " + line
+	}
+	return sentBefore{text, ansi.Truncate(line, shortWidth, ""), held}
 }
 
 // historyLimit bounds the list: what lies further back is found by search.
@@ -43,7 +53,7 @@ func (a *App) openHistory() tea.Cmd {
 	d := &historyDialog{filter: newInput("> ", 40)}
 	if o := a.composer.out[a.current]; o != nil {
 		for _, p := range o.held {
-			d.all = append(d.all, sentBefore{p.text, &p})
+			d.all = append(d.all, newSentBefore(p.text, &p))
 		}
 	}
 	seen := map[string]bool{}
@@ -51,7 +61,7 @@ func (a *App) openHistory() tea.Cmd {
 		m := &c.messages[i]
 		if m.Direction == chat.Out && m.Text != "" && m.Deleted == "" && m.File == nil && m.Kind != chat.KindMessageNotice && !seen[m.Text] {
 			seen[m.Text] = true
-			d.all = append(d.all, sentBefore{text: m.Text})
+			d.all = append(d.all, newSentBefore(m.Text, nil))
 		}
 	}
 	if len(d.all) == 0 {
@@ -128,11 +138,7 @@ func (d *historyDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	}
 	from, to := listWindow(len(list), d.at, min(h-3, 12))
 	for i := from; i < to; i++ {
-		text := sanitizeLine(list[i].text)
-		if list[i].held != nil {
-			text = "! not sent: " + text
-		}
-		lines = append(lines, a.listRow(text, i == d.at, bw-2))
+		lines = append(lines, a.listRow(list[i].line, i == d.at, bw-2))
 	}
 	closes := "[" + a.keys.of("close") + "] close"
 	foot := firstFit(bw-4, "["+a.keys.of("history.take")+"] write it again  "+closes, closes)
