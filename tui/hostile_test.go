@@ -162,6 +162,7 @@ func harmless(d *driver, where string) {
 // everywhere opens screens by their commands, looks at each, tries its keys, and
 // closes it: one in so many commands, from the nth on.
 func everywhere(d *driver, nth, in int, look func(where string)) {
+	d.run(d.a.selectEntry("c_1"))
 	look("conversation")
 	for i, c := range commandTable() {
 		if i%in != nth%in || c.name == "/quit" {
@@ -186,6 +187,10 @@ func everywhere(d *driver, nth, in int, look func(where string)) {
 						look(c.name + args + " " + b.keys[0])
 					}
 				}
+			}
+			if d.a.locked {
+				d.typeText("passphrase")
+				d.key("enter")
 			}
 			for range 4 {
 				d.key("esc")
