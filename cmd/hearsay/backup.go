@@ -44,7 +44,7 @@ not in it, and messages on their way count as failed there.`,
 			}
 			defer clear(passphrase)
 			if c == nil {
-				return profileError(chat.WriteBackup(cmd.Context(), f.dir(), home, args[0], passphrase, !short))
+				return profileError(nameHolder(f.dir(), chat.WriteBackup(cmd.Context(), f.dir(), home, args[0], passphrase, !short)))
 			}
 			path, err := filepath.Abs(args[0]) // the daemon is elsewhere
 			if err != nil {

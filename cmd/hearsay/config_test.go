@@ -137,11 +137,15 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// deadLink is the link of a network that nobody serves.
+func deadLink() string {
+	return directory.NetworkLink{Bootstraps: []directory.Bootstrap{{Addr: netip.MustParseAddrPort("127.0.0.1:9")}}}.String()
+}
+
 // TestHomeInUseNamesTheProcess by its number, as long as it runs.
 func TestHomeInUseNamesTheProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "home")
-	link := directory.NetworkLink{Bootstraps: []directory.Bootstrap{{Addr: netip.MustParseAddrPort("127.0.0.1:9")}}}
-	cfg := chat.Config{Home: dir, Network: link.String(), Log: slog.New(slog.DiscardHandler)}
+	cfg := chat.Config{Home: dir, Network: deadLink(), Log: slog.New(slog.DiscardHandler)}
 	p, err := openProfile(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ A copy of the home that was made before still opens with the old passphrase.`,
 				err = c.ChangePassphrase(cmd.Context(), old, passphrase)
 				_ = c.Close()
 			default:
-				err = chat.ChangePassphrase(f.dir(), old, passphrase)
+				err = nameHolder(f.dir(), chat.ChangePassphrase(f.dir(), old, passphrase))
 			}
 			if err != nil {
 				return chatError(err)
