@@ -408,6 +408,11 @@ func (a *App) drawFirst(w, h int) ([]string, *tea.Cursor) {
 	if a.quitArmed && a.notice != "" {
 		lines[h-1] = a.theme.warn.Render(fit(" "+a.notice, w))
 	}
+	if a.theme.more != "…" { // the sign is of ambiguous width
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], "…", a.theme.more)
+		}
+	}
 	return lines, cur
 }
 

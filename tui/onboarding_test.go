@@ -194,3 +194,48 @@ func TestStrength(t *testing.T) {
 		}
 	}
 }
+
+// TestASCIIFirstRun: with --ascii nothing but ASCII is drawn before the
+// conversation screen either, whatever is going on.
+func TestASCIIFirstRun(t *testing.T) {
+	for _, size := range sizes {
+		d := drive(t, &fakeHome{chat: sealed()}, size[0], size[1])
+		p := d.a.prefs
+		p.ASCII = true
+		d.a.prefer(p)
+		d.a.first = newOnboarding(d.a, HomeState{})
+		pure := func(where string) {
+			d.t.Helper()
+			if i := strings.IndexFunc(d.screen(), func(r rune) bool { return r > 0x7e }); i >= 0 {
+				t.Errorf("%s:\n%s", where, d.screen())
+			}
+		}
+		pure("intro")
+		d.key("r")
+		d.typeText("file")
+		pure("restore")
+		d.key("esc", "enter")
+		d.typeText("secret")
+		d.key("enter")
+		d.typeText("secret")
+		pure("passphrase")
+		d.key("enter")
+		pure("network")
+		d.a.update(keyPress("d"))
+		pure("demo")
+		d.a.first.busy = ""
+		d.typeText("x")
+		d.key("enter")
+		pure("starting")
+		d.key("ctrl+c")
+		pure("quitting")
+		d.key("esc")
+		pure("contact")
+		d.key("s")
+		d.run(d.a.lock())
+		d.typeText("secret")
+		pure("locked")
+		d.a.update(keyPress("enter"))
+		pure("unlocking")
+	}
+}

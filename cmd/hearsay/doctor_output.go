@@ -33,7 +33,8 @@ func doctorPrinter(w io.Writer, asJSON bool) doctorOutput {
 type doctorList struct{ checks []tui.Check }
 
 func (o *doctorList) check(c check) {
-	o.checks = append(o.checks, tui.Check{Name: c.Name, Result: c.Result, Detail: c.Detail, Fix: c.Fix})
+	detail := strings.ReplaceAll(c.Detail, "▸", ">") // the screens may be in ASCII
+	o.checks = append(o.checks, tui.Check{Name: c.Name, Result: c.Result, Detail: detail, Fix: c.Fix})
 }
 
 func (*doctorList) note(string)                       {}
