@@ -104,6 +104,7 @@ func TestTwoPeople(t *testing.T) {
 	saved := filepath.Join(w.dir, "saved.pdf")
 	bob.command("/save " + saved)
 	bob.untilScreen(far, "the file is saved", func(string) bool { return sameFile(saved, body) })
+	bob.until(soon, "✓ saved")
 	bob.capture("conversation")
 
 	// A group of the two.

@@ -185,7 +185,7 @@ func TestStartOnATerminal(t *testing.T) {
 	usable := s.until("y", skip, 5*time.Second).Sub(from)
 	for range 20 {
 		skip = s.written()
-		s.keys("\x1b[5~") // page up
+		s.keys("\x1b[5~")                     // page up
 		s.until("\x1b[", skip, 5*time.Second) // what changed, cell by cell
 	}
 	now, highest := s.memory()
