@@ -214,6 +214,10 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 	if err != nil {
 		return err
 	}
+	restored, err := n.home.restored()
+	if err != nil {
+		return err
+	}
 	listen := cfg.ListenPacket
 	if listen == nil {
 		listen = listenAny
@@ -232,9 +236,16 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 		Recommended: cfg.Recommended,
 		Marks:       func() ([]signer.Mark, error) { return signer.LoadMarks(cfg.Home) },
 		Dir:         filepath.Join(cfg.Home, "signer"),
+		Restored:    restored,
 		Log:         n.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if !restored.IsZero() && !n.signer.HasHistory() && len(chain.InForce(time.Now()).Current().Signers) == 1 {
+		return ErrHistoryLost
+	}
+	return nil
 }
 
 // ID returns the identity by which the network file names this node.

@@ -79,6 +79,7 @@ var failures = []struct {
 	{relay.ErrSignedOther, program.ExitRefused, "make sure that the other draft is given up by all; then add --replace"},
 	{relay.ErrInForce, program.ExitRefused, "there is nothing to sign any more"},
 	{relay.ErrIdentityOffline, program.ExitRefused, "see hearsay-directory rotate --help"},
+	{relay.ErrHistoryLost, program.ExitRefused, "found another network, and name it to all by `founder successor` with this root key; a second history under one key would prove this signer a liar"},
 	{relay.ErrNotSigner, program.ExitRefused, "certify the key that `hearsay-directory rotate` printed, with signer.key of this home"},
 	{fs.ErrNotExist, program.ExitNotFound, "check the name of the file"},
 }

@@ -30,6 +30,6 @@ and never both ends of a circuit.`,
 		},
 	}
 	logs.Add(cmd)
-	cmd.AddCommand(runCommand(logs), checkCommand(logs), statusCommand(logs), familyCommand(), program.VouchCommand(""), program.VersionCommand(name))
+	cmd.AddCommand(runCommand(logs), checkCommand(logs), statusCommand(logs), familyCommand(), program.BackupCommand(homeProgram), program.RestoreCommand(homeProgram), program.VouchCommand(""), program.VersionCommand(name))
 	return cmd
 }

@@ -55,10 +55,12 @@ type member struct {
 	cancel  context.CancelFunc
 	done    chan error
 	skew    time.Duration
-	docs    map[[32]byte][]byte
-	held    []*directory.SignerMessage
-	ids     map[[32]byte]bool
-	changed chan struct{}
+	// restored is when the keys were put back without dir.
+	restored time.Time
+	docs     map[[32]byte][]byte
+	held     []*directory.SignerMessage
+	ids      map[[32]byte]bool
+	changed  chan struct{}
 }
 
 func signerKey(i int) string { return fmt.Sprintf("signer %d", i) }
@@ -131,7 +133,7 @@ func (m *member) open() {
 	var err error
 	m.signer, err = New(Config{
 		Node: m.node, Board: m, Library: m, Identity: testKey(signerKey(m.index)), Online: testKey(fmt.Sprintf("online %d", m.index)),
-		Prober: m.c, Dir: m.dir, Clock: func() (time.Duration, int) { return m.skew, 2 },
+		Prober: m.c, Dir: m.dir, Restored: m.restored, Clock: func() (time.Duration, int) { return m.skew, 2 },
 		Evidence: func(e *directory.Evidence) {
 			m.c.mu.Lock()
 			defer m.c.mu.Unlock()

@@ -59,7 +59,10 @@ type Config struct {
 	// Dir is the state directory, created if missing. It must survive as long
 	// as the network: it guards against signing an epoch twice.
 	Dir string
-	Log *slog.Logger // nil: discard
+	// Restored is when keys were put back without the state that belonged to them
+	// (SPEC.md §4.1). Zero: never.
+	Restored time.Time
+	Log      *slog.Logger // nil: discard
 }
 
 // Signer is one of the signers of a network. It votes, agrees with the others on
@@ -274,6 +277,10 @@ func (s *Signer) epoch(ctx context.Context) error {
 		s.idle(ctx, views, now.Add(time.Second))
 		return nil
 	}
+	if until := s.silent(now); now.Before(until) {
+		s.idle(ctx, views, until)
+		return nil
+	}
 	if at := directory.NextEpoch(s.lab, prev, now); s.alone(chain.InForce(at)) {
 		if !sleepUntil(ctx, at) || !s.alone(s.cfg.Node.Chain().InForce(at)) {
 			return nil
@@ -289,6 +296,26 @@ func (s *Signer) epoch(ctx context.Context) error {
 	s.idle(ctx, views, sl.until)
 	return nil
 }
+
+// silentEpochs is how long a signer whose state was lost follows the others.
+const silentEpochs = 2
+
+// silent returns until when a signer does not know what it has signed, and so signs
+// nothing (SPEC.md §4.1).
+func (s *Signer) silent(now time.Time) time.Time {
+	switch h := s.base.header(); {
+	case s.cfg.Restored.IsZero():
+		return time.Time{}
+	case s.base.snapshot == nil:
+		return now.Add(time.Second) // it never begins a history: there is one
+	default:
+		return s.cfg.Restored.Add(silentEpochs * h.NextEpoch)
+	}
+}
+
+// HasHistory tells whether the state holds a snapshot. It must not be called once
+// Run was.
+func (s *Signer) HasHistory() bool { return s.base.snapshot != nil }
 
 // previous returns the header from which the next slot is reckoned: the newest, or
 // none if founders have reset the epoch numbers since.
