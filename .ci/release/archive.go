@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,13 +21,22 @@ type file struct {
 }
 
 // sorted returns files in the order of their names, and fails if a name is there
-// twice or leads elsewhere.
+// twice, is also that of a directory, or leads elsewhere.
 func sorted(files []file) ([]file, error) {
 	all := slices.Clone(files)
 	slices.SortFunc(all, func(a, b file) int { return strings.Compare(a.name, b.name) })
-	for i, f := range all {
-		if !fs.ValidPath(f.name) || i > 0 && all[i-1].name == f.name {
+	names := map[string]bool{}
+	for _, f := range all {
+		if !fs.ValidPath(f.name) || names[f.name] {
 			return nil, fmt.Errorf("archive: %q is no name, or there twice", f.name)
+		}
+		names[f.name] = true
+	}
+	for _, f := range all {
+		for dir := path.Dir(f.name); dir != "."; dir = path.Dir(dir) {
+			if names[dir] {
+				return nil, fmt.Errorf("archive: %q is a file and a directory", dir)
+			}
 		}
 	}
 	return all, nil
@@ -34,11 +44,11 @@ func sorted(files []file) ([]file, error) {
 
 // tar writes files with nothing of this computer in it: sorted, of nobody, all of
 // the commit's time.
-func (e *env) tar(path string, files []file) (err error) {
+func (e *env) tar(name string, files []file) (err error) {
 	if files, err = sorted(files); err != nil {
 		return err
 	}
-	return create(path, func(f *os.File) error {
+	return create(name, func(f *os.File) error {
 		z, err := gzip.NewWriterLevel(f, gzip.BestCompression)
 		if err != nil {
 			return err
@@ -60,11 +70,11 @@ func (e *env) tar(path string, files []file) (err error) {
 }
 
 // zip does the same for Windows.
-func (e *env) zip(path string, files []file) (err error) {
+func (e *env) zip(name string, files []file) (err error) {
 	if files, err = sorted(files); err != nil {
 		return err
 	}
-	return create(path, func(f *os.File) error {
+	return create(name, func(f *os.File) error {
 		z := zip.NewWriter(f)
 		for _, f := range files {
 			h := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: e.when}
@@ -81,8 +91,8 @@ func (e *env) zip(path string, files []file) (err error) {
 	})
 }
 
-func create(path string, write func(*os.File) error) error {
-	f, err := os.Create(path)
+func create(name string, write func(*os.File) error) error {
+	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}

@@ -115,13 +115,13 @@ func (e *env) platform(target, out, dir string, extra []file) error {
 		if err != nil {
 			return err
 		}
-		files = append(files, file{base + "/" + b.name, 0o755, contents})
+		files = append(files, file{base + "/bin/" + b.name, 0o755, contents})
 	}
 	for _, f := range extra {
-		if strings.HasPrefix(f.name, "linux/") && goos != "linux" {
+		if goos != "linux" && (strings.HasPrefix(f.name, "systemd/") || strings.HasPrefix(f.name, "containers/")) {
 			continue
 		}
-		f.name = base + "/" + strings.TrimPrefix(f.name, "linux/")
+		f.name = base + "/" + f.name
 		files = append(files, f)
 	}
 	bom, err := sbom(e.version, e.revision, target, e.when.Format(time.RFC3339), all)
@@ -137,8 +137,8 @@ func (e *env) platform(target, out, dir string, extra []file) error {
 	return e.tar(filepath.Join(dir, base+".tar.gz"), files)
 }
 
-// units are files that run the programs, for systems that have systemd or containers.
-var units = []string{"*.service", "Containerfile", "compose.yaml", "kubernetes.yaml"}
+// units are the files beside programs that run them under Linux, and where they go.
+var units = map[string]string{"*.service": "systemd/", "Containerfile": "containers/", "compose.yaml": "containers/", "kubernetes.yaml": "containers/"}
 
 // extras returns what goes into archives beside programs: texts, manuals,
 // completions, and what runs them under Linux.
@@ -173,13 +173,13 @@ func (e *env) extras(host, man string) ([]file, error) {
 		if _, err := e.output("go", "run", "-tags", "man", "./cmd/"+program, "man", man); err != nil {
 			return nil, err
 		}
-		for _, pattern := range units {
+		for pattern, to := range units {
 			found, err := filepath.Glob(filepath.Join(e.dir, "cmd", program, pattern))
 			if err != nil {
 				return nil, err
 			}
 			for _, path := range found {
-				if err := add("linux/"+program+"/"+filepath.Base(path), path); err != nil {
+				if err := add(to+filepath.Base(path), path); err != nil {
 					return nil, err
 				}
 			}

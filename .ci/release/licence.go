@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,7 +22,7 @@ type licence struct {
 var licenceFiles = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-._].*)?$`)
 
 // licences returns the texts in a module's directory, those of code that it carries
-// from others too. A module without one, and a licence that this does not know, is
+// from others too, but not those of pictures. A module without one, and a licence that this does not know, is
 // an error: somebody has to read it first.
 func licences(dir string) ([]licence, error) {
 	var all []licence
@@ -30,7 +31,7 @@ func licences(dir string) ([]licence, error) {
 			return err
 		}
 		if d.IsDir() {
-			if n := d.Name(); path != dir && (n == "testdata" || n == "vendor" || strings.HasPrefix(n, ".")) {
+			if n := d.Name(); path != dir && (n == "testdata" || n == "vendor" || strings.HasPrefix(n, ".") || !hasCode(path)) {
 				return fs.SkipDir
 			}
 			return nil
@@ -62,6 +63,17 @@ func licences(dir string) ([]licence, error) {
 	}
 	slices.SortFunc(all, func(a, b licence) int { return strings.Compare(a.file, b.file) })
 	return all, nil
+}
+
+// hasCode tells whether Go is written in a directory or below it.
+func hasCode(dir string) bool {
+	found := errors.New("found")
+	return errors.Is(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") {
+			return found
+		}
+		return err
+	}), found)
 }
 
 // identify returns the SPDX identifier of a licence text, if it is one of those that

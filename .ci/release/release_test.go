@@ -37,7 +37,7 @@ func TestArchivesTellNothingOfTheBuilder(t *testing.T) {
 		if err := errors.Join(err1, err2); err != nil || !bytes.Equal(a, b) {
 			t.Errorf("two archives of the same files differ: %v", err)
 		}
-		for _, bad := range []string{"r/a", "/etc/passwd", "../x", "r//c", ""} {
+		for _, bad := range []string{"r/a", "r/a/c", "r", "/etc/passwd", "../x", "r//c", ""} {
 			if err := write(two, append(files[:2:2], file{bad, 0o644, nil})); err == nil {
 				t.Errorf("%q is taken", bad)
 			}
@@ -106,6 +106,8 @@ func TestLicencesAreKnown(t *testing.T) {
 	write("LICENSE.txt", "Apache License Version 2.0")
 	write("NOTICE", "made by somebody")
 	write("inner/COPYING", redistribution)
+	write("inner/deep/code.go", "package deep")
+	write("pictures/LICENSE", "only to be looked at")
 	write("testdata/LICENSE", "not ours")
 	write("license.go", "package x")
 	all, err := licences(dir)
