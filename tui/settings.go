@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -142,6 +143,7 @@ func (d *settingsDialog) save(a *App) tea.Cmd {
 	if cover == a.status.Cover {
 		cover = ""
 	}
+	changed := !reflect.DeepEqual(prefs, a.prefs)
 	d.busy = true
 	return ask(a, d, func(ctx context.Context) (file string, err error) {
 		if cover != "" {
@@ -149,7 +151,7 @@ func (d *settingsDialog) save(a *App) tea.Cmd {
 				return "", err
 			}
 		}
-		if keep != nil {
+		if changed && keep != nil {
 			file, err = keep(prefs)
 		}
 		return file, err
@@ -161,9 +163,13 @@ func (d *settingsDialog) save(a *App) tea.Cmd {
 		}
 		a.prefer(prefs)
 		a.drop(d)
-		a.notice = "in force until hearsay ends: there is no configuration to write to"
-		if file != "" {
+		switch {
+		case file != "":
 			a.notice = "saved in " + sanitizeLine(file)
+		case changed:
+			a.notice = "in force until hearsay ends: there is no configuration to write to"
+		case cover != "":
+			a.notice = "cover is " + cover + " from now on; the home remembers it"
 		}
 		return a.loadStatus()
 	})

@@ -72,10 +72,17 @@ func TestSettingsAreSavedAndInForce(t *testing.T) {
 			t.Fatalf("%q is on a screen in ASCII:\n%s", r, d.screen())
 		}
 	}
-	// What comes next begins with what is in force.
+	// What comes next begins with what is in force; without a change nothing is
+	// written.
 	d.run(d.a.openSettings())
-	d.key("enter")
-	if saved[1].Theme != "dark" || !saved[1].ASCII {
+	d.key("right", "enter")
+	d.has("the home remembers it")
+	if len(saved) != 1 {
+		t.Errorf("%d times saved", len(saved))
+	}
+	d.run(d.a.openSettings())
+	d.key("up", "up", "right", "enter")
+	if !saved[1].ReducedMotion || saved[1].Theme != "dark" || !saved[1].ASCII {
 		t.Errorf("saved %+v", saved[1])
 	}
 }
