@@ -60,7 +60,8 @@ type NodeConfig struct {
 
 	Software string // at most 24 bytes, shown in the directory
 
-	// ServeStatus answers AskStatus on a socket in Home while the node runs.
+	// ServeStatus answers AskStatus on a socket in Home while the node runs, and
+	// keeps the account of traffic that is part of the answer.
 	ServeStatus bool
 
 	// Tests only, see SwitchConfig.
@@ -104,6 +105,7 @@ type Node struct {
 	sw       *Switch
 	mailbox  *mailbox.Server
 	circuits *circuits // of this node itself
+	traffic  ledger
 
 	mu        sync.Mutex
 	published []byte // own descriptor
@@ -385,7 +387,9 @@ func (n *Node) Run(ctx context.Context) error {
 	run("keys", n.maintain)
 	run("work", n.joinByWork)
 	if n.cfg.ServeStatus {
+		n.openTraffic()
 		run("status", n.serveStatus)
+		run("traffic", n.keepTraffic)
 	}
 	close(n.ready)
 	n.limit(n.Settings()) // somebody may have changed them meanwhile

@@ -51,7 +51,9 @@ type StatusReport struct {
 	SpaceKiB    uint64 `json:"mailbox_limit_kib"`
 	Nick        string `json:"nickname"`
 	Contact     string `json:"contact"`
-	Warnings    []struct {
+	// Traffic is of today, yesterday, this month and the last one.
+	Traffic  []TrafficReport `json:"traffic"`
+	Warnings []struct {
 		Kind string `json:"kind"`
 		Text string `json:"text"`
 	} `json:"warnings"`
@@ -76,6 +78,7 @@ func (n *Node) report(now, since time.Time, load uint64) *StatusReport {
 		Listed: g.Listed, Epoch: g.Epoch, Peers: g.Peers, Records: g.Records,
 		Circuits: roundUp(n.sw.Circuits()), LoadKiB: load, LimitKiB: uint64(own.Bandwidth) >> 10,
 		SpaceKiB: uint64(own.MailboxSpace) >> 10, Nick: own.Nick, Contact: own.Contact,
+		Traffic: n.traffic.report(now),
 	}
 	if g.Heard {
 		r.Verdict = g.Verdict.String()

@@ -46,6 +46,7 @@ type Endpoint struct {
 	closed   bool
 	draining bool
 	links    map[*Link]struct{}
+	ended    Volume             // of links that are gone
 	byID     map[[16]byte]*Link // links for reuse, one per peer
 	dials    map[dialKey]*dial
 }
@@ -276,7 +277,10 @@ func (e *Endpoint) forget(l *Link) {
 	id, _, _ := l.Peer()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.links, l)
+	if _, ok := e.links[l]; ok {
+		e.ended.add(l)
+		delete(e.links, l)
+	}
 	if e.byID[id.Prefix()] == l {
 		delete(e.byID, id.Prefix())
 	}

@@ -34,7 +34,9 @@ func statusCommand(logs *program.LogFlags) *cobra.Command {
 		Long: `Ask the relay that runs in the home how it stands: whether it is listed, with
 which flags and weights, what it carries, how old its snapshot is, and what needs
 attention. Numbers of circuits, clients, queues and blocks are rounded up to powers
-of two, and the load to two digits, for the last 15 minutes.
+of two, and the load to two digits, for the last 15 minutes. Traffic is what the
+relay's links have sent and received by day and month (UTC), with the headers of
+packets, up to the last quarter of an hour, and outlives restarts.
 
 Then the directory's reasons, as ` + "`hearsay-directory why`" + ` gives them: the votes of
 the signers are fetched by their hashes and judged again on this computer.`,
@@ -175,9 +177,22 @@ func printStatus(w io.Writer, s *relay.StatusReport) {
 		limit = fmt.Sprintf("limit %d KiB/s each way", s.LimitKiB)
 	}
 	line("load", "%d KiB/s, %s", s.LoadKiB, limit)
+	for _, t := range s.Traffic {
+		if t.SentMiB+t.ReceivedMiB > 0 {
+			line("traffic", "%s: %d MiB out, %d MiB in, with %d MiB of circuits", trafficSpan(t), t.SentMiB, t.ReceivedMiB, t.CellsMiB)
+		}
+	}
 	for _, x := range s.Warnings {
 		line("warning", "%s", x.Text)
 	}
+}
+
+// trafficSpan names a span of days for people.
+func trafficSpan(t relay.TrafficReport) string {
+	if t.Span == "month" {
+		return "since " + t.From
+	}
+	return t.Span
 }
 
 // timeText writes a time for people.

@@ -77,10 +77,10 @@ func TestStatusOfTheProgram(t *testing.T) {
 	if s.V != 1 || s.Type != "status" || s.ID != ready.ID || s.Listen != ready.Listen || s.Network != "limits" || !s.Lab || s.LimitKiB != 2048 || s.Warnings == nil || s.Flags == nil {
 		t.Errorf("%+v", s)
 	}
-	// With the first snapshot come the directory's reasons.
-	for !strings.Contains(text, "Why, by the votes of the signers") {
+	// With the first snapshot come the directory's reasons, and soon the traffic.
+	for !strings.Contains(text, "Why, by the votes of the signers") || !strings.Contains(text, "  traffic   today: 1 MiB out, 1 MiB in, with 0 MiB of circuits\n") {
 		if time.Now().After(deadline) {
-			t.Fatalf("no reasons: %s%s", text, errs)
+			t.Fatalf("no reasons, or no traffic: %s%s", text, errs)
 		}
 		<-time.After(20 * time.Millisecond)
 		text, errs, code = asked(t, "status", "--home", home)
