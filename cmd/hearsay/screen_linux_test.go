@@ -188,7 +188,14 @@ func TestStartOnATerminal(t *testing.T) {
 		s.keys("\x1b[5~")                     // page up
 		s.until("\x1b[", skip, 5*time.Second) // what changed, cell by cell
 	}
+	s.keys("\x15") // clears the line
+	s.keys("/search no such words")
+	s.until("words", 0, 5*time.Second)
+	at := time.Now()
+	s.keys("\r")
+	searched := s.until("nothing found", 0, 10*time.Second).Sub(at)
 	now, highest := s.memory()
+	t.Logf("all of them searched in %s", searched.Round(time.Millisecond))
 	t.Logf("%d messages: shown after %s, takes keys after %s, memory %.0f MiB, at its highest %.0f MiB",
 		n, shown.Round(time.Millisecond), usable.Round(time.Millisecond), now, highest)
 	// Behind a passphrase the key costs a second and 256 MiB for that time.
