@@ -372,7 +372,11 @@ func (s *State) takeFresh(got *Received, before bool) error {
 		return nil
 	}
 	if f.First() <= s.in.cum && !s.partial.has(f.First()) && f.Index > 0 {
-		// Its first fragments were given up.
+		// Its first fragments were given up, unless it lies about them: then it may
+		// not take the place of another message's fragment.
+		if s.partial.covers(f.Seq) {
+			return fmt.Errorf("messages overlap: %w", ErrFormat)
+		}
 		got.Handled = true
 		got.Dropped = []uint64{f.First()}
 		return nil
