@@ -23,7 +23,6 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // What callers decide on.
@@ -322,15 +321,20 @@ func (s *Store) open(passphrase []byte) (err error) {
 	return nil
 }
 
-func openDatabase(path string) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, ErrInUse
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	case err != nil:
-		return nil, fmt.Errorf("open database: %w", err)
+// openDatabase opens the file. One that is cut off is told before anything past
+// its end is read.
+func openDatabase(path string) (db *bolt.DB, err error) {
+	err = guarded(func() error {
+		if db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType}); err != nil {
+			return databaseError(err)
+		}
+		return whole(db, path)
+	})
+	if err != nil && db != nil {
+		_ = db.Close()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return db, nil
 }
