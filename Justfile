@@ -14,9 +14,9 @@ test:
 race:
     go test -race -shuffle=on ./...
 
-# run every fuzz target for a time, such as: just fuzz 60s
-fuzz TIME="60s":
-    go test ./... -list '^Fuzz' -json | bash .ci/fuzz {{TIME}}
+# run every fuzz target for a time, or those that match, such as: just fuzz 10m chat/session
+fuzz TIME="60s" PATTERN=".":
+    go test ./... -list '^Fuzz' -json | bash .ci/fuzz {{TIME}} '{{PATTERN}}'
 
 # the performance table: circuits beside a plain QUIC chain, one process per node
 bench *ARGS:
