@@ -90,6 +90,10 @@ chaos HOURS="24" KILLS="200":
     HEARSAY_DAY={{HOURS}} go test -count=1 -timeout 30m -v -run TestDayOfChaos ./chat
     HEARSAY_KILLS={{KILLS}} go test -count=1 -timeout 60m -v -run ChaosOfProcesses ./cmd/hearsay
 
+# replace relays and directory by another release while two people write, and go back while one is away
+upgrade:
+    HEARSAY_UPGRADE=full go test -count=1 -timeout 20m -v -run ChaosOfProcesses ./cmd/hearsay
+
 # send a file of so many MB through six relays, with all limits: at least 3 MB/s, cover off or a burst
 files MB="50" COVER="off":
     HEARSAY_FILES={{MB}} HEARSAY_FILES_COVER={{COVER}} go test -count=1 -timeout 30m -v -run TestFileOverQUIC ./chat

@@ -130,7 +130,7 @@ func (c *chatter) check(other *chatter) {
 
 // TestChaosOfProcesses kills what a conversation consists of while both sides
 // write: the clients at random moments, relays, all relays at once, one of them
-// for good. In the end nothing is lost, nothing came twice, and the databases
+// for good. Relays are replaced by those of another release. In the end nothing is lost, nothing came twice, and the databases
 // are sound.
 func TestChaosOfProcesses(t *testing.T) {
 	kills, full := chaosKills()
@@ -138,6 +138,8 @@ func TestChaosOfProcesses(t *testing.T) {
 	if full {
 		rest = time.Minute
 	}
+	next, built := t.TempDir(), make(chan error, 1)
+	go func() { built <- buildNext(next, "hearsay-relay", "hearsay-directory") }() // while the network starts
 	w := startNetwork(t, 8)
 	a := &chatter{t: t, w: w, home: filepath.Join(w.dir, "alice")}
 	b := &chatter{t: t, w: w, home: filepath.Join(w.dir, "bob")}
@@ -194,6 +196,10 @@ func TestChaosOfProcesses(t *testing.T) {
 		w.restart(id)
 	}
 	settle("kill -9 of all mailbox relays at once", 2*time.Minute)
+	if err := <-built; err != nil {
+		t.Fatal(err)
+	}
+	t.Run("UpgradeUnderLoad", func(t *testing.T) { upgradeUnderLoad(t, w, a, b, next) })
 
 	if full {
 		// The relay of somebody's subscription goes for good, with its disk.
@@ -228,6 +234,9 @@ func TestChaosOfProcesses(t *testing.T) {
 	a.check(b)
 	b.check(a)
 	t.Logf("%d and %d messages, each came once", a.sent, b.sent)
+	if fullUpgrade() {
+		t.Run("UpgradeWhileAway", func(t *testing.T) { upgradeWhileAway(t, w, a, b) })
+	}
 	for _, c := range []*chatter{a, b} {
 		c.script().shutdown()
 		soundDatabase(t, c.home)
