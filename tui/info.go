@@ -169,7 +169,11 @@ func numberRows(number string, w int) []string {
 // pathWords says by whom the conversation on screen was served.
 func (a *App) pathWords() string {
 	p := a.path
-	switch {
+	switch e := a.selected(); {
+	case e != nil && e.group != nil:
+		return "each member is reached over circuits of their own; " + a.keys.of("network") + " shows all"
+	case e != nil && e.isNotes():
+		return "notes never leave this disk"
 	case !a.served || len(p.Relays) == 0:
 		return "no circuit has served this conversation yet"
 	case !p.Open:

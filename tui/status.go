@@ -13,10 +13,17 @@ import (
 
 // applyStatus takes the state of the profile.
 func (a *App) applyStatus(msg statusMsg) tea.Cmd {
-	if msg.status.Locked && !a.looked { // somebody locked it before we came
+	if msg.session != a.session {
+		return nil // of before it was locked, or unlocked
+	}
+	if msg.status.Locked { // somebody locked it before we came, or the event was lost
 		a.hide()
 	}
 	a.looked = true
+	if a.locked { // nothing of it is shown or kept
+		a.status = chat.Status{Encrypted: true, Locked: msg.status.Locked}
+		return nil
+	}
 	a.tellWarnings(msg.status.Warnings)
 	a.askConsent(msg.status.Outlook.NeedsConsent)
 	a.tellHealth(msg.status)
@@ -147,6 +154,10 @@ func (a *App) pathText(room int) string {
 	switch {
 	case a.current == "":
 		return ""
+	case a.selected() != nil && a.selected().group != nil:
+		return word("each member over circuits of their own", "a circuit for each", "own circuits")
+	case a.selected() != nil && a.selected().isNotes():
+		return word("notes never leave this disk", "on this disk")
 	case !a.served || len(p.Relays) == 0:
 		return word("no circuit has served this conversation yet", "no circuit yet")
 	case !p.Open:
