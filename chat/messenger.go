@@ -176,7 +176,7 @@ func homeError(err error) error {
 	case errors.Is(err, store.ErrMode):
 		return fmt.Errorf("%w: %w", ErrHomeOpen, err)
 	}
-	return &Error{Kind: KindIO, Text: "cannot open the home: " + err.Error(), Hint: "look at the directory's owner and mode"}
+	return &Error{Kind: KindIO, Text: "cannot open the home: " + err.Error(), Hint: homeHint(err)}
 }
 
 // readLink reads a network link from a text or from the file it names.
@@ -218,7 +218,7 @@ func newMessenger(cfg Config, st *store.Store, link *directory.NetworkLink) (*Me
 	}
 	var err error
 	if m.book, err = loadBook(st); err != nil {
-		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: "restore it from a copy"}
+		return nil, &Error{Kind: KindIO, Text: "cannot read the home: " + err.Error(), Hint: hintDamaged}
 	}
 	m.sweepSpools()
 	m.feed = m.newFeed()

@@ -26,8 +26,12 @@ func doctorCommand(f *flags) *cobra.Command {
 		Use:   "doctor",
 		Short: "Check this profile and its way through the network",
 		Long: `Open the profile as hearsay itself does, connect, and name each check, its
-result and how to mend it: file modes, store, network file, snapshot, clock,
+result and how to mend it: file modes, disk, store, network file, snapshot, clock,
 guard, circuit, paths, mailboxes, terminal. Meanwhile messages come and go as always.
+
+All that the store holds is read. If no relay answers, the addresses to which this
+profile sends in vain are asked by UDP, to tell a blocked network from a relay that
+is away; no other address is asked.
 
 With --speed, measure a circuit of its own afterwards: the round trip to each
 hop, and the rate at which its last relay returns data. It takes about 15
@@ -68,7 +72,8 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
 		return program.Fail(program.ExitNotFound, "open `hearsay` once, or give --home", fmt.Errorf("there is no profile in %s", d.home))
 	}
 	d.modes()
-	p, err := d.open(chat.Config{Home: d.home, Network: f.network, Cover: f.cover, Log: log}, state, err, f.passphraseFile)
+	d.disk()
+	p, err := d.open(cmd.Context(), chat.Config{Home: d.home, Network: f.network, Cover: f.cover, Log: log}, state, err, f.passphraseFile)
 	if err != nil {
 		return err
 	}
@@ -184,8 +189,11 @@ func (f *flags) checks(source func() (statusSource, string)) func(context.Contex
 		out := &doctorList{}
 		d := &doctor{out: out, home: home, network: screenNetwork, mail: screenMail}
 		d.modes()
-		d.store(src.Status().Encrypted)
-		err := d.connected(ctx, src)
+		d.disk()
+		err := d.store(ctx, src)
+		if err == nil {
+			err = d.connected(ctx, src)
+		}
 		return out.checks, err
 	}
 }

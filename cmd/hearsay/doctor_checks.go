@@ -21,6 +21,7 @@ import (
 // Names of the checks.
 const (
 	checkModes     = "file modes"
+	checkDisk      = "disk"
 	checkStore     = "store"
 	checkFile      = "network file"
 	checkSnapshot  = "snapshot"
@@ -72,7 +73,7 @@ func (d *doctor) modes() {
 
 // open checks that the store opens; inspected is what looking at it said. It
 // returns nil without an error if it does not, which is a failed check.
-func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, passphraseFile string) (*profile, error) {
+func (d *doctor) open(ctx context.Context, cfg chat.Config, state chat.HomeState, inspected error, passphraseFile string) (*profile, error) {
 	rest := []string{checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes}
 	err := inspected
 	if err == nil && state.Encrypted {
@@ -82,10 +83,17 @@ func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, pa
 	}
 	var p *profile
 	if err == nil {
+		if err = chat.CheckHome(cfg.Home); errors.Is(err, chat.ErrHomeInUse) {
+			err = nil // opening it tells by whom
+		}
+	}
+	if err == nil {
 		p, err = openProfile(cfg)
 	}
 	if err == nil {
-		d.store(state.Encrypted)
+		if err := d.store(ctx, p); err != nil {
+			return nil, errors.Join(err, p.stop())
+		}
 		return p, nil
 	}
 	// The exit code is that of any other command that cannot open the profile.
@@ -99,16 +107,6 @@ func (d *doctor) open(cfg chat.Config, state chat.HomeState, inspected error, pa
 	d.skip("the store does not open", rest...)
 	d.terminal()
 	return nil, nil
-}
-
-// store reports a store that opens.
-func (d *doctor) store(encrypted bool) {
-	c := check{Name: checkStore, Result: checkOK, Detail: "opens; protected by a passphrase"}
-	if !encrypted {
-		c.Result, c.Detail = checkWarning, "opens; file mode alone protects it"
-		c.Fix = "give it a passphrase: hearsay passphrase"
-	}
-	d.report(c, 0)
 }
 
 // connected checks the way through the network.
@@ -129,7 +127,7 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 
 	st, ok := d.await(ctx, p, left(), func(st chat.Status) bool { return st.Network != "" })
 	if !ok {
-		return stop(check{Name: checkFile, Detail: or(stepDetail(st, checkFile), "no directory of the network answers"), Fix: "look at this computer's connection; UDP must get out"})
+		return stop(d.unreachable(ctx, p, check{Name: checkFile, Detail: or(stepDetail(st, checkFile), "no directory of the network answers"), Fix: "look at this computer's connection; UDP must get out"}))
 	}
 	d.name, d.lab = st.Network, st.Lab
 	c := check{Name: checkFile, Result: checkOK, Detail: st.Network}
@@ -143,7 +141,7 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 		return st.Relays > 0 && (st.Health != chat.StaleView || st.ClockSkew != 0) // a skew is told by a snapshot that just came
 	})
 	if !ok && st.Relays == 0 {
-		return stop(check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"})
+		return stop(d.unreachable(ctx, p, check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"}))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -154,7 +152,7 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 	rest = rest[2:]
 	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil || stepDone(st, checkGuard) })
 	if !ok {
-		c = check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"}
+		c = d.unreachable(ctx, p, check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"})
 		if st.Outlook.NeedsConsent {
 			c.Fix = "look at this computer's connection; or open `hearsay` and enter /consent, but whoever keeps snapshots from you wants that"
 		}
@@ -177,13 +175,28 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 func snapshotCheck(st chat.Status, fresh bool) check {
 	c := check{Name: checkSnapshot, Result: checkOK, Detail: fmt.Sprintf("epoch %d, %s, %s old", st.Epoch, count(st.Relays, "relay", "relays"), st.SnapshotAge.Round(time.Second))}
 	if !fresh {
-		c.Result, c.Fix = checkWarning, "none newer can be had: look at the connection, or ask who runs the network"
+		c.Result, c.Detail = checkWarning, c.Detail+"; "+staleWords(st.SnapshotAge)
+		c.Fix = "none newer can be had: look at the connection and at this computer's clock, or ask who runs the network"
 	}
 	if w := st.Warnings; len(w) > 0 {
 		c.Result, c.Detail = checkWarning, c.Detail+"; "+warningTexts(w)
 		c.Fix = or(c.Fix, "ask who runs the network, by another way than this network")
 	}
 	return c
+}
+
+// staleWords says what the age of a snapshot means (circuit/path/SPEC.md §1).
+func staleWords(age time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case age > 7*day:
+		return "stale: over 7 days old, so no circuit is built with it"
+	case age > 3*day:
+		return "stale: over 3 days old, so circuits need your consent; none is built after 7 days"
+	case age > day:
+		return "stale: over a day old, so no new guard is chosen; circuits need your consent after 3 days"
+	}
+	return "stale: a newer one is due"
 }
 
 // warningTexts joins what stands against the network's directory.

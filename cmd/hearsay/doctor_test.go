@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ func doctorLines(t *testing.T, p *process) []doctorLine {
 }
 
 var allChecks = []string{
-	checkModes, checkStore, checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes, checkTerminal,
+	checkModes, checkDisk, checkStore, checkFile, checkSnapshot, checkClock, checkGuard, checkCircuit, checkPaths, checkMailboxes, checkTerminal,
 }
 
 // checkResults returns the results of all checks, which must come in order.
@@ -147,6 +148,20 @@ func TestDoctor(t *testing.T) {
 	for _, r := range w.relays {
 		r.kill()
 	}
+	dead, err := openProfile(chat.Config{Home: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	down := &doctor{out: doctorPrinter(&out, false), network: time.Second}
+	if err := errors.Join(down.connected(t.Context(), dead), dead.stop()); err != nil {
+		t.Fatal(err)
+	}
+	if said := out.String(); down.code != program.ExitNoNetwork || !strings.Contains(said, "failed   guard") ||
+		!strings.Contains(said, "its computer answers that no relay runs there") || !strings.Contains(said, "skipped  circuit") {
+		t.Errorf("all relays are gone: code %d\n%s", down.code, said)
+	}
+
 	alone := start(t, "hearsay", "doctor", "--home", home)
 	for !strings.HasPrefix(alone.line(20*time.Second), "ok       snapshot") {
 		continue
@@ -211,7 +226,7 @@ func TestDoctorWithoutNetwork(t *testing.T) {
 		t.Errorf("%d failed, code %d, reached %v", d.failed, d.code, d.reached)
 	}
 	for _, want := range []string{
-		`"name":"network file","result":"failed"`, `"name":"snapshot","result":"skipped"`,
+		`"name":"network file","result":"failed"`, "its computer answers that no relay runs there", `"name":"snapshot","result":"skipped"`,
 		`"name":"mailboxes","result":"skipped"`, `"failed":1,"warnings":0,"network":null,"lab":false`,
 	} {
 		if !strings.Contains(out.String(), want) {
