@@ -38,6 +38,7 @@ type Client struct {
 	calls  map[uint64]chan answer
 	err    error
 	closed bool
+	sealed bool // the profile has a passphrase, as far as is known
 }
 
 // answer is one line of the daemon.

@@ -227,6 +227,29 @@ func TestDaemonEnds(t *testing.T) {
 	}
 }
 
+type sealedChat struct{ *fakeChat }
+
+func (f sealedChat) Status() chat.Status {
+	s := f.fakeChat.Status()
+	s.Encrypted = true
+	return s
+}
+
+// TestDaemonEndsEncrypted: that the profile has a passphrase is known after its
+// daemon ended too. Screens would not hide by themselves any more.
+func TestDaemonEndsEncrypted(t *testing.T) {
+	path, stop := serveFake(t, sealedChat{&fakeChat{feed: chat.NewFeed(0)}})
+	c := attach(t, path)
+	if s := c.Status(); !s.Encrypted || s.Health != chat.Connected {
+		t.Fatalf("status %+v", s)
+	}
+	stop()
+	<-c.Gone()
+	if s := c.Status(); !s.Encrypted || s.Health != chat.Offline {
+		t.Errorf("status %+v", s)
+	}
+}
+
 // TestSocketOfKilledDaemon: a socket that nobody serves is replaced; another file
 // is not touched.
 func TestSocketOfKilledDaemon(t *testing.T) {

@@ -27,9 +27,15 @@ func (c *Client) Status() chat.Status {
 	defer cancel()
 	var s statusShape
 	if err := c.call(ctx, "status", params{}, &s); err != nil {
-		return chat.Status{Network: c.ready.Network, Lab: c.ready.Lab, Health: chat.Offline, Why: err.Error()}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return chat.Status{Network: c.ready.Network, Lab: c.ready.Lab, Health: chat.Offline, Why: err.Error(), Encrypted: c.sealed}
 	}
-	return s.status()
+	status := s.status()
+	c.mu.Lock()
+	c.sealed = status.Encrypted
+	c.mu.Unlock()
+	return status
 }
 
 // Path is as for the messenger.
