@@ -52,6 +52,12 @@ func (f *form) update(a *App, msg tea.Msg) (tea.Cmd, bool) {
 			return nil, false
 		}
 	}
+	if p, ok := msg.(tea.PasteMsg); ok {
+		// The end of the line that was copied would become a blank, which nobody sees
+		// in a passphrase, nor types again.
+		p.Content = strings.TrimRight(p.Content, "\r\n")
+		msg = p
+	}
 	var cmd tea.Cmd
 	f.fields[f.at], cmd = f.fields[f.at].Update(msg)
 	return cmd, false
