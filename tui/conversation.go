@@ -20,6 +20,7 @@ type conversation struct {
 	selected string // id of the selected message; empty: none is
 	draft    string
 	saved    string // of the draft, on the disk
+	drafted  bool   // the draft was brought back from the disk, or there was none
 
 	first, last bool   // the window reaches the beginning, the end of the history
 	heard       uint64 // highest number of a message of the other side

@@ -22,7 +22,7 @@ func (c *conversation) open(a *App, e *entry) tea.Cmd {
 			other.leave()
 		}
 	}
-	c.used = a.forgetWindows()
+	c.used, c.drafted = a.forgetWindows(), true
 	c.failed = false
 	c.displayed = max(c.displayed, e.settings.Displayed)
 	c.told = max(c.told, e.settings.Displayed)
@@ -54,7 +54,7 @@ func (c *conversation) leave() {
 // unload drops the window.
 func (c *conversation) unload() {
 	*c = conversation{
-		id: c.id, draft: c.draft, saved: c.saved, heard: c.heard,
+		id: c.id, draft: c.draft, saved: c.saved, drafted: c.drafted, heard: c.heard,
 		displayed: c.displayed, told: c.told, telling: c.telling,
 		reading: c.reading, generation: c.generation + 1,
 	}

@@ -42,13 +42,15 @@ func (a *App) saveDrafts() tea.Cmd {
 	}
 }
 
-// takeDrafts brings back what was written to the disk, where nothing is held yet.
+// takeDrafts brings back what was written to the disk, once for each conversation:
+// later the screen knows better.
 func (a *App) takeDrafts() {
 	for _, e := range a.entries {
-		if e.settings.Draft == "" || a.conversations[e.id] != nil {
+		c := a.conversations[e.id]
+		if c == nil && e.settings.Draft == "" || c != nil && c.drafted {
 			continue
 		}
-		held := a.conversation(e.id)
-		held.draft, held.saved = e.settings.Draft, e.settings.Draft
+		c = a.conversation(e.id) // an event may have made it before the lists came
+		c.draft, c.saved, c.drafted = e.settings.Draft, e.settings.Draft, true
 	}
 }
