@@ -23,7 +23,7 @@ type acceptDialog struct {
 // openAccept opens the dialog with a link, or empty.
 func (a *App) openAccept(link string) tea.Cmd {
 	d := &acceptDialog{link: newInput("link: ", 48), name: newInput("name: ", 24), as: newInput("your name for them: ", 24), text: newInput("your text: ", 40)}
-	d.link.SetValue(joinLink(link))
+	d.link.SetValue(readLink(link))
 	if link != "" {
 		d.at = 1
 	}
@@ -45,7 +45,7 @@ func (d *acceptDialog) fields() []*textinput.Model {
 func (d *acceptDialog) isAddress() bool { return chat.IsAddressLink(d.typedLink()) }
 
 // typedLink is the link as the profile reads it, however it was copied.
-func (d *acceptDialog) typedLink() string { return strings.ToUpper(joinLink(d.link.Value())) }
+func (d *acceptDialog) typedLink() string { return strings.ToUpper(readLink(d.link.Value())) }
 
 // accept adds the contact. Nothing waits for the network here.
 func (a *App) accept(d *acceptDialog) tea.Cmd {
@@ -58,7 +58,7 @@ func (a *App) accept(d *acceptDialog) tea.Cmd {
 	}
 	d.busy, d.problem = true, ""
 	c := a.chat
-	return ask(a, d, func(ctx context.Context) (chat.Contact, error) {
+	return act(a, d, func(ctx context.Context) (chat.Contact, error) {
 		if address {
 			return c.AskContact(ctx, link, name, as, text)
 		}
@@ -115,6 +115,11 @@ func (d *acceptDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		}
 		return typeInto(fields[d.at], msg)
 	case tea.PasteMsg:
+		if link := findInvite(msg.Content); link != "" { // whatever stands around it
+			d.link.SetValue(link)
+			d.at = max(d.at, 1)
+			return nil
+		}
 		if d.at == 0 {
 			msg.Content = joinLink(msg.Content)
 		}

@@ -501,12 +501,6 @@ func sanitizeLine(s string) string {
 	return strings.ReplaceAll(chat.Sanitize(s), "\n", " ")
 }
 
-// isInvite recognises a pasted invite or address link.
-func isInvite(s string) bool {
-	s = strings.ToUpper(joinLink(s))
-	return strings.HasPrefix(s, "HEARSAY:") && len(s) <= 200
-}
-
 // joinLink joins a link that was copied from several lines of a screen: links
 // hold neither blanks nor the lines of a box.
 func joinLink(s string) string {

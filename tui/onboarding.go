@@ -207,7 +207,7 @@ func (a *App) updateFirst(msg tea.Msg) tea.Cmd {
 	case stepStarting:
 		return a.startingKey(a.keys.find(modeStarting, key), back)
 	case stepContact:
-		if p, ok := msg.(tea.PasteMsg); ok && isInvite(p.Content) {
+		if p, ok := msg.(tea.PasteMsg); ok && findInvite(p.Content) != "" {
 			o.done(a)
 			return a.openAccept(p.Content)
 		}

@@ -43,6 +43,7 @@ func (a *App) submit() tea.Cmd {
 	}
 	if c.edit == "" && isInvite(text) {
 		c.clear()
+		c.text.cut = text
 		return a.openAccept(text)
 	}
 	if isCommand(text) {

@@ -53,35 +53,72 @@ func (c *composer) paste(a *App, msg tea.PasteMsg) tea.Cmd {
 	return c.write(a, text)
 }
 
-// inviteLength is the shortest run of characters that is taken for an invite in
-// the middle of other text.
-const inviteLength = 60
+// Lengths of invites: the shortest run of characters that is taken for one in the
+// middle of other text, and all that stand behind the colon of a whole one.
+const (
+	inviteLength = 60
+	inviteWhole  = 117
+)
 
 // findInvite returns the invite or address link in a pasted text, or "".
 func findInvite(text string) string {
 	const start = "HEARSAY:"
+	upper := strings.ToUpper(text) // links may be written in either case
+	for at := 0; len(upper) == len(text); {
+		i := strings.Index(upper[at:], start)
+		if i < 0 {
+			break
+		}
+		at += i + len(start)
+		if code := inviteCode(text[at:]); len(code) >= inviteLength {
+			return text[at-len(start):at] + code
+		}
+	}
 	if isInvite(text) {
 		return joinLink(text)
 	}
-	upper := strings.ToUpper(text) // links may be written in either case
-	if len(upper) != len(text) {
-		return ""
+	return ""
+}
+
+// inviteCode returns what belongs to a link at the beginning of a text. Capitals
+// may be broken into lines, as mail and boxes do; small letters could be words.
+func inviteCode(text string) string {
+	var code strings.Builder
+	small := false
+	for _, r := range text {
+		switch {
+		case code.Len() == inviteWhole:
+			return code.String()
+		case r >= 'A' && r <= 'Z' && !small, r >= '2' && r <= '7':
+			code.WriteRune(r)
+		case r >= 'a' && r <= 'z' && (small || code.Len() == 0):
+			small = true
+			code.WriteRune(r)
+		case joinLink(string(r)) == "" && !small && code.Len() > 0: // between lines
+		default:
+			return code.String()
+		}
 	}
-	for at := 0; ; {
-		i := strings.Index(upper[at:], start)
-		if i < 0 {
-			return ""
-		}
-		at += i
-		end := at + len(start)
-		for end < len(upper) && (upper[end] >= 'A' && upper[end] <= 'Z' || upper[end] >= '2' && upper[end] <= '7') {
-			end++
-		}
-		if n := end - at - len(start); n >= inviteLength && isInvite(text[at:end]) {
-			return text[at:end]
-		}
-		at = end
+	return code.String()
+}
+
+// isInvite tells whether a text is an invite or address link and nothing else,
+// though perhaps a mistyped one. Words after "hearsay:" are words.
+func isInvite(s string) bool {
+	s = strings.TrimSpace(s)
+	link := joinLink(s)
+	if len(link) > 200 || !strings.HasPrefix(strings.ToUpper(link), "HEARSAY:") || strings.EqualFold(link, "HEARSAY:") {
+		return false
 	}
+	return link == s || len(s) > len("HEARSAY:") && s[len("HEARSAY:")] != ' ' && strings.ToUpper(link) == link
+}
+
+// readLink returns the link in what was typed or pasted where one is asked for.
+func readLink(s string) string {
+	if link := findInvite(s); link != "" {
+		return link
+	}
+	return joinLink(s)
 }
 
 func (d *pasteDialog) mode() mode { return modePaste }
@@ -146,7 +183,7 @@ func wrapIndent(text string, w int) []string {
 func (a *App) pasteInvite(msg tea.Msg) (tea.Cmd, bool) {
 	p, ok := msg.(tea.PasteMsg)
 	d := a.top()
-	if _, asks := d.(*acceptDialog); !ok || asks || d == nil || a.first.step != stepNone || !isInvite(p.Content) {
+	if _, asks := d.(*acceptDialog); !ok || asks || d == nil || a.first.step != stepNone || findInvite(p.Content) == "" {
 		return nil, false
 	}
 	return a.openAccept(p.Content), true

@@ -126,7 +126,7 @@ func (p *plain) line(text string) error {
 		text = all
 	}
 	if isInvite(text) {
-		return p.accept(joinLink(text), "")
+		return p.accept(readLink(text), "")
 	}
 	return p.send(strings.TrimPrefix(text, "/"), "")
 }

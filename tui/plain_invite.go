@@ -126,7 +126,7 @@ func (p *plain) acceptCommand(args string) error {
 	if !isInvite(link) {
 		return errors.New("give the whole link, from HEARSAY: to its end, and a name: /accept LINK NAME")
 	}
-	return p.accept(joinLink(link), strings.TrimSpace(name))
+	return p.accept(readLink(link), strings.TrimSpace(name))
 }
 
 // accept makes a contact of a link, asking what is missing.
