@@ -61,15 +61,19 @@ func (d *backupDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	secret, path, history, c := []byte(d.value(0)), d.path, d.history, a.chat
 	d.busy = true
 	parent := a.ctx
-	return a.do(d, func(context.Context) error { // a long history takes longer than other calls
+	return a.do(nil, func(context.Context) error { // a long history takes longer than other calls
 		ctx, cancel := context.WithTimeout(parent, backupTime)
 		defer cancel()
 		defer clear(secret)
 		return c.Backup(ctx, path, secret, history)
 	}, func(err error) tea.Cmd {
 		d.busy = false
-		if err != nil {
+		switch {
+		case err != nil && a.isOpen(d):
 			d.problem = errorText(err)
+			return nil
+		case err != nil:
+			a.notice = "no backup was written: " + errorText(err)
 			return nil
 		}
 		a.drop(d)

@@ -52,6 +52,7 @@ type resultMsg struct {
 	asked   dialog // nil: nobody in particular
 	session int    // of unlocked screens
 	then    func() tea.Cmd
+	failed  error // of what the person began: said also when asked is closed
 }
 
 // ask runs work outside Update, with a context that ends with the program and
@@ -68,10 +69,25 @@ func ask[T any](a *App, d dialog, work func(ctx context.Context) (T, error), the
 	}
 }
 
-// do is ask for work that returns an error alone. A nil then shows the error as
+// act is ask for work that changes something: if it failed, that is said also when
+// d was closed meanwhile.
+func act[T any](a *App, d dialog, work func(ctx context.Context) (T, error), then func(v T, err error) tea.Cmd) tea.Cmd {
+	var failed error
+	cmd := ask(a, d, func(ctx context.Context) (v T, err error) {
+		v, failed = work(ctx)
+		return v, failed
+	}, then)
+	return func() tea.Msg {
+		msg := cmd().(resultMsg)
+		msg.failed = failed
+		return msg
+	}
+}
+
+// do is act for work that returns an error alone. A nil then shows the error as
 // the notice.
 func (a *App) do(d dialog, work func(ctx context.Context) error, then func(err error) tea.Cmd) tea.Cmd {
-	return ask(a, d, func(ctx context.Context) (struct{}, error) { return struct{}{}, work(ctx) }, func(_ struct{}, err error) tea.Cmd {
+	return act(a, d, func(ctx context.Context) (struct{}, error) { return struct{}{}, work(ctx) }, func(_ struct{}, err error) tea.Cmd {
 		if then != nil {
 			return then(err)
 		}
@@ -83,8 +99,13 @@ func (a *App) do(d dialog, work func(ctx context.Context) error, then func(err e
 }
 
 func (a *App) applyResult(msg resultMsg) tea.Cmd {
-	if msg.session != a.session || msg.asked != nil && !a.isOpen(msg.asked) {
+	switch {
+	case msg.session != a.session:
 		return nil
+	case msg.asked == nil || a.isOpen(msg.asked):
+		return msg.then()
+	case msg.failed != nil:
+		a.notice = errorText(msg.failed)
 	}
-	return msg.then()
+	return nil
 }

@@ -242,15 +242,19 @@ func (d *passphraseDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	secret := []byte(d.value(n - 1))
 	d.busy = true
 	c := a.chat
-	return a.do(d, func(ctx context.Context) error {
+	return a.do(nil, func(ctx context.Context) error {
 		defer clear(old)
 		defer clear(secret)
 		return c.ChangePassphrase(ctx, old, secret)
 	}, func(err error) tea.Cmd {
 		d.busy = false
-		if err != nil {
+		switch open := a.isOpen(d); {
+		case err != nil && open:
 			d.problem = secretError(err)
 			d.at = 0
+			return nil
+		case err != nil:
+			a.notice = "the passphrase is the old one: " + secretError(err)
 			return nil
 		}
 		a.drop(d)

@@ -131,7 +131,7 @@ func (d *requestDialog) accept(a *App, id string) tea.Cmd {
 		return nil
 	}
 	d.busy, d.problem = true, ""
-	return ask(a, d, func(ctx context.Context) (chat.Contact, error) { return c.AcceptRequest(ctx, id, name) }, func(contact chat.Contact, err error) tea.Cmd {
+	return act(a, d, func(ctx context.Context) (chat.Contact, error) { return c.AcceptRequest(ctx, id, name) }, func(contact chat.Contact, err error) tea.Cmd {
 		d.busy = false
 		if err != nil {
 			d.problem = errorText(err)
