@@ -159,6 +159,8 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		return a.applyLock(msg)
 	case resultMsg:
 		return a.applyResult(msg)
+	case wipedMsg:
+		return a.wiped(msg)
 	case statusMsg:
 		return a.applyStatus(msg)
 	case refreshMsg:
@@ -390,6 +392,9 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 		}
 		return nil // the profile is closing
 	}
+	if a.chat == nil {
+		return nil
+	}
 	cmds := []tea.Cmd{a.nextEvents(), a.loadStatus()}
 	reload := false
 	for _, ev := range msg.events {
@@ -398,7 +403,7 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 			a.hide()
 			continue
 		case chat.ProfileUnlocked:
-			cmds = append(cmds, a.show())
+			a.unlockedElsewhere()
 			continue
 		}
 		if a.locked {

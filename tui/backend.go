@@ -126,6 +126,8 @@ type (
 		status chat.Status
 		path   chat.Path
 		served bool // a circuit has served the conversation on screen
+
+		session int // in which it was asked for
 	}
 	refreshMsg struct{}
 	clockMsg   struct{}
@@ -163,9 +165,9 @@ func (a *App) loadStatus() tea.Cmd {
 	if a.chat == nil {
 		return nil
 	}
-	c, conversation := a.chat, a.current
+	c, conversation, session := a.chat, a.current, a.session
 	return func() tea.Msg {
-		msg := statusMsg{status: c.Status()}
+		msg := statusMsg{status: c.Status(), session: session}
 		msg.path, msg.served = c.Path(conversation)
 		return msg
 	}

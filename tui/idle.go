@@ -16,6 +16,7 @@ const sleepGap = 75 * time.Second
 type idleLock struct {
 	last, looked time.Time
 	pending      bool // hidden, and not known to be locked
+	elsewhere    bool // another terminal unlocked it
 }
 
 func (l *idleLock) touch(now time.Time) { l.last = now.Round(0) }

@@ -11,7 +11,10 @@ import (
 
 // Results of locking and unlocking.
 type (
-	lockMsg     struct{ err error }
+	lockMsg struct {
+		err     error
+		session int // that was locked
+	}
 	unlockedMsg struct{ err error }
 )
 
@@ -30,14 +33,14 @@ func (a *App) lock() tea.Cmd {
 		a.hide()
 		a.idle.pending = true
 	}
-	parent := a.ctx
+	parent, session := a.ctx, a.session
 	return func() tea.Msg {
 		if save != nil {
 			save() // a draft that cannot be written is no reason to stay open
 		}
 		ctx, cancel := context.WithTimeout(parent, callTimeout)
 		defer cancel()
-		return lockMsg{c.Lock(ctx)}
+		return lockMsg{c.Lock(ctx), session}
 	}
 }
 
@@ -66,6 +69,7 @@ func (a *App) applyLock(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case lockMsg:
 		switch {
+		case msg.session != a.session: // it was unlocked again meanwhile
 		case msg.err == nil:
 			a.hide()
 			a.idle.pending = false
@@ -98,6 +102,9 @@ func secretError(err error) string {
 // hide forgets everything that was decrypted and leaves the lock screen alone.
 func (a *App) hide() {
 	if a.locked {
+		if a.idle.elsewhere { // and locked again
+			a.idle.elsewhere, a.first.remark = false, ""
+		}
 		return
 	}
 	if c := a.selected(); c != nil {
@@ -107,18 +114,31 @@ func (a *App) hide() {
 	a.status = chat.Status{Encrypted: true, Locked: true}
 	a.entries, a.requests, a.current, a.previous, a.conversations = nil, 0, "", "", map[string]*conversation{}
 	a.session++
+	a.idle.elsewhere = false
 	a.composer = newComposer()
 	a.contacts, a.rates = contactColumn{}, fileRates{}
 	a.notices.forget()
 	a.first = newOnboarding(a, HomeState{Exists: true, Encrypted: true, HasNetwork: true})
 }
 
-// show ends what hide began.
+// unlockedElsewhere says that a key is enough here. Nothing is shown before: nobody
+// may sit here, and who does may be typing the passphrase, which must not become
+// text of a conversation.
+func (a *App) unlockedElsewhere() {
+	if a.locked && a.first.busy == "" && !a.idle.pending {
+		a.first.problem, a.first.remark = "", "another terminal unlocked it: "+a.keys.of("form.next")+" opens it here"
+		a.idle.elsewhere = true
+	}
+}
+
+// show ends what hide began. What was asked for while the profile was locked tells
+// nothing of it now.
 func (a *App) show() tea.Cmd {
 	if !a.locked {
 		return nil
 	}
 	a.locked = false
+	a.session++
 	a.idle.touch(a.now())
 	a.first.done(a)
 	return tea.Batch(a.loadPeople(), a.loadStatus())

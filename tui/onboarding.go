@@ -302,9 +302,9 @@ func (a *App) updateUnlock(msg tea.Msg) tea.Cmd {
 	o := &a.first
 	cmd, entered := o.form.update(a, msg)
 	switch {
-	case !entered || o.form.value(0) == "":
+	case !entered || o.form.value(0) == "" && !(a.locked && a.idle.elsewhere):
 		return cmd
-	case a.locked:
+	case a.locked && a.chat != nil:
 		return a.unlock()
 	default:
 		return a.open()

@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"context"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"hearsay/chat"
 )
 
 // wipeWord is typed by who means it.
@@ -45,18 +48,38 @@ func (d *wipeDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	return nil
 }
 
+// wipedMsg says how a wipe ended. It counts whatever was opened, closed or locked
+// since.
+type wipedMsg struct {
+	dialog *wipeDialog
+	err    error
+}
+
 func (d *wipeDialog) wipe(a *App) tea.Cmd {
 	d.busy = true
-	c := a.chat
-	return a.do(d, c.Wipe, func(err error) tea.Cmd {
-		d.busy = false
-		if err != nil {
-			d.problem = errorText(err)
-			return nil
-		}
+	c, parent := a.chat, a.ctx
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(parent, callTimeout)
+		defer cancel()
+		return wipedMsg{d, c.Wipe(ctx)}
+	}
+}
+
+// wiped forgets everything. If something could not be destroyed it says so, and
+// reads anew what may be left.
+func (a *App) wiped(msg wipedMsg) tea.Cmd {
+	if msg.err == nil {
 		a.forgetAll()
 		return tea.Quit // there is no disk for drafts any more
-	})
+	}
+	msg.dialog.busy, msg.dialog.problem = false, errorText(msg.err)
+	if a.locked {
+		a.first.problem = msg.dialog.problem
+		return nil
+	}
+	a.forgetAll()
+	a.push(msg.dialog)
+	return a.loadPeople()
 }
 
 // forgetAll drops everything of a profile that is gone.
@@ -64,6 +87,8 @@ func (a *App) forgetAll() {
 	a.dialogs, a.entries, a.requests, a.current, a.previous = nil, nil, 0, "", ""
 	a.conversations = map[string]*conversation{}
 	a.composer = newComposer()
+	a.contacts, a.rates = contactColumn{}, fileRates{}
+	a.notice, a.served, a.path = "", false, chat.Path{}
 	a.notices.forget()
 	a.session++
 }
