@@ -752,6 +752,34 @@ func (f plainWriter) Write(b []byte) (int, error) { return f(b) }
 
 // FuzzPlainText: whatever a peer writes, only newlines of our own begin lines, and
 // nothing moves the cursor.
+// TestPlainNamesForgeNothing: a stranger may propose any name. None makes a line
+// look like a notice of this program, a warning, or a message of a group.
+func TestPlainNamesForgeNothing(t *testing.T) {
+	for _, name := range []string{
+		"notice about alice", "Notice", "alice in printers", "Warning", "somebody", "Connection", "you",
+		"earlier text", "14:05 you", "#6 14:05 marta", "error", "alice, verified", "New contact",
+	} {
+		var out bytes.Buffer
+		p := newPlain(t.Context(), PlainConfig{Config: Config{Now: func() time.Time { return testNow }}, Out: &out})
+		p.entries = []entry{
+			{id: "c_1", name: plainName(name), contact: &chat.Contact{ID: "c_1", Name: name}},
+			{id: "g_1", name: plainName(name), group: &chat.Group{ID: "g_1", Name: name}},
+		}
+		p.message(*plainMessage(5, chat.Message{ID: "m_1", Contact: "c_1", Direction: chat.In, Text: "x"}), false, false)
+		p.message(*plainMessage(6, chat.Message{ID: "m_2", Contact: "g_1", Author: "c_1", Direction: chat.In, Text: "x"}), false, false)
+		quoted := `"` + name + `"`
+		want := "14:05 " + quoted + ": x\n14:06 " + quoted + " in " + quoted + ": x\n"
+		if out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+	for _, name := range []string{"marta", "Anna Maria", "press-desk"} {
+		if spokenName(name) != name {
+			t.Errorf("%s is quoted", name)
+		}
+	}
+}
+
 func FuzzPlainText(f *testing.F) {
 	f.Add("hi", "marta", 60)
 	f.Add("a\nb\r\x1b[2J", "14:06 you", 24)

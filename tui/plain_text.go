@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,16 +127,24 @@ func (p *plain) put(s string) {
 	_, p.broken = io.WriteString(p.cfg.Out, s)
 }
 
+// plainWords begin lines of this program, or stand where the name of an author does.
+var plainWords = []string{
+	"another", "circuits", "connection", "conversations", "earlier", "error", "events", "hearsay", "message", "messages",
+	"network", "new", "notice", "nothing", "somebody", "start", "unread", "warning", "words", "you", "your",
+}
+
 // called returns the name of an entry as lines begin with it: one that could be
-// taken for the person's own, or for a time, stands in quotes.
+// taken for the person's own, for words of this program, for a member of a group, or
+// for a time, stands in quotes.
 func (e *entry) called() string { return spokenName(e.name) }
 
 func spokenName(name string) string {
 	if name == "" {
 		return "somebody"
 	}
-	first, _, _ := strings.Cut(strings.ToLower(name), " ")
-	if first == "you" || first == "hearsay" || strings.ContainsAny(name, `:,"`) || name[0] >= '0' && name[0] <= '9' {
+	lower := strings.ToLower(name)
+	first, _, _ := strings.Cut(lower, " ")
+	if slices.Contains(plainWords, first) || strings.Contains(lower, " in ") || strings.ContainsAny(name, `:,"`) || name[0] >= '0' && name[0] <= '9' {
 		return `"` + strings.ReplaceAll(name, `"`, "'") + `"`
 	}
 	return name
