@@ -114,5 +114,10 @@ release VERSION DIR *ARGS:
 notes VERSION:
     go run ./.ci/release template {{VERSION}}
 
+# write the pages of the manual, one for each program, into a directory
+man DIR="bin/man":
+    mkdir -p {{DIR}}
+    for p in hearsay hearsay-relay hearsay-directory; do go run -tags man ./cmd/$p man {{DIR}}; done
+
 # what the server runs
 ci: lint specs test race vectors

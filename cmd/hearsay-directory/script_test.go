@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -32,6 +33,13 @@ func TestScripts(t *testing.T) {
 			},
 			// serve HOME runs the directory of a lab network until it is ready.
 			"serve": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(serveOnce(ts.MkAbs(args[0]))) },
+			// known HOME VAR has the directory of a lab network hear of a relay, and puts
+			// the relay's id into a variable.
+			"known": func(ts *testscript.TestScript, _ bool, args []string) {
+				id, err := hearOfRelay(ts.MkAbs(args[0]), ts.MkAbs("relay"))
+				ts.Check(err)
+				ts.Setenv(args[1], id)
+			},
 			// familykey FILE makes what hearsay-relay family new makes.
 			"familykey": func(ts *testscript.TestScript, _ bool, args []string) {
 				_, err := relay.NewFamilyKey(ts.MkAbs(args[0]))
@@ -59,6 +67,24 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return c.LocalAddr().String(), c.Close()
+}
+
+func hearOfRelay(home, relayHome string) (string, error) {
+	chain, err := relay.FounderChain(home)
+	if err != nil {
+		return "", err
+	}
+	r, err := relay.NewNode(relay.NodeConfig{Home: relayHome, Link: chain.Link(nil), Files: chain.Raw(1), Listen: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	d, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: home})
+	if err != nil {
+		return "", err
+	}
+	defer d.Close() // keeps the records
+	return r.ID().String(), d.Publish(r.Descriptor())
 }
 
 func serveOnce(home string) error {

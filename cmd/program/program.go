@@ -70,6 +70,8 @@ func Main(root *cobra.Command) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Fail(ExitUsage, "see "+cmd.CommandPath()+" --help", err)
 	})
+	addManual(root)
+	complete(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitOK

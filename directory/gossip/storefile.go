@@ -142,3 +142,19 @@ func replaceFile(path string, b []byte) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// KnownRelays returns the relays of the records that a node left in its state
+// directory, in order of their keys; the node may run. There are none without it.
+func KnownRelays(dir string, chain *directory.Chain) ([]directory.RelayID, error) {
+	s := newStore(chain.ID(), chain.Current().Lab)
+	rules := trusting(chain.Rules())
+	rules.Listed = func(directory.RelayID) bool { return true }
+	if err := s.load(filepath.Join(dir, recordsName), rules, time.Now()); err != nil {
+		return nil, err
+	}
+	var ids []directory.RelayID
+	for _, r := range s.Records() {
+		ids = append(ids, r.ID)
+	}
+	return ids, nil
+}
