@@ -121,7 +121,7 @@ func (s *setup) claim(ctx context.Context, view *directory.View, link session.Li
 		s.m.feed.Publish(Event{Type: ErrorEvent, Kind: KindInviteUsed, Detail: "somebody else opened the invite; ask who it was before you trust the answer"})
 	}
 	if bundle == nil && open == 0 {
-		return s.failClaim(ctx, &Error{Kind: KindInviteUsed, Text: "the invite was used by somebody else"})
+		return s.failClaim(ctx, &Error{Kind: KindInviteUsed, Text: "the invite was used before, perhaps not by you"})
 	}
 	since := claim.Since
 	if since == 0 {

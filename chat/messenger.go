@@ -373,7 +373,7 @@ func shapeContact(c *contact) Contact {
 	}
 	if c.rec.Claim != nil && c.rec.Claim.Failed != "" {
 		shape.Problem = map[string]string{
-			KindInviteUsed: "the invite was used by somebody else", KindInviteExpired: "the invite has expired",
+			KindInviteUsed: "the invite was used before, perhaps not by you", KindInviteExpired: "the invite has expired",
 		}[c.rec.Claim.Failed]
 		if shape.Problem == "" {
 			shape.Problem = "the invite did not work"

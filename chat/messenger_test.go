@@ -591,7 +591,7 @@ func TestInviteErrors(t *testing.T) {
 		if _, err := eve.Send(t.Context(), e.ID, "?"); KindOf(err) != KindInviteUsed {
 			t.Errorf("send to a dead invite: %v", err)
 		}
-		if p := eve.contact(e.ID).Problem; p != "the invite was used by somebody else" {
+		if p := eve.contact(e.ID).Problem; p != "the invite was used before, perhaps not by you" {
 			t.Errorf("the contact's problem is %q", p)
 		}
 		if _, err := eve.Send(t.Context(), "c_nobody", "?"); KindOf(err) != KindNotFound {

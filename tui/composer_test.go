@@ -293,7 +293,7 @@ func TestLockedComposer(t *testing.T) {
 	}{
 		"changed": {func(c *chat.Contact) { c.State = chat.ContactChanged }, "nothing is sent until you compare"},
 		"blocked": {func(c *chat.Contact) { c.State = chat.ContactBlocked }, "You blocked marta: nothing is sent"},
-		"invite":  {func(c *chat.Contact) { c.Problem = "the invite was used by somebody else" }, "Nothing can be sent: the invite was used"},
+		"invite":  {func(c *chat.Contact) { c.Problem = "the invite was used before, perhaps not by you" }, "Nothing can be sent: the invite was used"},
 	} {
 		f := newFake()
 		withLatest(f)

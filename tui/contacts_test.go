@@ -27,7 +27,7 @@ func crowd(f *fakeChat) {
 		{ID: "c_11", Name: "the journal", State: chat.ContactInvited, Asked: "two relays took the request; its owner decides"},
 		{ID: "c_6", Name: "the one whom we met at the station", State: chat.ContactActive, Verified: true, SafetyNumber: number, Latest: at(40 * day), Settings: &chat.Conversation{Muted: true}},
 		{ID: "c_7", Name: "mallory", State: chat.ContactBlocked, SafetyNumber: number, Latest: at(400 * day), Settings: &chat.Conversation{Archived: true}},
-		{ID: "c_8", Name: "zoe", State: chat.ContactInvited, Problem: "the invite was used by somebody else", Settings: &chat.Conversation{DisappearAfter: 7 * day}},
+		{ID: "c_8", Name: "zoe", State: chat.ContactInvited, Problem: "the invite was used before, perhaps not by you", Settings: &chat.Conversation{DisappearAfter: 7 * day}},
 		{ID: chat.NotesID, Name: chat.NotesID, State: chat.ContactActive, Latest: at(2 * day)},
 	}
 	f.groups = []chat.Group{
@@ -208,9 +208,9 @@ func TestFailedInviteIsNamed(t *testing.T) {
 	d := drive(t, &fakeHome{state: readyHome, chat: f}, 80, 24)
 	d.run(d.a.selectEntry("c_3"))
 	d.has("You may write at once")
-	f.contacts[2].Problem = "the invite was used by somebody else"
+	f.contacts[2].Problem = "the invite was used before, perhaps not by you"
 	d.run(d.a.loadPeople())
-	d.has("the invite was used by somebody else.")
+	d.has("the invite was used before, perhaps not by you.")
 	d.has("bob ! invite failed")
 	if strings.Contains(d.screen(), "You may write at once") {
 		t.Error("it still says that messages will be sent")
