@@ -218,10 +218,11 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		if a.attached {
 			a.notice = "ctrl+c again detaches; the daemon goes on"
 		}
-		if a.top() == nil {
+		if a.top() == nil && ready {
 			a.composer.cancel()
+			return nil, true
 		}
-		return nil, true
+		return a.clearInput(), true
 	case "redraw":
 		return tea.ClearScreen, true
 	case "lock":
@@ -262,6 +263,24 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, true
 	}
 	return nil, false
+}
+
+// clearInput empties the input of the top dialog, or of the step of the first run,
+// by the keys that do so in every input.
+func (a *App) clearInput() tea.Cmd {
+	var cmds []tea.Cmd
+	for _, code := range "uk" {
+		k := tea.KeyPressMsg{Code: code, Mod: tea.ModCtrl}
+		switch d := a.top(); {
+		case d == nil:
+			if m := a.stepMode(); m == "" || a.keys.find(m, k.String()) == "" {
+				cmds = append(cmds, a.updateFirst(k))
+			}
+		case a.keys.find(d.mode(), k.String()) == "":
+			cmds = append(cmds, d.update(a, k))
+		}
+	}
+	return tea.Batch(cmds...)
 }
 
 // quit leaves the screen; the program closes the profile then.
@@ -369,7 +388,7 @@ func (a *App) selectEntry(id string) tea.Cmd {
 		return nil
 	}
 	if c := a.shown(); c != nil && a.current != id {
-		c.draft = a.composer.draft()
+		c.draft, c.reply, c.about = a.composer.draft(), a.composer.reply, a.composer.about
 		c.selected = ""
 		a.previous = a.current
 	}
@@ -378,6 +397,7 @@ func (a *App) selectEntry(id string) tea.Cmd {
 	c := a.shown()
 	if changed {
 		a.composer.load(c.draft)
+		a.composer.reply, a.composer.about = c.reply, c.about
 		a.served = false
 	}
 	return tea.Batch(c.open(a, e), a.loadStatus())

@@ -21,6 +21,8 @@ type conversation struct {
 	draft    string
 	saved    string // of the draft, on the disk
 	drafted  bool   // the draft was brought back from the disk, or there was none
+	reply    string // id of the message that the draft answers; empty: none
+	about    string // of that message, one line
 
 	first, last bool   // the window reaches the beginning, the end of the history
 	heard       uint64 // highest number of a message of the other side

@@ -54,7 +54,7 @@ func (c *conversation) leave() {
 // unload drops the window.
 func (c *conversation) unload() {
 	*c = conversation{
-		id: c.id, draft: c.draft, saved: c.saved, drafted: c.drafted, heard: c.heard,
+		id: c.id, draft: c.draft, saved: c.saved, drafted: c.drafted, reply: c.reply, about: c.about, heard: c.heard,
 		displayed: c.displayed, told: c.told, telling: c.telling,
 		reading: c.reading, generation: c.generation + 1,
 	}

@@ -37,11 +37,25 @@ func (a *App) top() dialog {
 	return a.dialogs[len(a.dialogs)-1]
 }
 
+// closer is a dialog that ends something when it is closed.
+type closer interface{ closed() }
+
 // drop closes a dialog and those above it.
 func (a *App) drop(d dialog) {
 	if i := slices.Index(a.dialogs, d); i >= 0 {
-		a.dialogs = a.dialogs[:i]
+		a.dropFrom(i)
 	}
+}
+
+// dropFrom closes all dialogs but the first n, and lets go of what they hold.
+func (a *App) dropFrom(n int) {
+	for _, d := range a.dialogs[n:] {
+		if c, ok := d.(closer); ok {
+			c.closed()
+		}
+	}
+	clear(a.dialogs[n:])
+	a.dialogs = a.dialogs[:n]
 }
 
 // isOpen tells whether a dialog is on the stack.

@@ -175,3 +175,60 @@ func TestClosedDialogsTellWhatFailed(t *testing.T) {
 	d.run(change)
 	d.has("the passphrase is another one")
 }
+
+// TestReplyStaysWithItsConversation: what a text answers is kept with the draft
+// while one looks elsewhere, and goes to nobody else.
+func TestReplyStaysWithItsConversation(t *testing.T) {
+	f := newFake()
+	d := onMarta(t, f)
+	d.key("up", "k", "k", "q") // m_6
+	d.typeText("which door?")
+	reply := d.a.composer.reply
+	if reply == "" {
+		t.Fatal("nothing is answered")
+	}
+	d.run(d.a.selectEntry("c_2"))
+	if c := &d.a.composer; c.reply != "" || c.value() != "" {
+		t.Errorf("another conversation holds %q, answering %q", c.value(), c.reply)
+	}
+	d.run(d.a.selectEntry("c_1"))
+	if c := &d.a.composer; c.reply != reply || c.about == "" || c.value() != "which door?" {
+		t.Errorf("%q, answering %q", c.value(), c.reply)
+	}
+}
+
+// TestSearchEndsWithItsDialog: nobody waits for what a closed dialog, or a locked
+// screen, looked for.
+func TestSearchEndsWithItsDialog(t *testing.T) {
+	for _, key := range []string{"esc", "f9"} {
+		d := onMarta(t, sealed())
+		d.run(d.a.openSearch(""))
+		s := d.a.top().(*searchDialog)
+		d.hold(keyPress("x"))
+		ended := false
+		stop := s.stop
+		s.stop = func() { ended = true; stop() }
+		if d.key(key); !ended {
+			t.Errorf("%s: the search goes on", key)
+		}
+	}
+}
+
+// TestClearEmptiesInputsOfDialogs: ctrl+c clears what is typed, in a dialog and in
+// the steps of the first run too.
+func TestClearEmptiesInputsOfDialogs(t *testing.T) {
+	d := onMarta(t, newFake())
+	d.run(d.a.openPassphrase())
+	d.typeText("my secret")
+	d.key("left", "ctrl+c")
+	if v := d.a.top().(*passphraseDialog).value(0); v != "" {
+		t.Errorf("the field holds %q", v)
+	}
+	d = drive(t, &fakeHome{state: HomeState{Exists: true, Encrypted: true, HasNetwork: true}, chat: sealed()}, 80, 24)
+	d.typeText("my secret")
+	d.key("left", "ctrl+c")
+	if v := d.a.first.form.value(0); v != "" {
+		t.Errorf("the field holds %q", v)
+	}
+	d.has("ctrl+c again quits")
+}

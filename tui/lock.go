@@ -110,7 +110,8 @@ func (a *App) hide() {
 	if c := a.selected(); c != nil {
 		a.wanted = c.id
 	}
-	a.locked, a.dialogs, a.notice, a.served, a.path = true, nil, "", false, chat.Path{}
+	a.dropFrom(0)
+	a.locked, a.notice, a.served, a.path = true, "", false, chat.Path{}
 	a.status = chat.Status{Encrypted: true, Locked: true}
 	a.entries, a.requests, a.current, a.previous, a.conversations = nil, 0, "", "", map[string]*conversation{}
 	a.session++

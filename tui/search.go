@@ -52,6 +52,13 @@ func (a *App) openSearch(text string) tea.Cmd {
 
 func (d *searchDialog) mode() mode { return modeSearch }
 
+// closed ends the search that runs.
+func (d *searchDialog) closed() {
+	if d.running != "" {
+		d.stop()
+	}
+}
+
 // wants names what is to be searched, and where.
 func (d *searchDialog) wants() string {
 	text := strings.TrimSpace(d.text.Value())

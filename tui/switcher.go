@@ -87,7 +87,7 @@ func (d *switcherDialog) update(a *App, msg tea.Msg) tea.Cmd {
 			return nil
 		case "switcher.take":
 			if d.at < len(list) {
-				a.dialogs = nil // whatever lies below was about another conversation
+				a.dropFrom(0) // whatever lies below was about another conversation
 				return a.selectEntry(list[d.at])
 			}
 			return nil

@@ -84,7 +84,8 @@ func (a *App) wiped(msg wipedMsg) tea.Cmd {
 
 // forgetAll drops everything of a profile that is gone.
 func (a *App) forgetAll() {
-	a.dialogs, a.entries, a.requests, a.current, a.previous = nil, nil, 0, "", ""
+	a.dropFrom(0)
+	a.entries, a.requests, a.current, a.previous = nil, 0, "", ""
 	a.conversations = map[string]*conversation{}
 	a.composer = newComposer()
 	a.contacts, a.rates = contactColumn{}, fileRates{}
