@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -12,6 +13,14 @@ import (
 // check makes a release twice: with what is compiled already, and in another
 // directory with nothing compiled before. All bytes must be alike.
 func check(revision string, targets []string) error {
+	// A branch may move on between the two.
+	if !versions.MatchString(revision) {
+		commit, err := exec.Command("git", "rev-parse", "--verify", "--quiet", revision+"^{commit}").Output()
+		if err != nil {
+			return fmt.Errorf("there is no revision %s", revision)
+		}
+		revision = strings.TrimSpace(string(commit))
+	}
 	work, err := os.MkdirTemp("", "hearsay-check-")
 	if err != nil {
 		return err
