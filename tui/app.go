@@ -408,6 +408,7 @@ func (a *App) applyEvents(msg eventsMsg) tea.Cmd {
 	if msg.err != nil {
 		if a.attached && a.ctx.Err() == nil {
 			a.gone = true
+			a.freezeNetwork()
 			return a.loadStatus()
 		}
 		return nil // the profile is closing
@@ -458,7 +459,9 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 		}
 	case chat.MessageStateChanged:
 		if ev.Message != nil {
-			a.conversation(ev.Message.Contact).setState(*ev.Message)
+			c := a.conversation(ev.Message.Contact)
+			c.setState(*ev.Message)
+			*cmds = append(*cmds, c.readNew(a, ev.Message.ID, ev.Message.Seq))
 		}
 	case chat.ContactAdded, chat.ContactStateChanged, chat.ConversationChanged:
 		reload = true
@@ -476,7 +479,7 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 		reload = true
 	case chat.FileProgress:
 		if ev.File != nil {
-			a.fileChanged(*ev.File)
+			*cmds = append(*cmds, a.fileChanged(*ev.File))
 		}
 	case chat.ContactWords:
 		if ev.Contact != nil {

@@ -190,6 +190,41 @@ func (c *conversation) extend(a *App, v placed) tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
+// readNew reads what another terminal wrote at the end of the history: of that,
+// events tell the number of a message alone (0: not even that), or of its file. name
+// is what they call it, which is asked for once.
+func (c *conversation) readNew(a *App, name string, number uint64) tea.Cmd {
+	newest := uint64(0)
+	if n := len(c.messages); n > 0 {
+		newest = c.messages[n-1].Seq
+	}
+	switch {
+	case !c.loaded, !c.last, number > 0 && number <= newest, c.asked[name]:
+		return nil // it is here, or its page brings it
+	case c.id != a.current:
+		c.stale = true
+		return nil
+	}
+	c.ask(name)
+	c.reading++
+	backend, generation, id := a.chat, c.generation, c.id
+	return ask(a, nil, func(ctx context.Context) ([]chat.Message, error) {
+		return backend.Messages(ctx, id, newest, pageSize)
+	}, func(ms []chat.Message, err error) tea.Cmd {
+		if c.extended(a, generation, err) {
+			for _, m := range ms {
+				c.add(m)
+				if m.Direction == chat.Out {
+					a.wrote(id, m.Time)
+				}
+			}
+		}
+		c.catchUp()
+		c.caughtUp()
+		return nil
+	})
+}
+
 // extended tells whether a page still fits the window.
 func (c *conversation) extended(a *App, generation int, err error) bool {
 	if generation != c.generation {

@@ -34,19 +34,26 @@ func (a *App) ageRates() {
 	}
 }
 
-// fileChanged takes the progress of a file.
-func (a *App) fileChanged(f chat.File) {
+// fileChanged takes the progress of a file. One that is not known was offered at
+// another terminal.
+func (a *App) fileChanged(f chat.File) tea.Cmd {
 	a.rates.note(&f, a.now())
 	c := a.conversations[f.Contact]
 	if c == nil {
-		return
+		return nil
 	}
+	known := f.Direction == chat.In
 	for i := range c.messages {
 		if have := c.messages[i].File; have != nil && have.ID == f.ID {
 			merged := mergeFile(*have, f)
 			c.messages[i].File = &merged
+			known = true
 		}
 	}
+	if known {
+		return nil
+	}
+	return c.readNew(a, f.ID, 0)
 }
 
 // mergeFile takes what an event tells of a file that is known. A daemon's events

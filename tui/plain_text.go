@@ -265,7 +265,9 @@ func (p *plain) state(m chat.Message) {
 	if s := p.waiting[m.ID]; s != nil {
 		text = s.text
 	}
-	if _, ok := p.recent[m.ID]; !ok {
+	if have, ok := p.recent[m.ID]; ok && text == "" {
+		text = have
+	} else if !ok && text != "" {
 		m.Text = text
 		p.remember(m)
 	}
@@ -284,6 +286,8 @@ func (p *plain) state(m chat.Message) {
 		p.write(line + sanitizeLine(text) + ": " + words)
 	case p.last[m.Contact] == m.ID:
 		p.write(line + words)
+	case text == "": // the event of a state brings no text
+		p.write(line + words + ", a message that was not written here")
 	default:
 		p.write(line + words + ": " + plainQuoted(text))
 	}
