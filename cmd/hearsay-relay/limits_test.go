@@ -64,13 +64,13 @@ func TestMemoryByDefault(t *testing.T) {
 
 // foundNetwork founds a lab network, runs its directory until the test ends, and
 // returns its link.
-func foundNetwork(t *testing.T) directory.NetworkLink {
+func foundNetwork(t testing.TB) directory.NetworkLink {
 	t.Helper()
 	return foundJoining(t, directory.JoinOpen)
 }
 
 // foundJoining is foundNetwork with the ways by which relays join.
-func foundJoining(t *testing.T, join directory.Join) directory.NetworkLink {
+func foundJoining(t testing.TB, join directory.Join) directory.NetworkLink {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -92,7 +92,7 @@ func foundJoining(t *testing.T, join directory.Join) directory.NetworkLink {
 }
 
 // background runs f until the test ends.
-func background(t *testing.T, f func(context.Context) error) {
+func background(t testing.TB, f func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
