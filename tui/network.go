@@ -111,6 +111,18 @@ func (d *networkDialog) load(a *App) tea.Cmd {
 	})
 }
 
+// freezeNetwork has open network views say that nobody looks any more.
+func (a *App) freezeNetwork() {
+	for _, open := range a.dialogs {
+		if d, ok := open.(*networkDialog); ok {
+			d.problem = "the daemon has ended: nothing of this is true any more"
+			if d.known {
+				d.problem = "the daemon has ended: this is how it stood at " + d.at.Format("15:04:05")
+			}
+		}
+	}
+}
+
 // event has the view fetched anew when something changes in it.
 func (d *networkDialog) event(a *App, ev chat.Event) tea.Cmd {
 	switch ev.Type {
