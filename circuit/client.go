@@ -26,6 +26,9 @@ type ClientConfig struct {
 	// leave now, zero if there is none. Nil: the system is asked, or nobody if
 	// ListenPacket is set.
 	Source func(to netip.AddrPort) netip.Addr
+	// Own is the relay that the user runs, zero if there is none. No circuit has it
+	// as a hop (circuit/path/SPEC.md §11).
+	Own directory.RelayID
 	// Profile shapes the links from the beginning.
 	Profile link.Profile
 	State   State        // of the Pool
@@ -61,7 +64,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, err
 	}
 	p, err := NewPool(Config{
-		Network: cfg.Network, Views: cfg.Views, Dial: e.Link, Redial: e.Redial,
+		Network: cfg.Network, Views: cfg.Views, Own: cfg.Own, Dial: e.Link, Redial: e.Redial,
 		Profile: e.Profile, Burst: e.Burst, Source: cfg.Source,
 		State: cfg.State, Lab: cfg.Lab, Log: cfg.Log, Events: cfg.Events,
 	})

@@ -22,7 +22,8 @@ import (
 // Config configures a Pool.
 type Config struct {
 	Network directory.NetworkID
-	Views   *directory.Views // must not be nil; may hold no view yet
+	Views   *directory.Views  // must not be nil; may hold no view yet
+	Own     directory.RelayID // see ClientConfig.Own
 	// Dial returns the live link to a relay, or a new one.
 	Dial func(context.Context, link.Target) (*link.Link, error)
 	// Redial makes a new link although there is one, unless wanted says no when
@@ -192,6 +193,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.selector = path.New(cfg.Network, cfg.Lab, p.rnd)
+	p.selector.Exclude(cfg.Own)
 	if cfg.State == nil {
 		return p, nil
 	}

@@ -24,7 +24,7 @@ func (s *Selector) keepLayer2(now time.Time) {
 	before := len(s.state.Layer2)
 	s.state.Layer2 = slices.DeleteFunc(s.state.Layer2, func(l Layer2) bool {
 		r, listed := s.view.Relay(l.ID)
-		return !listed || !reachable(r) || now.After(l.Until)
+		return !listed || !s.mayServe(r) || now.After(l.Until)
 	})
 	s.dirty = s.dirty || len(s.state.Layer2) != before
 	s.arrange()

@@ -125,7 +125,7 @@ func (s *Selector) past(now time.Time, most time.Duration) time.Time {
 // guardRelay returns the relay of a guard if it is listed as one.
 func (s *Selector) guardRelay(id directory.RelayID) *directory.Relay {
 	r, ok := s.view.Relay(id)
-	if !ok || !eligibleGuard(r) {
+	if !ok || !s.mayGuard(r) {
 		return nil
 	}
 	return r

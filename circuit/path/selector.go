@@ -50,6 +50,7 @@ type Selector struct {
 	dirty  bool
 	little int // changes that need not be kept at once
 
+	own        directory.RelayID // see Exclude
 	view       *directory.View
 	fresh      directory.Freshness
 	held       bool // see HoldGuards
@@ -160,18 +161,18 @@ func (s *Selector) Update(view *directory.View, fresh directory.Freshness, now t
 
 func (s *Selector) setView(view *directory.View) {
 	s.view = view
-	s.guardWheel = newWheel(view, eligibleGuard, func(r *directory.Relay) uint64 { return r.Guard })
-	s.innerWheel = newWheel(view, reachable, func(r *directory.Relay) uint64 { return r.Inner })
+	s.guardWheel = newWheel(view, s.mayGuard, func(r *directory.Relay) uint64 { return r.Guard })
+	s.innerWheel = newWheel(view, s.mayServe, func(r *directory.Relay) uint64 { return r.Inner })
 	s.reachable, s.guards = 0, 0
 	all := view.Relays()
 	for i := range all {
 		if !single(view, &all[i]) {
 			continue
 		}
-		if reachable(&all[i]) {
+		if s.mayServe(&all[i]) {
 			s.reachable++
 		}
-		if eligibleGuard(&all[i]) {
+		if s.mayGuard(&all[i]) {
 			s.guards++
 		}
 	}
@@ -199,11 +200,21 @@ func (s *Selector) arrange() {
 		}
 	}
 	for _, l := range s.state.Layer2 {
-		if r, ok := s.view.Relay(l.ID); ok && reachable(r) {
+		if r, ok := s.view.Relay(l.ID); ok && s.mayServe(r) {
 			s.layer2 = append(s.layer2, r)
 		}
 	}
 }
+
+// Exclude names the relay that the user runs: it is never a hop (SPEC.md §11). It
+// must be called before Update.
+func (s *Selector) Exclude(own directory.RelayID) { s.own = own }
+
+// mayServe tells whether a relay may be a hop.
+func (s *Selector) mayServe(r *directory.Relay) bool { return reachable(r) && r.ID != s.own }
+
+// mayGuard tells whether a relay may be a guard.
+func (s *Selector) mayGuard(r *directory.Relay) bool { return eligibleGuard(r) && r.ID != s.own }
 
 // Consent gives or takes back the user's consent to build circuits from a
 // snapshot that is in the state Emergency, with the guards there are. It ends
