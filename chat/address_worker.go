@@ -131,7 +131,7 @@ func (w *addressWorker) jobs(ctx context.Context, a *addressRecord) []addressJob
 		switch {
 		case q.exists() && w.replaceable(ctx, a, view, n):
 			add(fmt.Sprint("replace", n), func(ctx context.Context) (time.Duration, error) { return w.replace(ctx, n, q) })
-		case !q.exists() && n == 1 && mailboxRelays(view) > 1: // it was not to be had before
+		case !q.exists() && n == 1 && w.m.mailboxRelays(view) > 1: // it was not to be had before
 			add("replace1", func(ctx context.Context) (time.Duration, error) { return w.replace(ctx, n, q) })
 		case q.exists() && !q.Made && listedIn(view, q.Relay):
 			add(fmt.Sprint("make", n), func(ctx context.Context) (time.Duration, error) { return w.make(ctx, n, q) })
@@ -187,7 +187,7 @@ func (w *addressWorker) replace(ctx context.Context, n int, q queueRecord) (time
 	if !ok {
 		return 0, nil
 	}
-	relay, ok := drawRelay(view, []directory.RelayID{q.Relay, a.Queues[1-n].Relay}, nil)
+	relay, ok := w.m.drawRelay(view, []directory.RelayID{q.Relay, a.Queues[1-n].Relay}, nil)
 	if !ok {
 		return 0, errNoRelay
 	}

@@ -216,7 +216,7 @@ func (t *turn) offer(f *file) error {
 	avoid := c.relays()
 	taken, avoid := avoid[:0:0], slices.Clone(avoid)
 	for len(taken) < fileRelays {
-		id, ok := drawRelay(view, taken, avoid)
+		id, ok := t.m.drawRelay(view, taken, avoid)
 		if !ok {
 			break
 		}

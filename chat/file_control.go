@@ -197,9 +197,9 @@ func (t *turn) placeAgain(f *file, segment uint32, blocks bitmap, never []direct
 		}
 	}
 	if relay == [16]byte{} {
-		id, ok := drawRelay(view, taken, t.offerRelays(f, view))
+		id, ok := t.m.drawRelay(view, taken, t.offerRelays(f, view))
 		if !ok {
-			id, ok = drawRelay(view, never, nil) // one that lost it, perhaps: the keys are others
+			id, ok = t.m.drawRelay(view, never, nil) // one that lost it, perhaps: the keys are others
 		}
 		if !ok {
 			return nil

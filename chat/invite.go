@@ -148,7 +148,7 @@ func (m *Messenger) inviteQueues(ctx context.Context, id string, kind mailbox.Ki
 			if queues[n].Made {
 				continue
 			}
-			relay, ok := drawRelay(view, tried, nil)
+			relay, ok := m.drawRelay(view, tried, nil)
 			if !ok {
 				continue
 			}

@@ -109,7 +109,9 @@ type Messenger struct {
 	drops     *gate        // visits to queues of last resort
 
 	mu       sync.Mutex
-	net      network // nil before the network file is there
+	net      network           // nil before the network file is there
+	own      directory.RelayID // that we run ourselves; zero: none
+	lent     func() Lent       // how it stands; nil: it does not run
 	known    knownNetwork
 	cover    *link.Profile // that was chosen; nil: none was
 	steps    startup

@@ -169,7 +169,7 @@ func (t *turn) planMove(c *contact, n int, view *directory.View) {
 		open = open || c.rec.Own[i].exists() && !c.rec.Own[i].InUse
 	}
 	switch {
-	case open || mailboxRelays(view) < 3:
+	case open || t.m.mailboxRelays(view) < 3:
 		t.drawLife(c, n)
 	case t.now.Sub(time.Unix(other.Last, 0)) < tm.moveApart:
 		s.Due = t.now.Add(tm.moveApart).Unix()
@@ -414,7 +414,7 @@ func (t *turn) drawNext(c *contact, n int, view *directory.View, failed director
 		}
 	}
 	for _, taken := range [][]directory.RelayID{bad, {other, own, failed}, {other, own}, {other}} {
-		if relay, ok := drawRelay(view, taken, near); ok {
+		if relay, ok := t.m.drawRelay(view, taken, near); ok {
 			return relay, true
 		}
 	}

@@ -47,6 +47,9 @@ type NetworkView struct {
 
 	Missing  []string // what does not work now, in words
 	Warnings []string // what weakens the choice of relays, in words
+
+	// Lends is the relay that runs beside this profile; nil: none does.
+	Lends *LentView
 }
 
 // RelayView is a listed relay, as the snapshot states it. It states neither since
@@ -129,6 +132,7 @@ func (m *Messenger) NetworkView(ctx context.Context) (NetworkView, error) {
 		kept = n.Kept()
 		v.Burst = max(0, n.BurstEnds().Sub(now))
 	}
+	v.Lends = m.lentView(view)
 	names := relayNames(view, circuits, kept)
 	v.relays(view, kept, names)
 	v.circuits(view, circuits, names)

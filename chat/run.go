@@ -314,7 +314,7 @@ type circuitNetwork struct {
 func newCircuitNetwork(m *Messenger) (*circuitNetwork, error) {
 	client, err := circuit.NewClient(circuit.ClientConfig{
 		Network: m.link.ID, Lab: m.isLab(), Views: m.views, ListenPacket: m.cfg.ListenPacket, Source: m.cfg.Source,
-		Profile: m.profile(), State: m.store.KV(kvCircuit), Log: m.cfg.Log, Events: m.circuitEvent,
+		Own: m.ownRelay(), Profile: m.profile(), State: m.store.KV(kvCircuit), Log: m.cfg.Log, Events: m.circuitEvent,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start circuits: %w", err)

@@ -19,10 +19,16 @@ import (
 // is drawn at another relay.
 const redrawAfter = 2
 
-// drawRelay draws a mailbox relay by weight. taken is never drawn; from the
+// drawRelay is as for the function, and never draws the relay that we run
+// (circuit/path/SPEC.md §11).
+func (m *Messenger) drawRelay(view *directory.View, taken, avoid []directory.RelayID) (directory.RelayID, bool) {
+	return drawRelay(view, m.ownRelay(), taken, avoid)
+}
+
+// drawRelay draws a mailbox relay by weight. own and taken are never drawn; from the
 // relays to be avoided, and from those that share family or network prefix with
 // taken, only if there is no other (SPEC.md §5.1).
-func drawRelay(view *directory.View, taken, avoid []directory.RelayID) (directory.RelayID, bool) {
+func drawRelay(view *directory.View, own directory.RelayID, taken, avoid []directory.RelayID) (directory.RelayID, bool) {
 	var near []*directory.Relay
 	for _, id := range taken {
 		if r, ok := view.Relay(id); ok {
@@ -34,7 +40,7 @@ func drawRelay(view *directory.View, taken, avoid []directory.RelayID) (director
 		for i := range view.Relays() {
 			r := &view.Relays()[i]
 			switch {
-			case r.Flags&directory.FlagMailbox == 0 || r.Mailbox == 0 || slices.Contains(taken, r.ID):
+			case r.Flags&directory.FlagMailbox == 0 || r.Mailbox == 0 || r.ID == own || slices.Contains(taken, r.ID):
 			case relax < 1 && slices.Contains(avoid, r.ID):
 			case relax < 2 && slices.ContainsFunc(near, func(n *directory.Relay) bool { return related(n, r) }):
 			default:
@@ -178,7 +184,7 @@ func (s *setup) step(ctx context.Context, plan *setupPlan) error {
 		return s.claimAndMake(ctx, view, plan)
 	}
 	made, failed := s.makeQueues(ctx, view, plan)
-	if plan.claim != nil && !plan.ready && made > 0 && (made == len(plan.queues) || s.queues[0]+s.queues[1] > 2*redrawAfter || mailboxRelays(view) < 2) {
+	if plan.claim != nil && !plan.ready && made > 0 && (made == len(plan.queues) || s.queues[0]+s.queues[1] > 2*redrawAfter || s.m.mailboxRelays(view) < 2) {
 		return s.request(ctx)
 	}
 	if failed == nil {
@@ -187,10 +193,11 @@ func (s *setup) step(ctx context.Context, plan *setupPlan) error {
 	return failed
 }
 
-func mailboxRelays(view *directory.View) int {
-	n := 0
+// mailboxRelays counts the relays at which we may have queues.
+func (m *Messenger) mailboxRelays(view *directory.View) int {
+	n, own := 0, m.ownRelay()
 	for _, r := range view.Relays() {
-		if r.Flags&directory.FlagMailbox != 0 && r.Mailbox > 0 {
+		if r.ID != own && r.Flags&directory.FlagMailbox != 0 && r.Mailbox > 0 {
 			n++
 		}
 	}
@@ -251,7 +258,7 @@ func (s *setup) drawQueue(ctx context.Context, view *directory.View, plan *setup
 			return err
 		}
 		taken := []directory.RelayID{plan.queues[1-n].Relay}
-		id, ok := drawRelay(view, taken, plan.peers)
+		id, ok := s.m.drawRelay(view, taken, plan.peers)
 		if !ok {
 			return errNoRelay
 		}

@@ -55,7 +55,7 @@ func isHome(home string) bool {
 // removeHome removes the files, and the directory if nothing else is in it.
 func removeHome(home string) error {
 	var failed []error
-	for _, f := range homeFiles {
+	for _, f := range append([]string{RelayDir}, homeFiles...) {
 		failed = append(failed, os.RemoveAll(filepath.Join(home, f)))
 	}
 	left, err := os.ReadDir(home)

@@ -38,6 +38,8 @@ type networkShape struct {
 	Move   *stamp  `json:"next_move"`
 	Burst  float64 `json:"burst_s"`
 
+	Lends *lentShape `json:"lends"`
+
 	Missing  []string `json:"missing"`
 	Warnings []string `json:"warnings"`
 }
@@ -54,6 +56,29 @@ type relayShape struct {
 	Standing []string `json:"standing"`
 	Marks    []string `json:"marks"`
 	Role     *string  `json:"role"`
+}
+
+// lentShape is the relay that runs beside the profile.
+type lentShape struct {
+	Name      string  `json:"name"`
+	Address   string  `json:"address"`
+	Bandwidth int64   `json:"bandwidth"`
+	Listed    bool    `json:"listed"`
+	Problem   *string `json:"problem"`
+}
+
+func shapeLent(v *chat.LentView) *lentShape {
+	if v == nil {
+		return nil
+	}
+	return &lentShape{v.Name, v.Address, v.Bandwidth, v.Listed, textOrNull(v.Problem)}
+}
+
+func (l *lentShape) view() *chat.LentView {
+	if l == nil {
+		return nil
+	}
+	return &chat.LentView{Lent: chat.Lent{Address: l.Address, Bandwidth: l.Bandwidth, Problem: text(l.Problem)}, Name: l.Name, Listed: l.Listed}
 }
 
 // pathView is a circuit in names.
@@ -106,7 +131,7 @@ func shapeNetwork(v chat.NetworkView) networkShape {
 		}),
 		Guard: textOrNull(v.Guard), Since: stampOrNull(v.GuardSince), Layer2: append([]string{}, v.Layer2...), Family: v.Family,
 		Cover: v.Cover, MB: v.CoverMB, Queues: v.Queues, Single: v.Single, Move: stampOrNull(v.NextMove), Burst: seconds(v.Burst),
-		Missing: append([]string{}, v.Missing...), Warnings: append([]string{}, v.Warnings...),
+		Lends: shapeLent(v.Lends), Missing: append([]string{}, v.Missing...), Warnings: append([]string{}, v.Warnings...),
 	}
 }
 
@@ -126,7 +151,7 @@ func (n *networkShape) view() chat.NetworkView {
 		}),
 		Guard: text(n.Guard), GuardSince: timeOf(n.Since), Layer2: n.Layer2, Family: n.Family,
 		Cover: n.Cover, CoverMB: n.MB, Queues: n.Queues, Single: n.Single, NextMove: timeOf(n.Move), Burst: duration(n.Burst),
-		Missing: n.Missing, Warnings: n.Warnings,
+		Lends: n.Lends.view(), Missing: n.Missing, Warnings: n.Warnings,
 	}
 }
 
