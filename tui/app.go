@@ -85,6 +85,7 @@ type App struct {
 	dialogs       []dialog
 	notices       notifier
 	idle          idleLock
+	answer        tornAnswer
 	rates         fileRates
 
 	notice    string
@@ -173,6 +174,9 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case Terminate:
 		return a.quit()
 	}
+	if k, ok := msg.(tea.KeyPressMsg); ok && a.answer.takes(k, a.now()) {
+		return nil
+	}
 	switch msg.(type) {
 	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
 		if locks := a.checkIdle(); locks != nil {
@@ -180,6 +184,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		}
 		a.idle.touch(a.now())
 	default:
+		a.answer.begun(msg, a.now())
 		return a.notices.terminal(a, msg)
 	}
 	if k, ok := msg.(tea.KeyPressMsg); ok {

@@ -116,7 +116,8 @@ func TestLockLeavesNothingInMemory(t *testing.T) {
 	d.msg(eventsMsg{events: []chat.Event{
 		{Type: chat.MessageReceived, Message: &chat.Message{ID: "m_99", Contact: "c_1", Direction: chat.In, Text: "pick up now", Seq: 99}},
 		{Type: chat.ContactWords, Contact: &chat.Contact{ID: "c_1", Name: "marta"}, Words: "plum wren"},
-		{Type: chat.GuardChanged, Detail: "otter is gone"}, {Type: chat.ErrorEvent, Detail: "marta failed"},
+		{Type: chat.GuardChanged, Detail: "otter is gone"},
+		{Type: chat.ErrorEvent, Detail: "marta failed"},
 		{Type: chat.FileProgress, File: &chat.File{ID: "f_1", Contact: "c_1", Name: "marta.pdf"}},
 	}})
 	d.msg(notifyMsg{})
