@@ -127,7 +127,7 @@ func TestInviteNeedsTheNetwork(t *testing.T) {
 // which go to its owner; that of an invite asks for neither.
 func TestAddressAsksForWhatIsShown(t *testing.T) {
 	d, f := withCrowd(t, 80, 24)
-	d.msg(tea.PasteMsg{Content: " " + strings.ToLower(addressLink[:60]) + "\n│" + addressLink[60:]})
+	d.msg(tea.PasteMsg{Content: " " + addressLink[:60] + "\n│" + addressLink[60:]})
 	d.has("This is an address")
 	d.typeText("the journal")
 	d.key("enter")
