@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,12 +53,15 @@ func (p *plain) networkView(args string) error {
 	if v.Guard != "" {
 		guard := "Your guard: " + v.Guard
 		if !v.GuardSince.IsZero() {
-			guard += ", since " + v.GuardSince.In(p.now().Location()).Format("2 January 2006")
+			guard += ", for at most " + untilText(p.now().Sub(v.GuardSince)) // the time is kept inexactly
 		}
 		lines = append(lines, guard+". Layer 2: "+strings.Join(v.Layer2, ", ")+".")
 	}
-	lines = append(lines,
-		fmt.Sprintf("Largest family on your paths: %d %%.", int(v.Family*100+0.5)),
+	family := "No declared family is on your paths."
+	if v.Family > 0 {
+		family = fmt.Sprintf("Largest family on your paths: %d %%.", int(v.Family*100+0.5))
+	}
+	lines = append(lines, family,
 		fmt.Sprintf("Clock: %+d s against the snapshot. Cover: %s, about %d MB a day.", int(v.ClockSkew.Seconds()), v.Cover, v.CoverMB),
 		fmt.Sprintf("Queues: %d, %d of them with one copy alone.", v.Queues, v.Single))
 	if !v.NextMove.IsZero() {
@@ -68,7 +72,7 @@ func (p *plain) networkView(args string) error {
 	}
 	lines = append(lines, fmt.Sprintf("Circuits: %d.", len(v.Circuits)))
 	for i, c := range v.Circuits {
-		line := fmt.Sprintf("%d. %s: %s", i+1, c.Purpose, strings.Join(c.Relays, ", "))
+		line := fmt.Sprintf("%d. %s: %s", i+1, c.Purpose, cmp.Or(strings.Join(c.Relays, ", "), "no relay yet"))
 		if c.Destination != "" {
 			line += ", then " + c.Destination
 		}

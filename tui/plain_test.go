@@ -189,6 +189,24 @@ func plainMessage(minute int, m chat.Message) *chat.Message {
 	return &m
 }
 
+// TestPlainNetworkSaysWhatIsKnown: since when a guard is used is kept inexactly, and
+// a circuit may have no relay yet.
+func TestPlainNetworkSaysWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &plainFake{fakeChat: newFake()}
+		f.view = chat.NetworkView{
+			Network: "harbour", Guard: "otter", GuardSince: testNow.Add(-3 * 24 * time.Hour), Layer2: []string{"plum"},
+			Circuits: []chat.CircuitView{{Purpose: "spare", State: "building"}},
+		}
+		r := startPlain(t, &plainHome{fakeHome{state: readyHome}, f}, nil)
+		s := r.says("/network", "Your guard: otter, for at most 3 d", "No declared family", "1. spare: no relay yet, building")
+		if strings.Contains(s, "November") {
+			t.Errorf("a day is named that is not known:\n%s", s)
+		}
+		r.line("/quit")
+	})
+}
+
 // TestPlainSession is a transcript of what people do all day.
 func TestPlainSession(t *testing.T) {
 	onPlain(t, func(f *plainFake) {
