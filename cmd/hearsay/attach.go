@@ -48,7 +48,7 @@ func showAttached(cmd *cobra.Command, f *flags, c *rpc.Client) error {
 
 // warnIgnored says which flags a running daemon makes meaningless.
 func (f *flags) warnIgnored(cmd *cobra.Command) {
-	for _, flag := range []string{"network", "cover", "passphrase-file"} {
+	for _, flag := range []string{"network", "cover", "passphrase-file", "contribute"} {
 		if cmd.Flags().Changed(flag) {
 			program.Warn(cmd.ErrOrStderr(), name, "a daemon runs for this home: --%s is ignored", flag)
 		}

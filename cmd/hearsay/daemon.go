@@ -42,6 +42,7 @@ read from the credential of that name.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return chatError(runDaemon(cmd, f, asJSON)) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the ready line as JSON")
+	f.contribute.add(cmd)
 	cmd.AddCommand(&cobra.Command{
 		Use:   "stop",
 		Short: "End the daemon of the profile",
@@ -69,6 +70,10 @@ func runDaemon(cmd *cobra.Command, f *flags, asJSON bool) error {
 		conn.Close()
 		return program.Fail(program.ExitHomeInUse, "hearsay attach opens it; hearsay daemon stop ends it", errors.New("a daemon runs for this home already"))
 	}
+	relay, err := f.lending(cmd)
+	if err != nil {
+		return err
+	}
 	cfg := chat.Config{Home: f.dir(), Network: f.network, Cover: f.cover, Log: log}
 	if cfg.Passphrase, err = f.daemonPassphrase(); err != nil {
 		return err
@@ -76,7 +81,7 @@ func runDaemon(cmd *cobra.Command, f *flags, asJSON bool) error {
 	if cfg.Passphrase == nil {
 		program.Warn(cmd.ErrOrStderr(), name, "no passphrase: the home is protected by file mode alone")
 	}
-	p, err := openProfile(cfg)
+	p, err := openLending(cfg, relay)
 	clear(cfg.Passphrase)
 	if err != nil {
 		return err

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"hearsay/circuit"
@@ -36,19 +34,7 @@ func (d *doctor) speed(ctx context.Context, p *profile, ask bool) error {
 
 // askBurst asks whether a visible burst is accepted. Only a clear yes counts.
 func askBurst(ctx context.Context, cover string) (bool, error) {
-	fmt.Fprintf(os.Stderr, "Cover traffic is on (%s). To measure the rate, traffic beyond it runs for about\n"+
+	return agrees(ctx, os.Stdin, os.Stderr, fmt.Sprintf("Cover traffic is on (%s). To measure the rate, traffic beyond it runs for about\n"+
 		"a minute, and whoever watches this link sees it. Without it round trips alone\n"+
-		"are measured, in the ticks of cover traffic. Accept the burst? [y/N] ", cover)
-	answer := make(chan string, 1)
-	go func() { // ends with the program at the latest
-		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		line = strings.ToLower(strings.TrimSpace(line))
-		return line == "y" || line == "yes", nil
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
+		"are measured, in the ticks of cover traffic. Accept the burst? [y/N] ", cover))
 }

@@ -23,19 +23,28 @@ type profile struct {
 	cancel  context.CancelFunc
 	done    chan error // Run's one result
 	workers sync.WaitGroup
+	lent    *lent // the relay beside it; nil: none
 	once    sync.Once
 	err     error
 }
 
 // openProfile opens a home and starts it.
-func openProfile(cfg chat.Config) (*profile, error) {
+func openProfile(cfg chat.Config) (*profile, error) { return openLending(cfg, nil) }
+
+// openLending opens a home and starts it, with a relay beside it if l is not nil.
+func openLending(cfg chat.Config, l *lending) (*profile, error) {
 	m, err := chat.Open(cfg)
 	if err != nil {
 		return nil, nameHolder(cfg.Home, err)
 	}
+	lent, err := lend(m, cfg.Home, l, cfg.Log)
+	if err != nil {
+		_, failed := m.Close()
+		return nil, errors.Join(err, failed)
+	}
 	holdHome(cfg.Home)
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &profile{Messenger: m, home: cfg.Home, ctx: ctx, cancel: cancel, done: make(chan error, 1)}
+	p := &profile{Messenger: m, home: cfg.Home, ctx: ctx, cancel: cancel, done: make(chan error, 1), lent: lent}
 	go func() { p.done <- m.Run(ctx) }()
 	return p, nil
 }
@@ -45,12 +54,19 @@ func openProfile(cfg chat.Config) (*profile, error) {
 func (p *profile) stop() error {
 	p.once.Do(func() {
 		p.cancel()
+		if p.lent != nil {
+			p.lent.cancel() // it takes longer: others are on it
+		}
 		p.workers.Wait()
 		p.err = <-p.done
 		leaveHome(p.home)
 		n, err := p.Close()
 		if p.err == nil {
 			p.err = err
+		}
+		p.lent.stop()
+		if p.lent != nil && errors.Is(p.err, chat.ErrWiped) {
+			p.err = errors.Join(p.err, os.RemoveAll(relayHome(p.home))) // it wrote until now
 		}
 		if n > 0 {
 			program.Warn(os.Stderr, name, "%s: sent when hearsay runs again", count(n, "message exists only on this disk", "messages exist only on this disk"))
@@ -95,6 +111,7 @@ type tuiHome struct {
 	passphrase          []byte // from --passphrase-file
 	log                 *slog.Logger
 	state               chat.HomeState
+	lending             *lending // nil: no relay is lent
 
 	mu     sync.Mutex
 	opened *profile
@@ -125,7 +142,7 @@ func (h *tuiHome) Open(_ context.Context, passphrase []byte, link string) (tui.C
 	if link == "" {
 		link = h.network
 	}
-	p, err := openProfile(chat.Config{Home: h.dir, Network: link, Cover: h.cover, Passphrase: passphrase, Log: h.log})
+	p, err := openLending(chat.Config{Home: h.dir, Network: link, Cover: h.cover, Passphrase: passphrase, Log: h.log}, h.lending)
 	if err != nil {
 		return nil, screenError(err)
 	}
@@ -190,7 +207,10 @@ func (h *tuiHome) source() (statusSource, string) {
 // screenError says what a person at the screen can do about an error of opening.
 func screenError(err error) error {
 	var holder *holderError
+	var told *program.Error
 	switch {
+	case errors.As(err, &told): // of the relay that is lent
+		return &chat.Error{Kind: chat.KindRefused, Text: chat.PlainError(told.Err), Hint: told.Hint}
 	case errors.Is(err, chat.ErrPassphrase):
 		return &chat.Error{Kind: chat.KindRefused, Text: "the passphrase is wrong", Hint: "type it again; there is no recovery"}
 	case errors.As(err, &holder):

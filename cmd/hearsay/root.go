@@ -20,6 +20,7 @@ type flags struct {
 	home, profile, network, passphraseFile, logFile, cover string
 	plain, ascii, noColor                                  bool
 	logs                                                   program.LogFlags
+	contribute                                             contributeFlags
 
 	prefs tui.Preferences // by configure
 }
@@ -72,6 +73,7 @@ Flags stand above variables such as HEARSAY_THEME, and these above the file.`,
 	fl.BoolVar(&f.ascii, "ascii", false, "draw borders and signs in ASCII")
 	fl.BoolVar(&f.noColor, "no-color", false, "no colours (also: NO_COLOR)")
 	f.logs.Add(cmd)
+	f.contribute.add(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("profile", completeProfiles) // the flag is there
 	cmd.AddCommand(passphraseCommand(f), backupCommand(f), restoreCommand(f), wipeCommand(f), profileCommand())
 	cmd.AddCommand(rpcCommand(f), daemonCommand(f), attachCommand(f), demoCommand(f), doctorCommand(f), program.VersionCommand(name))

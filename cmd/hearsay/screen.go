@@ -37,7 +37,11 @@ func runTUI(cmd *cobra.Command, f *flags) error {
 	} else if !errors.Is(err, errNoDaemon) {
 		return err
 	}
-	h := &tuiHome{f: f, dir: f.dir(), network: f.network, cover: f.cover, log: log}
+	relay, err := f.lending(cmd)
+	if err != nil {
+		return err
+	}
+	h := &tuiHome{lending: relay, f: f, dir: f.dir(), network: f.network, cover: f.cover, log: log}
 	if h.state, err = chat.Inspect(h.dir); err != nil {
 		return err
 	}
