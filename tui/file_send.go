@@ -111,12 +111,18 @@ func (a *App) fileCommand(path string) tea.Cmd {
 	if path = strings.TrimSpace(path); path != "" {
 		return a.lookAtFile(nil, contact, name, path)
 	}
+	a.promptFile(contact, name, "", "")
+	return nil
+}
+
+// promptFile asks for the path of a file to offer, beginning with what was typed
+// and what is wrong with it, if anything is.
+func (a *App) promptFile(contact, name, path, problem string) {
 	a.prompt(&promptDialog{
 		title: "Offer a file to " + name, text: "You are shown what it takes before anything is sent.",
-		input: newInput("file: ", 40), verb: "go on", files: true,
+		input: newInput("file: ", 40), verb: "go on", files: true, problem: problem,
 		submit: func(d *promptDialog, path string) tea.Cmd { return a.lookAtFile(d, contact, name, path) },
-	}, "")
-	return nil
+	}, path)
 }
 
 // lookAtFile finds out what a path names, and asks whether to offer it. d is the
@@ -137,11 +143,14 @@ func (a *App) lookAtFile(d *promptDialog, contact, name, path string) tea.Cmd {
 		case !l.Regular:
 			err = &chat.Error{Kind: chat.KindRefused, Text: "this is no regular file: " + sanitizeLine(l.Path)}
 		}
-		if err != nil {
+		switch {
+		case err != nil && d == nil: // what was typed stays, to be mended
+			a.promptFile(contact, name, path, errorText(err))
+			return nil
+		case err != nil:
 			a.tellOrNotice(d, err)
 			return nil
-		}
-		if d != nil {
+		case d != nil:
 			a.drop(d)
 		}
 		a.push(&travelDialog{

@@ -206,11 +206,12 @@ func TestFileOfferRefused(t *testing.T) {
 	for path, want := range map[string]string{
 		"none.pdf": "there is no such file", "Downloads/": "this is a directory", "fifo": "no regular file", "broken": "the disk does not answer",
 	} {
-		d.a.notice = ""
 		d.command("/file " + path)
-		if !strings.Contains(d.a.notice, want) || d.a.top() != nil {
-			t.Errorf("%s: %q", path, d.a.notice)
+		d.has(want)
+		if p, ok := d.a.top().(*promptDialog); !ok || p.input.Value() != path {
+			t.Errorf("%s cannot be mended:\n%s", path, d.screen())
 		}
+		d.key("esc")
 	}
 	d.command("/file")
 	d.typeText("none.pdf")
