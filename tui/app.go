@@ -90,6 +90,7 @@ type App struct {
 
 	notice    string
 	quitArmed bool
+	armedAt   time.Time
 	attached  bool
 	gone      bool // the daemon ended
 	locked    bool // nothing but the lock screen is shown
@@ -206,6 +207,10 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	return a.updateChat(msg)
 }
 
+// quitWithin is how long a press that clears waits for the one that quits: later it
+// clears again.
+const quitWithin = 10 * time.Second
+
 // globalKey handles the keys that work everywhere.
 func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	act := a.keys.find(modeEverywhere, k.String())
@@ -215,10 +220,10 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	ready := a.first.step == stepNone
 	switch act {
 	case "clear":
-		if a.quitArmed {
+		if a.quitArmed && a.now().Sub(a.armedAt) < quitWithin {
 			return a.quit(), true
 		}
-		a.quitArmed = true
+		a.quitArmed, a.armedAt = true, a.now()
 		a.notice = "ctrl+c again quits"
 		if a.attached {
 			a.notice = "ctrl+c again detaches; the daemon goes on"

@@ -14,7 +14,11 @@ func (a *App) noticeLines(w, h int) []string {
 		return nil
 	}
 	lines := wrap(a.notice, max(1, w-2))
-	return lines[:min(len(lines), max(1, h-3))]
+	if most := max(1, h-3); len(lines) > most {
+		lines = lines[:most]
+		lines[most-1] = a.cut(strings.TrimSpace(lines[most-1]), max(1, w-4)) + " " + a.theme.more
+	}
+	return lines
 }
 
 // drawConversation draws the pane of the conversation on screen in h lines: the

@@ -3,6 +3,7 @@ package tui
 import (
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -74,5 +75,40 @@ func TestBareHasNoBorders(t *testing.T) {
 	}
 	if s := d.screen(); strings.Contains(s, "alice") {
 		t.Errorf("the contacts are there:\n%s", s)
+	}
+}
+
+// TestNoticeThatDoesNotFit says that it goes on.
+func TestNoticeThatDoesNotFit(t *testing.T) {
+	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 30, 8)
+	d.a.notice = "there is no file of alice to save in this conversation, nor in any other one that there is"
+	s := d.screen()
+	for line := range strings.Lines(s) {
+		if strings.Contains(line, "there is no file") {
+			if !strings.Contains(line, "…") {
+				t.Errorf("a notice ends in the middle:\n%s", s)
+			}
+			return
+		}
+	}
+	t.Errorf("no notice:\n%s", s)
+}
+
+// TestQuitNeedsTwoPressesInARow: who clears the input much later clears it.
+func TestQuitNeedsTwoPressesInARow(t *testing.T) {
+	d := drive(t, &fakeHome{state: readyHome, chat: newFake()}, 80, 24)
+	now := testNow
+	d.a.now = func() time.Time { return now }
+	press := func() tea.Cmd {
+		cmd, _ := d.a.globalKey(keyPress("ctrl+c"))
+		return cmd
+	}
+	press()
+	now = now.Add(time.Minute)
+	if press() != nil {
+		t.Error("a press a minute after the first one quits")
+	}
+	if press() == nil {
+		t.Error("two presses do not quit")
 	}
 }
