@@ -94,6 +94,19 @@ chaos HOURS="24" KILLS="200":
     HEARSAY_DAY={{HOURS}} go test -count=1 -timeout 30m -v -run TestDayOfChaos ./chat
     HEARSAY_KILLS={{KILLS}} go test -count=1 -timeout 60m -v -run ChaosOfProcesses ./cmd/hearsay
 
+# a virtual day of chaos among ten people, then 20 messages a second for so many minutes while something breaks every 30 s
+soak HOURS="24" MINUTES="60":
+    HEARSAY_DAY={{HOURS}} go test -count=1 -timeout 30m -v -run TestDayOfChaos ./chat
+    HEARSAY_SOAK={{MINUTES}} go test -count=1 -tags long -timeout 4h -v -run TestSoak ./cmd/hearsay
+
+# full disks under relays and clients, in a namespace of their own
+disk:
+    bash .ci/isolated "ip mount" go test -count=1 -tags long -timeout 30m -v -run TestDisk ./cmd/hearsay
+
+# a conversation while the kernel loses so many of 100 datagrams, each way
+loss PERCENT="10" TEXTS="200":
+    HEARSAY_LOSS={{PERCENT}} HEARSAY_LOSS_TEXTS={{TEXTS}} bash .ci/isolated "ip nft" go test -count=1 -tags long -timeout 30m -v -run TestLossOfDatagrams ./cmd/hearsay
+
 # replace relays and directory by another release while two people write, and go back while one is away
 upgrade:
     HEARSAY_UPGRADE=full go test -count=1 -timeout 20m -v -run ChaosOfProcesses ./cmd/hearsay
