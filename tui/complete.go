@@ -171,7 +171,7 @@ func (a *App) suggestFiles(before, want string) []suggestion {
 // likeliest again, and files are looked for.
 func (a *App) suggest() tea.Cmd {
 	c := &a.composer
-	c.palette.at, c.palette.moved = 0, false
+	c.palette.mark, c.palette.moved = listMark{}, false
 	if c.text.empty() {
 		c.palette.dismissed = false
 	}

@@ -63,7 +63,7 @@ func (d *promptDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		case "contact.complete":
 			if d.files && a.cfg.Complete != nil {
 				complete, typed := a.cfg.Complete, d.input.Value()
-				return ask(a, d, func(context.Context) ([]string, error) { return complete(typed), nil }, func(found []string, _ error) tea.Cmd {
+				return ask(a, d, func(context.Context) ([]string, error) { return showable(complete(typed)), nil }, func(found []string, _ error) tea.Cmd {
 					if d.input.Value() == typed {
 						d.complete(found)
 					}

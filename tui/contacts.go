@@ -15,9 +15,9 @@ import (
 // contactColumn is the list of contacts and groups beside the conversation.
 type contactColumn struct {
 	hidden    bool
-	filtering bool   // keys go to the filter
-	filter    string // shows those whose name holds it
-	at        int    // the row that enter takes while filtering
+	filtering bool     // keys go to the filter
+	filter    string   // shows those whose name holds it
+	mark      listMark // the row that enter takes while filtering
 
 	// words are those of comparisons that nobody has confirmed yet, by contact.
 	words map[string]string
@@ -80,33 +80,44 @@ func (a *App) openFilter() tea.Cmd {
 		return a.openSwitcher()
 	}
 	c := &a.contacts
-	c.filtering, c.filter, c.at = true, "", 0
-	for i, r := range a.columnRows() {
-		if r.entry != nil && r.entry.id == a.current {
-			c.at = i
-		}
-	}
+	c.filtering, c.filter, c.mark = true, "", listMark{id: a.current}
+	c.mark.keep(rowIDs(a.columnRows()))
 	return nil
 }
 
+// rowIDs are what the rows stand for.
+func rowIDs(rows []columnRow) (ids []string) {
+	for _, r := range rows {
+		if r.entry == nil {
+			ids = append(ids, "requests")
+			continue
+		}
+		ids = append(ids, r.entry.id)
+	}
+	return ids
+}
+
 // stop ends the filter.
-func (c *contactColumn) stop() { c.filtering, c.filter, c.at = false, "", 0 }
+func (c *contactColumn) stop() { c.filtering, c.filter, c.mark = false, "", listMark{} }
 
 // key takes a key while the filter is typed.
 func (c *contactColumn) key(a *App, k tea.KeyPressMsg) tea.Cmd {
 	if k.Text != "" {
 		if text := sanitizeLine(k.Text); utf8.RuneCountInString(c.filter+text) <= maxFilter {
-			c.filter, c.at = c.filter+text, 0
+			c.filter, c.mark = c.filter+text, listMark{}
 		}
 		return nil
 	}
-	switch rows := a.columnRows(); a.keys.find(modeContact, k.String()) {
+	rows := a.columnRows()
+	ids := rowIDs(rows)
+	c.mark.keep(ids)
+	switch a.keys.find(modeContact, k.String()) {
 	case "contact.down":
-		c.at = min(c.at+1, max(0, len(rows)-1))
+		c.mark.set(c.mark.at+1, ids)
 	case "contact.up":
-		c.at = max(c.at-1, 0)
+		c.mark.set(c.mark.at-1, ids)
 	case "contact.take":
-		at := c.at
+		at := c.mark.at
 		c.stop()
 		if at < len(rows) {
 			return a.openRow(rows[at])
@@ -115,9 +126,9 @@ func (c *contactColumn) key(a *App, k tea.KeyPressMsg) tea.Cmd {
 		switch k.String() {
 		case "backspace":
 			_, n := utf8.DecodeLastRuneInString(c.filter)
-			c.filter, c.at = c.filter[:len(c.filter)-n], 0
+			c.filter, c.mark = c.filter[:len(c.filter)-n], listMark{}
 		case "ctrl+u", "ctrl+w":
-			c.filter, c.at = "", 0
+			c.filter, c.mark = "", listMark{}
 		}
 	}
 	return nil
@@ -277,6 +288,9 @@ func (a *App) columnWindow(h int) (rows []columnRow, at, from, room int) {
 		room--
 	}
 	rows = a.columnRows()
+	if a.contacts.filtering {
+		a.contacts.mark.keep(rowIDs(rows))
+	}
 	for i, r := range rows {
 		if a.rowMarked(r, i) {
 			at = i
@@ -310,7 +324,7 @@ func (a *App) clickContacts(msg tea.MouseMsg) (cmd tea.Cmd, done bool) {
 // while the filter is typed.
 func (a *App) rowMarked(r columnRow, i int) bool {
 	if a.contacts.filtering {
-		return i == a.contacts.at
+		return i == a.contacts.mark.at
 	}
 	return r.entry != nil && r.entry.id == a.current
 }

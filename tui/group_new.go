@@ -22,8 +22,8 @@ type membersDialog struct {
 	name    textinput.Model
 	naming  bool
 	marked  map[string]bool
-	at      int
-	key     string // of this wish, so that a second try makes no second group
+	mark    listMark // of the candidates
+	key     string   // of this wish, so that a second try makes no second group
 	busy    bool
 	problem string
 }
@@ -67,6 +67,13 @@ func (d *membersDialog) candidates(a *App) (list []*entry) {
 	return list
 }
 
+func idsOf(list []*entry) (ids []string) {
+	for _, e := range list {
+		ids = append(ids, e.id)
+	}
+	return ids
+}
+
 // room is how many may be marked.
 func (d *membersDialog) room(a *App) int {
 	if e := a.find(d.group); e != nil && e.group != nil {
@@ -100,26 +107,27 @@ func (d *membersDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		return nil
 	}
 	list := d.candidates(a)
-	d.at = min(max(d.at, 0), max(0, len(list)-1))
+	ids := idsOf(list)
+	d.mark.keep(ids)
 	act := a.keys.find(modeGroup, k.String())
 	switch {
 	case act == "group.rename" && d.group == "":
 		d.naming = true
 	case len(list) == 0:
 	case act == "group.down":
-		d.at = min(d.at+1, len(list)-1)
+		d.mark.set(d.mark.at+1, ids)
 	case act == "group.up":
-		d.at = max(d.at-1, 0)
+		d.mark.set(d.mark.at-1, ids)
 	case act == "group.mark":
-		d.mark(a, list[d.at])
+		d.toggle(a, list[d.mark.at])
 	case act == "group.take":
 		return d.take(a, list)
 	}
 	return nil
 }
 
-// mark marks a contact, or takes the mark away.
-func (d *membersDialog) mark(a *App, e *entry) {
+// toggle marks a contact, or takes the mark away.
+func (d *membersDialog) toggle(a *App, e *entry) {
 	d.problem = ""
 	switch why := cannotJoin(e.contact); {
 	case d.marked[e.id]:
@@ -216,9 +224,9 @@ func (d *membersDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		s.blank()
 	}
 	list := d.candidates(a)
-	d.at = min(max(d.at, 0), max(0, len(list)-1))
+	d.mark.keep(idsOf(list))
 	for i, e := range list {
-		at := i == d.at && !d.naming
+		at := i == d.mark.at && !d.naming
 		s.item(d.line(a, e, s.inner, at), at)
 	}
 	switch {

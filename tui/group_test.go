@@ -68,14 +68,14 @@ func TestGroupIsMade(t *testing.T) {
 	l := d.a.top().(*membersDialog)
 	for i, e := range l.candidates(d.a) {
 		if e.name == "carla" {
-			l.at = i
+			l.mark.set(i, idsOf(l.candidates(d.a)))
 		}
 	}
 	d.space()
 	d.has("carla cannot join: their key changed; compare the")
 	for i, e := range l.candidates(d.a) {
 		if e.name == "anna von berg" || e.name == "marta" {
-			l.at = i
+			l.mark.set(i, idsOf(l.candidates(d.a)))
 			d.space()
 		}
 	}
@@ -176,7 +176,7 @@ func TestGroupAddStopsAtFailure(t *testing.T) {
 	l := d.a.top().(*membersDialog)
 	for i, e := range l.candidates(d.a) {
 		if e.name == "bob" || e.name == "anna von berg" {
-			l.at = i
+			l.mark.set(i, idsOf(l.candidates(d.a)))
 			d.space()
 		}
 	}

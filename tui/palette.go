@@ -9,7 +9,7 @@ import (
 // holds it. It opens with / on empty input.
 type commandPalette struct {
 	dismissed bool // closed, until the input is empty again
-	at        int
+	mark      listMark
 	moved     bool     // the person chose a row
 	files     []string // for the text filesFor
 	filesFor  string
@@ -40,26 +40,28 @@ func (a *App) paletteKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 	}
 	p := &c.palette
 	list := a.suggestions()
-	p.at = min(p.at, max(0, len(list)-1))
+	p.mark.keep(textsOf(list))
 	switch a.keys.find(modePalette, k.String()) {
 	case "palette.down":
 		if len(list) > 0 {
-			p.at, p.moved = (p.at+1)%len(list), true
+			p.mark.set((p.mark.at+1)%len(list), textsOf(list))
+			p.moved = true
 		}
 	case "palette.up":
 		if len(list) > 0 {
-			p.at, p.moved = (p.at+len(list)-1)%len(list), true
+			p.mark.set((p.mark.at+len(list)-1)%len(list), textsOf(list))
+			p.moved = true
 		}
 	case "palette.complete":
 		if len(list) > 0 {
-			return a.takeSuggestion(list[p.at]), true
+			return a.takeSuggestion(list[p.mark.at]), true
 		}
 	case "palette.take":
 		cmd, _, hasArgs := cutCommand(c.value())
 		if len(list) == 0 || !p.moved && (cmd != nil || hasArgs) {
 			return a.submit(), true // as it stands there
 		}
-		s := list[p.at]
+		s := list[p.mark.at]
 		if take := a.takeSuggestion(s); !s.runs {
 			return take, true
 		}
@@ -68,6 +70,15 @@ func (a *App) paletteKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 		return nil, false
 	}
 	return nil, true
+}
+
+// textsOf are the texts of suggestions, by which rows are known.
+func textsOf(list []suggestion) []string {
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = list[i].text
+	}
+	return texts
 }
 
 // takeSuggestion writes a suggestion into the composer.
@@ -105,7 +116,8 @@ func (a *App) drawPalette(w, h int) []string {
 		width = max(width, ansi.StringWidth(s.label))
 	}
 	width = min(width+1, max(18, w-43)) // what a command does takes 40 cells at most
-	from, to := listWindow(len(list), c.palette.at, room)
+	c.palette.mark.keep(textsOf(list))
+	from, to := listWindow(len(list), c.palette.mark.at, room)
 	for i := from; i < to; i++ {
 		line := fit(list[i].label, width)
 		if list[i].note != "" {
@@ -113,7 +125,7 @@ func (a *App) drawPalette(w, h int) []string {
 		} else {
 			line = list[i].label
 		}
-		lines = append(lines, a.listRow(line, i == c.palette.at, w))
+		lines = append(lines, a.listRow(line, i == c.palette.mark.at, w))
 	}
 	return lines[:min(len(lines), h)]
 }

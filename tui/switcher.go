@@ -13,7 +13,30 @@ import (
 // switcherDialog goes to a conversation by a part of its name.
 type switcherDialog struct {
 	name textinput.Model
-	at   int
+	mark listMark
+}
+
+// listMark is the marked row of a list that events put in another order: the mark
+// stays on what it was on.
+type listMark struct {
+	at int
+	id string // what it was on when the list was drawn; empty: whatever is there
+}
+
+// keep finds the marked row again, by the ids of the rows.
+func (m *listMark) keep(ids []string) {
+	if i := slices.Index(ids, m.id); i >= 0 && m.id != "" {
+		m.at = i
+	}
+	m.set(m.at, ids)
+}
+
+// set marks a row, or the nearest that there is.
+func (m *listMark) set(at int, ids []string) {
+	m.at, m.id = max(0, min(at, len(ids)-1)), ""
+	if m.at < len(ids) {
+		m.id = ids[m.at]
+	}
 }
 
 // switcherRows bounds its list on the screen.
@@ -31,7 +54,7 @@ func switcherKeys() []binding {
 // again it goes on to the next one.
 func (a *App) openSwitcher() tea.Cmd {
 	if d, open := a.top().(*switcherDialog); open {
-		d.move(1, len(d.found(a)))
+		d.move(1, d.found(a))
 		return nil
 	}
 	if len(a.entries) == 0 {
@@ -69,9 +92,10 @@ func (d *switcherDialog) found(a *App) []string {
 	return list
 }
 
-func (d *switcherDialog) move(by, n int) {
-	if n > 0 {
-		d.at = ((d.at+by)%n + n) % n
+func (d *switcherDialog) move(by int, list []string) {
+	d.mark.keep(list)
+	if n := len(list); n > 0 {
+		d.mark.set(((d.mark.at+by)%n+n)%n, list)
 	}
 }
 
@@ -80,15 +104,15 @@ func (d *switcherDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		list := d.found(a)
 		switch a.keys.find(modeSwitcher, k.String()) {
 		case "switcher.down":
-			d.move(1, len(list))
+			d.move(1, list)
 			return nil
 		case "switcher.up":
-			d.move(-1, len(list))
+			d.move(-1, list)
 			return nil
 		case "switcher.take":
-			if d.at < len(list) {
+			if d.mark.keep(list); len(list) > 0 {
 				a.dropFrom(0) // whatever lies below was about another conversation
-				return a.selectEntry(list[d.at])
+				return a.selectEntry(list[d.mark.at])
 			}
 			return nil
 		}
@@ -98,7 +122,7 @@ func (d *switcherDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	}
 	var cmd tea.Cmd
 	d.name, cmd = d.name.Update(msg)
-	d.at = 0
+	d.mark = listMark{}
 	return cmd
 }
 
@@ -107,10 +131,11 @@ func (d *switcherDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	d.name.SetWidth(bw - 6)
 	lines := []string{" " + d.name.View()}
 	list := d.found(a)
+	d.mark.keep(list)
 	if len(list) == 0 {
 		lines = append(lines, a.theme.dim.Render(" no name is like that"))
 	}
-	from, to := listWindow(len(list), d.at, min(h-3, switcherRows))
+	from, to := listWindow(len(list), d.mark.at, min(h-3, switcherRows))
 	for i := from; i < to; i++ {
 		e := a.find(list[i])
 		left, right := e.name, ""
@@ -123,7 +148,7 @@ func (d *switcherDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		case e.unread > 0:
 			right = fmt.Sprintf("%d unread", e.unread)
 		}
-		lines = append(lines, a.listRow(spread(left, " "+right, bw-4), i == d.at, bw-2))
+		lines = append(lines, a.listRow(spread(left, " "+right, bw-4), i == d.mark.at, bw-2))
 	}
 	closes := "[" + a.keys.of("close") + "] close"
 	foot := firstFit(bw-4, "["+a.keys.of("switcher.take")+"] go there  "+closes, closes)
