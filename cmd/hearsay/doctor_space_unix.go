@@ -8,8 +8,9 @@ import "golang.org/x/sys/unix"
 // dir, if that is known.
 func freeSpace(dir string) (free uint64, known bool) {
 	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil || st.Bavail < 0 {
+	if unix.Statfs(dir, &st) != nil {
 		return 0, false
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), true
+	blocks := max(0, int64(st.Bavail)) // below zero where others used what is reserved
+	return uint64(blocks) * uint64(st.Bsize), true
 }
