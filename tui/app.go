@@ -478,6 +478,10 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 	case chat.ContactRemoved:
 		reload = true
 		if ev.Contact != nil {
+			if ev.Contact.ID == a.current && !a.composer.text.empty() {
+				a.wanted = chat.NotesID // what is being typed goes to nobody else
+				a.notice = a.nameOf(a.current) + " was removed"
+			}
 			a.forget(ev.Contact.ID)
 		}
 	case chat.GroupChanged:

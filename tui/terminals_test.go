@@ -80,3 +80,19 @@ func TestPlainStateOfUnknownText(t *testing.T) {
 		}
 	})
 }
+
+// TestRemovedElsewhereWhileWriting: who writes to a contact that another terminal
+// removes does not go on writing to the next one in the list.
+func TestRemovedElsewhereWhileWriting(t *testing.T) {
+	f := newFake()
+	d := onMarta(t, f)
+	d.typeText("this is for you al")
+	f.contacts = f.contacts[1:]
+	d.msg(eventsMsg{events: []chat.Event{{Type: chat.ContactRemoved, Contact: &chat.Contact{ID: "c_1"}}}})
+	d.has("marta was removed")
+	d.typeText("one")
+	d.key("enter")
+	if d.a.current != chat.NotesID || f.called("Send c_2") || f.called("Send c_3") {
+		t.Errorf("at %s, sent %q", d.a.current, f.sent())
+	}
+}
