@@ -99,9 +99,14 @@ soak HOURS="24" MINUTES="60":
     HEARSAY_DAY={{HOURS}} go test -count=1 -timeout 30m -v -run TestDayOfChaos ./chat
     HEARSAY_SOAK={{MINUTES}} go test -count=1 -tags long -timeout 4h -v -run TestSoak ./cmd/hearsay
 
-# full disks under relays and clients, in a namespace of their own
+# full and slow disks under relays and clients, in a namespace of their own
 disk:
     bash .ci/isolated "ip mount" go test -count=1 -tags long -timeout 30m -v -run TestDisk ./cmd/hearsay
+
+# clients up to 36 hours and relays ten minutes off, in programs that are built with such clocks
+skew:
+    go test -count=1 -v -run 'SkewOfRelays|Clock' ./directory/gossip
+    go test -count=1 -tags long -timeout 30m -v -run TestSkew ./cmd/hearsay
 
 # a conversation while the kernel loses so many of 100 datagrams, each way
 loss PERCENT="10" TEXTS="200":
