@@ -165,6 +165,9 @@ func (d *networkDialog) rightRows(a *App, w int) []line {
 	}
 	text(family)
 	text("clock " + skewText(v.ClockSkew) + "  cover " + v.Cover + fmt.Sprintf(" %d MB/day", v.CoverMB))
+	if v.Lends != nil {
+		text(lentText(v.Lends))
+	}
 	rows = append(rows, line{text: a.theme.rule(d.listTitle(), w)})
 	found := 0
 	for i := range v.Relays {

@@ -70,6 +70,9 @@ func (p *plain) networkView(args string) error {
 	if v.Burst > 0 {
 		lines = append(lines, "A burst goes on, for "+untilText(v.Burst)+" at most: your local network can see it.")
 	}
+	if v.Lends != nil {
+		lines = append(lines, "Relay: "+lentText(v.Lends)+".")
+	}
 	lines = append(lines, fmt.Sprintf("Circuits: %d.", len(v.Circuits)))
 	for i, c := range v.Circuits {
 		line := fmt.Sprintf("%d. %s: %s", i+1, c.Purpose, cmp.Or(strings.Join(c.Relays, ", "), "no relay yet"))
