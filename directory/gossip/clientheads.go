@@ -408,6 +408,13 @@ func (c *Client) contested(a *asker, raw []byte, s *directory.Snapshot, refused 
 		c.cfg.Views.Warn(directory.WarnClock, slowClock(ahead, now))
 		return refused
 	}
+	if errors.Is(refused, directory.ErrExpired) && c.cfg.Views.Current() == nil {
+		c.cfg.Views.Warn(directory.WarnClock, directory.Warning{
+			Text: fmt.Sprintf("the newest snapshot to be had is of %s, too old to be used: either the network's founders are away, or this computer's clock is ahead; compare it with another one",
+				s.Header.ValidAfter.UTC().Format("2006-01-02 15:04 UTC")),
+			Since: time.Now(),
+		})
+	}
 	own := c.checks.head
 	if !denies(refused) || own == nil {
 		return refused
