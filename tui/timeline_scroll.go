@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"fmt"
+
 	tea "charm.land/bubbletea/v2"
 
 	"hearsay/chat"
@@ -36,6 +38,9 @@ func (a *App) scrollKey(act action) tea.Cmd {
 	case "scroll.first":
 		return c.goStart(a)
 	case "scroll.last":
+		if c.last && !c.at.held {
+			return c.passUnread(a)
+		}
 		return c.goEnd(a)
 	case "first.unread":
 		return c.goUnread(a, true)
@@ -89,6 +94,19 @@ func (c *conversation) goEnd(a *App) tea.Cmd {
 		c.at = anchor{}
 		return nil
 	})
+}
+
+// passUnread marks as read what was jumped over, for who asks for the end at the
+// end: nothing else would but to page through all of it.
+func (c *conversation) passUnread(a *App) tea.Cmd {
+	e := a.selected()
+	if e == nil || e.unread == 0 || !a.looking() {
+		return nil
+	}
+	a.notice = fmt.Sprintf("%d messages above are marked as read", e.unread)
+	c.displayed = max(c.displayed, c.messages[len(c.messages)-1].Seq)
+	e.unread, e.settings.Displayed = 0, c.displayed
+	return c.tellShown(a)
 }
 
 // goUnread shows the first unread message, unless it and all that follows is in
