@@ -10,5 +10,8 @@ func diskSpace(dir string) (free, total uint64, err error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, err
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), nil
+	// What is kept back for others is neither free nor used, as df counts.
+	used := uint64(st.Blocks) - uint64(st.Bfree)
+	avail := uint64(max(0, int64(st.Bavail))) // below zero where others used what is kept back
+	return avail * uint64(st.Bsize), (used + avail) * uint64(st.Bsize), nil
 }
