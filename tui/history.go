@@ -108,8 +108,7 @@ func (d *historyDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	if _, mouse := msg.(tea.MouseMsg); mouse {
 		return nil
 	}
-	var cmd tea.Cmd
-	d.filter, cmd = d.filter.Update(msg)
+	cmd := typeInto(&d.filter, msg)
 	d.at = 0
 	return cmd
 }

@@ -88,8 +88,7 @@ func (d *findDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		a.drop(d)
 		return nil
 	}
-	var cmd tea.Cmd
-	d.input, cmd = d.input.Update(msg)
+	cmd := typeInto(&d.input, msg)
 	n := d.network
 	n.find, n.path, n.pane = d.input.Value(), "", paneRelays
 	n.draw(a, n.leftWidth(a.width-2), n.rightWidth(a.width-2))

@@ -323,9 +323,7 @@ func (a *App) updateLink(msg tea.Msg, act action) tea.Cmd {
 	case act == "link.demo" && empty:
 		return a.startDemo()
 	}
-	var cmd tea.Cmd
-	o.link, cmd = o.link.Update(msg)
-	return cmd
+	return typeInto(&o.link, msg)
 }
 
 // startDemo starts a network on this computer, and opens a profile on it.

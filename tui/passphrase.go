@@ -58,7 +58,10 @@ func (f *form) update(a *App, msg tea.Msg) (tea.Cmd, bool) {
 		p.Content = strings.TrimRight(p.Content, "\r\n")
 		msg = p
 	}
-	var cmd tea.Cmd
+	if f.fields[f.at].EchoMode == textinput.EchoNormal {
+		return typeInto(&f.fields[f.at], msg), false
+	}
+	var cmd tea.Cmd // a passphrase is taken as it is: nobody sees it
 	f.fields[f.at], cmd = f.fields[f.at].Update(msg)
 	return cmd, false
 }

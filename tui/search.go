@@ -136,9 +136,7 @@ func (d *searchDialog) update(a *App, msg tea.Msg) tea.Cmd {
 			return a.jumpTo(m)
 		}
 	}
-	var cmd tea.Cmd
-	d.text, cmd = d.text.Update(msg)
-	return tea.Batch(cmd, d.search(a))
+	return tea.Batch(typeInto(&d.text, msg), d.search(a))
 }
 
 func (d *searchDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {

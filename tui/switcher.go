@@ -120,8 +120,7 @@ func (d *switcherDialog) update(a *App, msg tea.Msg) tea.Cmd {
 	if _, mouse := msg.(tea.MouseMsg); mouse {
 		return nil
 	}
-	var cmd tea.Cmd
-	d.name, cmd = d.name.Update(msg)
+	cmd := typeInto(&d.name, msg)
 	d.mark = listMark{}
 	return cmd
 }
