@@ -224,11 +224,16 @@ func (a *App) globalKey(k tea.KeyPressMsg) (tea.Cmd, bool) {
 			return a.quit(), true
 		}
 		a.quitArmed, a.armedAt = true, a.now()
-		a.notice = "ctrl+c again quits"
+		a.notice = a.keys.of("clear") + " again quits"
 		if a.attached {
-			a.notice = "ctrl+c again detaches; the daemon goes on"
+			a.notice = a.keys.of("clear") + " again detaches; the daemon goes on"
 		}
-		if a.top() == nil && ready {
+		switch {
+		case a.top() != nil || !ready:
+		case a.filters():
+			a.contacts.filter, a.contacts.mark = "", listMark{}
+			return nil, true
+		default:
 			a.composer.cancel()
 			return nil, true
 		}
@@ -305,6 +310,10 @@ func (a *App) quit() tea.Cmd {
 func (a *App) updateChat(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.PasteMsg:
+		if a.filters() && findInvite(msg.Content) == "" {
+			a.contacts.write(msg.Content)
+			return nil
+		}
 		return a.composer.paste(a, msg)
 	case tea.MouseMsg:
 		return a.mouse(msg)
@@ -317,7 +326,7 @@ func (a *App) updateChat(msg tea.Msg) tea.Cmd {
 
 func (a *App) chatKey(k tea.KeyPressMsg) tea.Cmd {
 	key := k.String()
-	if a.contacts.filtering {
+	if a.filters() {
 		return a.contacts.key(a, k)
 	}
 	if cmd, done := a.paletteKey(k); done {

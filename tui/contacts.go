@@ -76,7 +76,7 @@ func (a *App) columnRows() []columnRow {
 // same.
 func (a *App) openFilter() tea.Cmd {
 	two, _ := a.split()
-	if !two || a.contacts.hidden {
+	if !two {
 		return a.openSwitcher()
 	}
 	c := &a.contacts
@@ -97,15 +97,22 @@ func rowIDs(rows []columnRow) (ids []string) {
 	return ids
 }
 
+// filters tells whether keys go to the filter. A screen that became too small for
+// the column ends it: nobody would see where they went.
+func (a *App) filters() bool {
+	if two, _ := a.split(); a.contacts.filtering && !two {
+		a.contacts.stop()
+	}
+	return a.contacts.filtering
+}
+
 // stop ends the filter.
 func (c *contactColumn) stop() { c.filtering, c.filter, c.mark = false, "", listMark{} }
 
 // key takes a key while the filter is typed.
 func (c *contactColumn) key(a *App, k tea.KeyPressMsg) tea.Cmd {
 	if k.Text != "" {
-		if text := sanitizeLine(k.Text); utf8.RuneCountInString(c.filter+text) <= maxFilter {
-			c.filter, c.mark = c.filter+text, listMark{}
-		}
+		c.write(k.Text)
 		return nil
 	}
 	rows := a.columnRows()
@@ -123,15 +130,22 @@ func (c *contactColumn) key(a *App, k tea.KeyPressMsg) tea.Cmd {
 			return a.openRow(rows[at])
 		}
 	default:
-		switch k.String() {
-		case "backspace":
+		switch a.keys.find(modeComposer, k.String()) { // as wherever one writes
+		case "delete.back":
 			_, n := utf8.DecodeLastRuneInString(c.filter)
 			c.filter, c.mark = c.filter[:len(c.filter)-n], listMark{}
-		case "ctrl+u", "ctrl+w":
+		case "kill.start", "kill.word":
 			c.filter, c.mark = "", listMark{}
 		}
 	}
 	return nil
+}
+
+// write puts what was typed or pasted into the filter.
+func (c *contactColumn) write(text string) {
+	if text = sanitizeLine(text); utf8.RuneCountInString(c.filter+text) <= maxFilter {
+		c.filter, c.mark = c.filter+text, listMark{}
+	}
 }
 
 // openRow opens what a row of the column stands for.

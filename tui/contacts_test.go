@@ -471,3 +471,39 @@ func TestOwnWordsCountAsRecent(t *testing.T) {
 	}
 	d.has("▌marta ✓       14:05")
 }
+
+// TestFilterIsAnInput: the filter of the contacts takes pastes and the keys of
+// editing, wherever people bound them, and what stands in the composer stays.
+func TestFilterIsAnInput(t *testing.T) {
+	prefs := DefaultPreferences()
+	prefs.Keys = map[string][]string{"delete.back": {"alt+z"}, "kill.word": {"alt+x"}, "clear": {"alt+c"}, "message.why": {"v"}}
+	d := driveWith(t, newFake(), prefs, 80, 24)
+	d.typeText("a draft")
+	d.key("alt+f7")
+	d.msg(tea.PasteMsg{Content: "marx\n"})
+	d.key("backspace", "alt+z", "alt+z")
+	if got := d.a.contacts.filter; got != "mar" {
+		t.Errorf("the filter is %q", got)
+	}
+	d.key("alt+x")
+	if got := d.a.contacts.filter; got != "" {
+		t.Errorf("the filter is %q after the key that cuts", got)
+	}
+	d.typeText("bo")
+	d.key("alt+c")
+	if got := d.a.contacts.filter; got != "" {
+		t.Errorf("the filter is %q after the key that clears", got)
+	}
+	d.has("alt+c again quits")
+	if got := d.a.composer.value(); got != "a draft" {
+		t.Errorf("the composer holds %q", got)
+	}
+	// Nobody would see what goes to a filter that is not on the screen.
+	d.msg(tea.WindowSizeMsg{Width: 50, Height: 20})
+	d.typeText("!")
+	if got := d.a.composer.value(); got != "a draft!" || d.a.contacts.filtering {
+		t.Errorf("the composer holds %q, filtering %v", got, d.a.contacts.filtering)
+	}
+	d.a.openHelp("signs")
+	d.has("failed: v says why")
+}

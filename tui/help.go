@@ -221,7 +221,7 @@ func (a *App) helpSigns() helpSection {
 		{t.some, "stored by some of its relays"},
 		{t.all, "stored by all its relays"},
 		{t.delivered, "delivered: your contact has it"},
-		{t.failed, "failed: w says why"},
+		{t.failed, "failed: " + a.keys.of("message.why") + " says why"},
 		{t.verified, "verified: you compared keys"},
 		{t.unverified, "unverified: keys not compared"},
 		{t.changed, "key changed: compare it anew"},
