@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -42,18 +43,22 @@ func (a *App) fileChanged(f chat.File) tea.Cmd {
 	if c == nil {
 		return nil
 	}
-	known := f.Direction == chat.In
-	for i := range c.messages {
-		if have := c.messages[i].File; have != nil && have.ID == f.ID {
-			merged := mergeFile(*have, f)
-			c.messages[i].File = &merged
-			known = true
-		}
-	}
-	if known {
+	c.hear(chat.Message{File: &f}, (*conversation).stepFile)
+	known := slices.ContainsFunc(c.messages, func(m chat.Message) bool { return m.File != nil && m.File.ID == f.ID })
+	if known || f.Direction == chat.In {
 		return nil
 	}
 	return c.readNew(a, f.ID, 0)
+}
+
+// stepFile takes what an event says of the file of a message.
+func (c *conversation) stepFile(told chat.Message) {
+	for i := range c.messages {
+		if have := c.messages[i].File; have != nil && have.ID == told.File.ID {
+			merged := mergeFile(*have, *told.File)
+			c.messages[i].File = &merged
+		}
+	}
 }
 
 // mergeFile takes what an event tells of a file that is known. A daemon's events

@@ -499,3 +499,17 @@ func TestFilesFollow(t *testing.T) {
 	d.command("/files")
 	d.has("the store is closed")
 }
+
+// TestFileEndsWhileItsPageIsRead: a page that was read before a transfer ended must
+// not show it as under way for ever; no further event would come.
+func TestFileEndsWhileItsPageIsRead(t *testing.T) {
+	d, _ := fileDriver(t, withFileMessages("f_2"))
+	page := d.a.shown().reload(d.a)()
+	d.msg(eventsMsg{events: []chat.Event{{Type: chat.FileProgress, File: &chat.File{
+		ID: "f_2", Contact: "c_1", Direction: chat.In, State: chat.FileComplete, Size: layoutSize, Done: layoutSize,
+	}}}})
+	d.msg(page)
+	if s := d.screen(); strings.Contains(s, "fetching") || !strings.Contains(s, "fetched") {
+		t.Errorf("after the end:\n%s", s)
+	}
+}
