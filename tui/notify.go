@@ -36,7 +36,7 @@ type notifyMsg struct{}
 
 // message takes a message that has come.
 func (n *notifier) message(a *App, m chat.Message) tea.Cmd {
-	if a.focused || a.locked || a.prefs.Notify == "off" || m.Direction != chat.In || m.Kind != "" {
+	if a.focused || a.locked || a.prefs.Notify == "off" || !isUnread(&m) {
 		return nil
 	}
 	text := "new message"
@@ -45,7 +45,11 @@ func (n *notifier) message(a *App, m chat.Message) tea.Cmd {
 	case e != nil && e.settings.Muted:
 		return nil
 	case e != nil && a.prefs.NotifyContent:
-		text = notifyText(e.name + ": " + m.Text)
+		what := m.Text
+		if m.File != nil {
+			what = "file " + fileName(m.File)
+		}
+		text = notifyText(e.name + ": " + what)
 	}
 	if n.pausing {
 		if n.waiting != "" {

@@ -120,6 +120,11 @@ func TestNotificationShowsNoText(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	d.a.update(notifyMsg{})
+	offer := chat.Message{Contact: "c_1", Direction: chat.In, Kind: chat.KindMessageFile, Text: "[file]", File: &chat.File{Name: "../plan\x1b.pdf"}}
+	if got := notified(t, d, offer); !strings.HasSuffix(got, ": file plan.pdf\x1b\\") {
+		t.Errorf("a file that is offered notifies by %q", got)
+	}
+	d.a.update(notifyMsg{})
 	for what, m := range map[string]chat.Message{
 		"muted":  {Contact: "c_2", Direction: chat.In, Text: "x"},
 		"our":    {Contact: "c_1", Direction: chat.Out, Text: "x"},
