@@ -58,15 +58,22 @@ func (d *backupDialog) update(a *App, msg tea.Msg) tea.Cmd {
 		d.problem = "type yes or no: are the messages to be in it?"
 		return nil
 	}
-	secret, path, history, c := []byte(d.value(0)), d.path, d.history, a.chat
+	secret, path, history, c, local := []byte(d.value(0)), d.path, d.history, a.chat, a.cfg.LocalFile
 	d.busy = true
 	parent := a.ctx
-	return a.do(nil, func(context.Context) error { // a long history takes longer than other calls
+	return act(a, nil, func(context.Context) (string, error) { // a long history takes longer than other calls
 		ctx, cancel := context.WithTimeout(parent, backupTime)
 		defer cancel()
 		defer clear(secret)
-		return c.Backup(ctx, path, secret, history)
-	}, func(err error) tea.Cmd {
+		if local != nil { // a daemon has another working directory
+			f, err := local(path)
+			if err != nil {
+				return "", err
+			}
+			path = f.Path
+		}
+		return path, c.Backup(ctx, path, secret, history)
+	}, func(path string, err error) tea.Cmd {
 		d.busy = false
 		switch {
 		case err != nil && a.isOpen(d):

@@ -285,7 +285,11 @@ func (p *plain) export(path string) error {
 	if yes, err := p.confirm("Write the messages with " + e.called() + " to this file, where everybody who may read it can? They are not encrypted there."); !yes || err != nil {
 		return err
 	}
-	n, err := awaited(p, 0, func(ctx context.Context) (int, error) { return p.chat.Export(ctx, id, path) })
+	file, err := p.local(path) // a daemon has another working directory
+	if err != nil {
+		return err
+	}
+	n, err := awaited(p, 0, func(ctx context.Context) (int, error) { return p.chat.Export(ctx, id, file.Path) })
 	if err != nil {
 		return err
 	}

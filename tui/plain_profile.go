@@ -180,6 +180,10 @@ func (p *plain) backup(path string) error {
 		_, err := p.secret("")
 		return err
 	}
+	file, err := p.local(path) // a daemon has another working directory
+	if err != nil {
+		return err
+	}
 	history, err := p.ask("Type yes to put the messages into it too, or anything else for contacts alone.")
 	if err != nil {
 		return err
@@ -190,7 +194,9 @@ func (p *plain) backup(path string) error {
 	}
 	defer clear(pass)
 	with := strings.EqualFold(history, "yes")
-	_, err = awaited(p, 0, func(ctx context.Context) (struct{}, error) { return struct{}{}, p.chat.Backup(ctx, path, pass, with) })
+	_, err = awaited(p, 0, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.chat.Backup(ctx, file.Path, pass, with)
+	})
 	if err != nil {
 		return err
 	}

@@ -709,6 +709,11 @@ func TestPlainFileByBurst(t *testing.T) {
 			t.Errorf("calls %q", f.calls)
 		}
 		r.says("/save", "no file was offered here")
+		r.line("/export log.jsonl")
+		r.line("yes")
+		if !f.called("Export c_1 /home/me/log.jsonl") { // a daemon has another working directory
+			t.Errorf("calls %q", f.calls)
+		}
 	})
 }
 

@@ -180,9 +180,10 @@ func TestBackupIsAsked(t *testing.T) {
 	d.key("enter")
 	d.has("there is a file of that name")
 	f.fail = nil
+	d.a.cfg.LocalFile = func(path string) (LocalFile, error) { return LocalFile{Path: "/home/nell/" + path}, nil }
 	d.key("enter")
-	d.has("written to my file")
-	if !f.called("Backup my file four words or more false") {
+	d.has("written to /home/nell/my file") // a daemon has another working directory
+	if !f.called("Backup /home/nell/my file four words or more false") {
 		t.Errorf("calls %q", f.calls)
 	}
 }
