@@ -110,7 +110,7 @@ func asTyped(text string) string {
 
 // shortText says in one line which message is meant.
 func (a *App) shortText(m *chat.Message) string {
-	text := sanitizeLine(m.Text)
+	text := beginning(m.Text, shortWidth)
 	if m.File != nil {
 		text = "file " + chat.SanitizeFileName(m.File.Name)
 	}

@@ -35,10 +35,16 @@ func (l *layouter) quoteOf(m *chat.Message) string {
 	case m.File != nil:
 		text = "file " + sanitizeLine(m.File.Name)
 	default:
-		beginning := m.Text[:min(len(m.Text), 4*quoteCells)]
-		text = strings.TrimSpace(sanitizeLine(strings.ToValidUTF8(beginning, "")))
+		text = beginning(m.Text, quoteCells)
 	}
 	return l.a.theme.cut(l.author(m)+": "+text, quoteCells)
+}
+
+// beginning returns enough of a text for so many cells, in one line: a message may
+// have 64 KiB, and what stands on a screen is laid out again and again.
+func beginning(text string, cells int) string {
+	text = text[:min(len(text), 4*(cells+1))]
+	return strings.TrimSpace(sanitizeLine(strings.ToValidUTF8(text, "")))
 }
 
 // keepAside keeps a quote by the id of its message, or why a message failed by

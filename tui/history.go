@@ -22,16 +22,21 @@ type historyDialog struct {
 type sentBefore struct {
 	text string
 	line string   // the beginning of it, in one line
+	fold string   // the beginning in lower case, in which the filter looks
 	held *pending // nil: it was sent
 }
 
 func newSentBefore(text string, held *pending) sentBefore {
-	line := sanitizeLine(text)
+	line := beginning(text, shortWidth)
 	if held != nil {
 		line = "! not sent: " + line
 	}
-	return sentBefore{text, ansi.Truncate(line, shortWidth, ""), held}
+	fold := strings.ToLower(strings.ToValidUTF8(text[:min(len(text), foldBytes)], ""))
+	return sentBefore{text, ansi.Truncate(line, shortWidth, ""), fold, held}
 }
+
+// foldBytes bounds how far into a text the filter looks: it looks at every drawing.
+const foldBytes = 4 << 10
 
 // historyLimit bounds the list: what lies further back is found by search.
 const historyLimit = 200
@@ -79,7 +84,7 @@ func (d *historyDialog) matches() []sentBefore {
 	want := strings.ToLower(d.filter.Value())
 	var out []sentBefore
 	for _, s := range d.all {
-		if strings.Contains(strings.ToLower(s.text), want) {
+		if strings.Contains(s.fold, want) {
 			out = append(out, s)
 		}
 	}

@@ -91,7 +91,11 @@ func (d *searchDialog) search(a *App) tea.Cmd {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(stopped, cancel)()
-		return backend.Search(ctx, text, where, searchHits)
+		hits, err := backend.Search(ctx, text, where, searchHits)
+		for i := range hits {
+			hits[i].Text = around(hits[i].Text, text)
+		}
+		return hits, err
 	}, func(hits []chat.Message, err error) tea.Cmd {
 		d.running = ""
 		if !a.isOpen(d) {
@@ -211,11 +215,27 @@ func (d *searchDialog) hitLine(a *App, i, w int) string {
 		head = mark + t.cut(who, nameCells) + ": "
 	}
 	_, text, _ := strings.Cut(d.done, "\n")
-	line := fit(head+t.excerpt(sanitizeLine(m.Text), text, w-ansi.StringWidth(head)), w)
+	line := fit(head+t.excerpt(m.Text, text, w-ansi.StringWidth(head)), w)
 	if i == d.at {
 		return t.strong.Render(line)
 	}
 	return line
+}
+
+// aroundBytes is how much of a text is kept on either side of what was found: more
+// than a line shows.
+const aroundBytes = 400
+
+// around returns the part of a text, in one line, in which something was found:
+// hits are drawn again and again, and each may have 64 KiB.
+func around(text, sought string) string {
+	text = sanitizeLine(text)
+	at := strings.Index(strings.ToLower(text), strings.ToLower(sought))
+	if at < 0 || at > len(text) {
+		at = 0
+	}
+	from, to := max(0, at-aroundBytes), min(len(text), at+len(sought)+aroundBytes)
+	return strings.ToValidUTF8(text[from:to], "")
 }
 
 // excerpt cuts a text to w cells around the first place where it holds what was

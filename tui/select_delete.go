@@ -26,7 +26,7 @@ func deleteKeys() []binding {
 
 // openDelete asks before a message is deleted.
 func (a *App) openDelete(m *chat.Message) tea.Cmd {
-	d := &deleteDialog{message: m.ID, text: sanitizeLine(m.Text)}
+	d := &deleteDialog{message: m.ID, text: beginning(m.Text, shortWidth)}
 	if e := a.selected(); e != nil && !e.isNotes() {
 		d.peer = e.name
 		d.both = e.contact != nil && m.Direction == chat.Out && m.Kind != chat.KindMessageNotice

@@ -407,3 +407,34 @@ func abs(n int) int {
 	}
 	return n
 }
+
+// TestLongMessagesDoNotSlowDialogs: a contact may fill a search with messages of 64
+// KiB, and every event draws the screen: dialogs hold no more of a text than they
+// show.
+func TestLongMessagesDoNotSlowDialogs(t *testing.T) {
+	f := newFake()
+	long := strings.Repeat("näxt ", 6000) + "the needle" + strings.Repeat(" and more", 3000)
+	f.messages["c_1"] = append(f.messages["c_1"], chat.Message{
+		ID: "m_9", Contact: "c_1", Direction: chat.Out, Text: long, Seq: 9, Time: testNow, State: chat.Queued,
+	})
+	d := onMarta(t, f)
+	d.key("alt+/")
+	d.typeText("needle")
+	d.has("näxt the needle and more")
+	if hits := d.a.top().(*searchDialog).hits; len(hits) != 1 || len(hits[0].Text) > 2*aroundBytes+10 {
+		t.Errorf("%d hits, the first of %d bytes", len(hits), len(hits[0].Text))
+	}
+	d.key("esc", "ctrl+r")
+	d.has("näxt näxt")
+	if s := d.a.top().(*historyDialog).all[0]; len(s.fold) > foldBytes || s.text != long {
+		t.Errorf("the filter looks through %d bytes, and the text has %d", len(s.fold), len(s.text))
+	}
+	d.key("esc", "up", "w")
+	if n := len(d.a.top().(*whyDialog).title); n > 4*(shortWidth+1) {
+		t.Errorf("a title of %d bytes", n)
+	}
+	d.key("esc", "d")
+	if n := len(d.a.top().(*deleteDialog).text); n > 4*(shortWidth+1) {
+		t.Errorf("a question of %d bytes", n)
+	}
+}

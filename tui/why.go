@@ -49,7 +49,7 @@ func (a *App) openWhy(message, title string) tea.Cmd {
 	if a.chat == nil || message == "" {
 		return nil
 	}
-	d := &whyDialog{message: message, title: sanitizeLine(title)}
+	d := &whyDialog{message: message, title: beginning(title, shortWidth)}
 	a.push(d)
 	return d.load(a)
 }
