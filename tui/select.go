@@ -108,12 +108,12 @@ func (a *App) openSelected() tea.Cmd {
 		return nil
 	}
 	w, _ := a.timelineSize()
-	_, indent, _ := frame(w)
-	_, rest := a.theme.textLines(chat.Sanitize(m.Text), max(1, w-indent-ansi.StringWidth(a.slot(m))-1), false)
+	_, rest := a.theme.textLines(chat.Sanitize(m.Text), textRoom(w, a.slot(m)), false)
+	folded := rest > 0 && m.Deleted == "" && m.File == nil
 	switch {
 	case c.opened[m.ID]:
 		delete(c.opened, m.ID)
-	case rest > 0 && m.Deleted == "":
+	case folded:
 		if c.opened == nil {
 			c.opened = map[string]bool{}
 		}

@@ -438,3 +438,22 @@ func TestLongMessagesDoNotSlowDialogs(t *testing.T) {
 		t.Errorf("a question of %d bytes", n)
 	}
 }
+
+// TestEnterFollowsAReplyThatFits: a reply that just fits is not taken for a folded
+// one, of which enter shows the rest.
+func TestEnterFollowsAReplyThatFits(t *testing.T) {
+	for _, w := range []int{100, 80, 50} {
+		f := newFake()
+		d := drive(t, &fakeHome{state: readyHome, chat: f}, w, 28)
+		room := textRoom(d.a.paneWidth(), "")
+		line := strings.Repeat("x", room) + " "
+		f.messages["c_1"] = append(f.messages["c_1"], chat.Message{
+			ID: "m_9", Contact: "c_1", Direction: chat.In, Text: strings.TrimSpace(strings.Repeat(line, foldLines)), Reply: "m_1", Seq: 9, Time: testNow, State: chat.Received,
+		})
+		d.run(d.a.selectEntry("c_1"))
+		d.key("up", "enter")
+		if m := d.a.selectedMessage(); m == nil || m.ID != "m_1" {
+			t.Errorf("width %d: enter goes to %+v", w, m)
+		}
+	}
+}

@@ -69,6 +69,16 @@ func frame(w int) (name, indent int, stacked bool) {
 	return name, timeWidth + name + gutterWidth, false
 }
 
+// textRoom is how wide a text is in a pane of w cells, with what stands right of its
+// first line.
+func textRoom(w int, slot string) int {
+	_, indent, stacked := frame(w)
+	if stacked || slot == "" {
+		return max(1, w-indent)
+	}
+	return max(1, w-indent-ansi.StringWidth(slot)-1)
+}
+
 // body returns the lines of a message, from the cache if nothing changed.
 func (l *layouter) body(i int) []string {
 	m := &l.c.messages[i]
@@ -137,11 +147,7 @@ func (a *App) messageLines(m *chat.Message, from laidFrom) []string {
 	t := &a.theme
 	name, indent, stacked := frame(from.w)
 	slot := a.slot(m)
-	room := max(1, from.w-indent)
-	if !stacked && slot != "" {
-		room = max(1, room-ansi.StringWidth(slot)-1)
-	}
-	parts := a.messageParts(m, from, room)
+	parts := a.messageParts(m, from, textRoom(from.w, slot))
 	clock, who := "", ""
 	if from.clock {
 		clock = m.Time.In(from.zone).Format("15:04")
