@@ -180,12 +180,29 @@ func (a *App) refresh() tea.Cmd {
 	if !a.status.Ready {
 		d = time.Second
 	}
-	return a.waits(tea.Tick(d, func(time.Time) tea.Msg { return refreshMsg{} }))
+	return a.after(d, refreshMsg{})
 }
 
 // tickClock wakes at the next full minute.
 func (a *App) tickClock() tea.Cmd {
-	return a.waits(tea.Every(time.Minute, func(time.Time) tea.Msg { return clockMsg{} }))
+	now := time.Now() // of the computer, by which the wait is
+	return a.after(now.Truncate(time.Minute).Add(time.Minute).Sub(now), clockMsg{})
+}
+
+// after sends a message after a time, unless the program ends before: the timers of
+// the library would hold their goroutines until they fire.
+func (a *App) after(d time.Duration, msg tea.Msg) tea.Cmd {
+	parent := a.ctx
+	return a.waits(func() tea.Msg {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return msg
+		case <-parent.Done():
+			return nil
+		}
+	})
 }
 
 // waits marks a command that waits for time or for events, however long. Tests run

@@ -147,9 +147,7 @@ func (a *App) lookAtInvite(d *inviteDialog) tea.Cmd {
 			d.invite, d.address = s.invite, s.address
 		}
 		session := a.session
-		return a.waits(tea.Tick(inviteLook, func(time.Time) tea.Msg {
-			return resultMsg{asked: d, session: session, then: func() tea.Cmd { return a.lookAtInvite(d) }}
-		}))
+		return a.after(inviteLook, resultMsg{asked: d, session: session, then: func() tea.Cmd { return a.lookAtInvite(d) }})
 	})
 }
 

@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"fmt"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -59,9 +58,7 @@ func (a *App) openInvites() tea.Cmd {
 // look reads the lists again while the dialog is open.
 func (d *invitesDialog) look(a *App) tea.Cmd {
 	session := a.session
-	return a.waits(tea.Tick(inviteLook, func(time.Time) tea.Msg {
-		return resultMsg{asked: d, session: session, then: func() tea.Cmd { return tea.Batch(d.load(a), d.look(a)) }}
-	}))
+	return a.after(inviteLook, resultMsg{asked: d, session: session, then: func() tea.Cmd { return tea.Batch(d.load(a), d.look(a)) }})
 }
 
 func (d *invitesDialog) load(a *App) tea.Cmd {

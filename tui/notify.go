@@ -71,7 +71,7 @@ func (n *notifier) tell(a *App, text string) tea.Cmd {
 	n.pausing, n.waiting = true, ""
 	return tea.Batch(
 		tea.Raw(n.sequence(a.prefs.Notify, text)),
-		a.waits(tea.Tick(notifyPause, func(time.Time) tea.Msg { return notifyMsg{} })),
+		a.after(notifyPause, notifyMsg{}),
 	)
 }
 
