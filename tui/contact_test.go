@@ -181,6 +181,9 @@ func TestInfoColumnAndPanel(t *testing.T) {
 		t.Error("the panel stays")
 	}
 	d.msg(tea.WindowSizeMsg{Width: 120, Height: 40})
+	d.key("alt+l", "alt+i") // without borders there is no column
+	d.has("28471 90312")
+	d.key("esc", "alt+l")
 	lines := strings.Join(d.a.drawInfo(30, 30), "\n")
 	for _, want := range []string{"verified: you compared", "28471 90312 55817", "then the mailbox relay fern", "kept until somebody"} {
 		if !strings.Contains(lines, want) {

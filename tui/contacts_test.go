@@ -72,7 +72,7 @@ func TestGoldenContacts(t *testing.T) {
 		d.key("down")
 		column("contacts-filter")
 		d.key("esc")
-		if size[0] >= infoFrom {
+		if size[0] >= wideWidth {
 			d.key("alt+i")
 			column("info")
 			d.run(d.a.selectEntry("g_1"))

@@ -11,13 +11,10 @@ import (
 	"hearsay/chat"
 )
 
-// infoFrom is the width of a screen from which the information column fits.
-const infoFrom = 100
-
 // toggleInfo shows or hides what is known of the conversation: in a column where
 // there is room, else in the dialog of the conversation.
 func (a *App) toggleInfo() tea.Cmd {
-	if a.width < infoFrom {
+	if !a.layout().framed || a.width < wideWidth {
 		if d, open := a.top().(*contactDialog); open {
 			a.drop(d)
 			return nil
