@@ -100,6 +100,6 @@ func (d *backupDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		b.add("strength: " + s)
 		b.add("")
 	}
-	b.foot("writing …", d.busy, a.keyHint("form.next", "continue")+"   "+a.keyHint("form.field", "other field")+"   [esc] close")
+	b.foot("writing …", d.busy, a.offer("form.next", "continue")+"   "+a.offer("form.field", "other field")+"   [esc] close")
 	return b.box("Backup", w, h)
 }

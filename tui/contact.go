@@ -47,12 +47,6 @@ func (d *contactDialog) mode() mode { return modeContact }
 
 // acts are what can be done with a conversation as it is now.
 func (d *contactDialog) acts(a *App, e *entry) []contactAct {
-	either := func(on bool, yes, no string) string {
-		if on {
-			return yes
-		}
-		return no
-	}
 	var acts []contactAct
 	add := func(name string, run func(a *App, e *entry) tea.Cmd) { acts = append(acts, contactAct{name, run}) }
 	c := e.contact
@@ -80,14 +74,14 @@ func (d *contactDialog) acts(a *App, e *entry) []contactAct {
 		}
 	}
 	if !e.isNotes() {
-		add(either(e.settings.Muted, "unmute", "mute: no notifications"), (*App).toggleMuted)
+		add(choice(e.settings.Muted, "unmute", "mute: no notifications"), (*App).toggleMuted)
 	}
-	add(either(e.settings.Pinned, "unpin", "pin on top"), (*App).togglePinned)
-	add(either(e.settings.Archived, "bring back from the archive", "archive"), (*App).toggleArchived)
+	add(choice(e.settings.Pinned, "unpin", "pin on top"), (*App).togglePinned)
+	add(choice(e.settings.Archived, "bring back from the archive", "archive"), (*App).toggleArchived)
 	add("export to a file", func(a *App, e *entry) tea.Cmd { return a.openExport(e) })
 	if c != nil {
 		if c.State != chat.ContactInvited {
-			add(either(c.State == chat.ContactBlocked, "unblock", "block"), (*App).toggleBlocked)
+			add(choice(c.State == chat.ContactBlocked, "unblock", "block"), (*App).toggleBlocked)
 		}
 		add("remove, with all messages", (*App).askRemove)
 	}

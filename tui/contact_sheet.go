@@ -127,7 +127,7 @@ func (s *sheet) offers(items ...string) {
 
 // offer names a key and what it does.
 func (a *App) offer(act action, does string) string {
-	return "[" + keyLabel(a.keys.of(act)) + "] " + does
+	return "[" + a.keys.of(act) + "] " + does
 }
 
 // closeOffer names the key that closes a dialog.

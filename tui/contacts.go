@@ -75,8 +75,7 @@ func (a *App) columnRows() []columnRow {
 // openFilter gives the keys to the filter. Without a column the switcher does the
 // same.
 func (a *App) openFilter() tea.Cmd {
-	two, _ := a.split()
-	if !two {
+	if a.layout().left == 0 {
 		return a.openSwitcher()
 	}
 	c := &a.contacts
@@ -100,7 +99,7 @@ func rowIDs(rows []columnRow) (ids []string) {
 // filters tells whether keys go to the filter. A screen that became too small for
 // the column ends it: nobody would see where they went.
 func (a *App) filters() bool {
-	if two, _ := a.split(); a.contacts.filtering && !two {
+	if a.contacts.filtering && a.layout().left == 0 {
 		a.contacts.stop()
 	}
 	return a.contacts.filtering
@@ -346,7 +345,7 @@ func (a *App) rowMarked(r columnRow, i int) bool {
 // rowLine draws a row, or takes it as it was drawn last.
 func (a *App) rowLine(r columnRow, w int, marked bool) string {
 	if r.requests {
-		line := spread(a.rowMark(marked)+fmt.Sprintf("requests (%d)", a.requests), a.theme.dim.Render(keyLabel(a.keys.of("requests"))), w)
+		line := spread(a.rowMark(marked)+fmt.Sprintf("requests (%d)", a.requests), a.theme.dim.Render(a.keys.of("requests")), w)
 		if marked {
 			line = a.theme.strong.Render(line)
 		}
@@ -376,7 +375,7 @@ func (a *App) filterLine(w int) string {
 	if a.contacts.filtering {
 		return fit("/ "+a.contacts.filter, w)
 	}
-	return a.theme.dim.Render(spread("/ filter", keyLabel(a.keys.of("contacts.filter")), w))
+	return a.theme.dim.Render(spread("/ filter", a.keys.of("contacts.filter"), w))
 }
 
 // filterCursor is where the cursor stands in the first line of the column while
@@ -392,21 +391,9 @@ func (a *App) columnHints(w int) []string {
 		act  action
 		does string
 	}{{"switch", "switch"}, {"contact.unread", "next unread"}, {"invite", "invite"}, {"network", "network"}, {"help", "help"}} {
-		lines = append(lines, a.theme.dim.Render(fit(fmt.Sprintf(" %-7s %s", keyLabel(a.keys.of(h.act)), h.does), w)))
+		lines = append(lines, a.theme.dim.Render(fit(fmt.Sprintf(" %-7s %s", a.keys.of(h.act), h.does), w)))
 	}
 	return lines
-}
-
-// keyLabel is how people find a key on their keyboard.
-func keyLabel(key string) string {
-	mods, last := "", key
-	if i := strings.LastIndex(key, "+"); i > 0 && i < len(key)-1 {
-		mods, last = key[:i+1], key[i+1:]
-	}
-	if len(last) > 1 && last[0] == 'f' && strings.Trim(last[1:], "0123456789") == "" {
-		last = strings.ToUpper(last)
-	}
-	return mods + last
 }
 
 func (a *App) rowMark(marked bool) string {

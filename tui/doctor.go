@@ -115,9 +115,9 @@ func (d *doctorDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	scrolls := len(rows) > room
 	rows = append([]string{a.theme.strong.Render(head)}, rows[d.scroll:min(len(rows), d.scroll+room)]...)
 	k := a.keys
-	keys := []string{"[" + keyLabel(k.of("doctor.again")) + "] look again", "[" + keyLabel(k.of("close")) + "] close"}
+	keys := []string{"[" + k.of("doctor.again") + "] look again", "[" + k.of("close") + "] close"}
 	if scrolls {
-		keys = slices.Insert(keys, 1, "["+keyLabel(k.of("doctor.down"))+"] scroll")
+		keys = slices.Insert(keys, 1, "["+k.of("doctor.down")+"] scroll")
 	}
 	rows = append(rows, " "+keyLine(in-2, keys...))
 	return a.theme.boxed("Doctor", "", rows, w, len(rows)+2), nil

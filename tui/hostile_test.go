@@ -321,7 +321,7 @@ func TestPeerCannotForgeAnAuthor(t *testing.T) {
 		d := drive(t, &fakeHome{state: readyHome, chat: f}, w, 40)
 		d.run(d.a.selectEntry("c_1"))
 		left := 0
-		if two, column := d.a.split(); two {
+		if column := d.a.layout().left; column > 0 {
 			left = column + 2
 		}
 		seen := 0

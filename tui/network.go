@@ -302,7 +302,7 @@ func (d *networkDialog) compose(a *App, w, h int) []string {
 // keys names the keys that there is room for, the most important first where there
 // is little.
 func (d *networkDialog) keys(a *App, w int) string {
-	key := func(act action, does string) string { return "[" + keyLabel(a.keys.of(act)) + "] " + does }
+	key := func(act action, does string) string { return "[" + a.keys.of(act) + "] " + does }
 	enter, other := "relay", "circuits"
 	if d.pane == paneCircuits {
 		enter, other = "its relays", "relays"

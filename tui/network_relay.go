@@ -35,9 +35,9 @@ func (d *relayDialog) update(a *App, msg tea.Msg) tea.Cmd {
 func (d *relayDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	w = min(w, 72)
 	lines, all := a.page(d.lines, w, h-3, &d.scroll)
-	keys := []string{"[" + keyLabel(a.keys.of("close")) + "] close"}
+	keys := []string{"[" + a.keys.of("close") + "] close"}
 	if !all {
-		keys = append([]string{"[" + keyLabel(a.keys.of("network.down")) + "] scroll"}, keys...)
+		keys = append([]string{"[" + a.keys.of("network.down") + "] scroll"}, keys...)
 	}
 	lines = append(lines, " "+keyLine(w-4, keys...))
 	return a.theme.boxed(a.cut(d.title, w-6), "", lines, w, len(lines)+2), nil

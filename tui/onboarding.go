@@ -418,7 +418,7 @@ func (a *App) viewFirst(w, h int) ([]string, *tea.Cursor) {
 	o := &a.first
 	bw := min(w, 78)
 	b := &formBox{a: a, w: bw}
-	hint := a.keyHint
+	hint := a.offer
 	dot := " " + a.theme.dot + " "
 	title := "hearsay"
 	switch o.step {
@@ -492,16 +492,16 @@ func (a *App) drawIntro(b *formBox) {
 	b.add("")
 	b.add("A state is shown only when it is proven: queued here, stored at relays, delivered to your contact.")
 	b.add("")
-	b.add(a.keyHint("intro.next", "continue") + "   " + a.keyHint("intro.restore", "restore a backup"))
+	b.add(a.offer("intro.next", "continue") + "   " + a.offer("intro.restore", "restore a backup"))
 }
 
 // drawStarting draws the named steps of the start-up with their times.
 func (a *App) drawStarting(b *formBox) {
 	o := &a.first
 	if a.chat == nil {
-		keys := a.keyHint("starting.retry", "retry")
+		keys := a.offer("starting.retry", "retry")
 		if !a.homeState.HasNetwork {
-			keys += "   " + a.keyHint("starting.back", "back")
+			keys += "   " + a.offer("starting.back", "back")
 		}
 		b.problem(o.problem)
 		b.foot(o.busy, o.busy != "", keys)
@@ -526,14 +526,14 @@ func (a *App) drawStarting(b *formBox) {
 		b.add(sanitizeLine(a.status.Why))
 	}
 	b.add("")
-	keys := a.keyHint("starting.next", "continue")
+	keys := a.offer("starting.next", "continue")
 	if !a.status.Ready {
 		if failed {
 			b.add("hearsay goes on trying by itself.")
 		}
-		keys = a.keyHint("starting.retry", "retry with new circuits") + "   "
+		keys = a.offer("starting.retry", "retry with new circuits") + "   "
 		if a.cfg.Doctor != nil {
-			keys += a.keyHint("starting.doctor", "doctor") + "   "
+			keys += a.offer("starting.doctor", "doctor") + "   "
 		}
 		keys += "[esc] finish later"
 	}

@@ -280,12 +280,9 @@ func (d *passphraseDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 		b.add("strength: " + s)
 		b.add("")
 	}
-	b.foot("changing …", d.busy, a.keyHint("form.next", "continue")+"   "+a.keyHint("form.field", "other field")+"   [esc] close")
+	b.foot("changing …", d.busy, a.offer("form.next", "continue")+"   "+a.offer("form.field", "other field")+"   [esc] close")
 	return b.box("Passphrase", w, h)
 }
-
-// keyHint names a key and what it does.
-func (a *App) keyHint(act action, does string) string { return "[" + a.keys.of(act) + "] " + does }
 
 // formBox lays out a form with words around it.
 type formBox struct {

@@ -103,18 +103,6 @@ func (a *App) layout() layout {
 	return l
 }
 
-// split tells whether contacts stand beside the conversation, and how wide
-// their column is.
-func (a *App) split() (bool, int) {
-	if a.bare || a.contacts.hidden || a.width < splitWidth || a.height < splitHeight {
-		return false, 0
-	}
-	if a.width >= wideWidth {
-		return true, 25
-	}
-	return true, 20
-}
-
 // paneWidth is the width of the conversation.
 func (a *App) paneWidth() int { return a.layout().pane }
 

@@ -219,7 +219,7 @@ func (d *settingsDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	if d.row == 0 && d.cover != "" {
 		remark = fmt.Sprintf("It hides when you talk: %s is about %d MB a day. In force once saved.", d.cover, chat.CoverCost(d.cover))
 	}
-	keys := a.keyHint("settings.save", "save") + "  " + a.keyHint("settings.right", "change") + "  " + a.keyHint("settings.passphrase", "passphrase") + "  [esc] undo"
+	keys := a.offer("settings.save", "save") + "  " + a.offer("settings.right", "change") + "  " + a.offer("settings.passphrase", "passphrase") + "  [esc] undo"
 	switch {
 	case d.busy:
 		say("saving …", false)

@@ -56,7 +56,7 @@ func lost(h chat.Health) bool { return h == chat.Building || h == chat.Offline }
 
 // tellGuard says that another relay sees this computer from now on.
 func (a *App) tellGuard(detail string) {
-	a.notice = "another guard: " + sanitizeLine(detail) + "; " + keyLabel(a.keys.of("network")) + " shows which"
+	a.notice = "another guard: " + sanitizeLine(detail) + "; " + a.keys.of("network") + " shows which"
 }
 
 // healthText is the health word with its sign.
@@ -133,7 +133,7 @@ func (a *App) shortStatus(health string, w int) string {
 	if n := a.status.Queued; n > 0 && ansi.StringWidth(full) > w { // what waits goes first
 		full = s + dot + more[len(more)-1]
 	}
-	help := keyLabel(a.keys.of("help")) + " help"
+	help := a.keys.of("help") + " help"
 	if ansi.StringWidth(full)+2+ansi.StringWidth(help) <= w {
 		return spread(full, help, w)
 	}

@@ -101,6 +101,6 @@ func (d *wipeDialog) view(a *App, w, h int) ([]string, *tea.Cursor) {
 	b.form(&d.form)
 	b.problem(d.problem)
 	b.add("")
-	b.foot("destroying …", d.busy, a.keyHint("form.next", "continue")+"   [esc] close")
+	b.foot("destroying …", d.busy, a.offer("form.next", "continue")+"   [esc] close")
 	return b.box("Wipe", w, h)
 }
