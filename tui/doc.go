@@ -38,6 +38,6 @@
 //
 // It sends no typing notices and no read receipts, opens no links and no files,
 // touches the clipboard only on a key, and tells terminals no names unless the
-// person chose so. It has no timers but the clock's, the status's and that of an
-// open invite: idle, it does nothing.
+// person chose so. Nothing moves by itself: the timers are those of the clock and
+// the status, of an open invite, and of a notification that was just given.
 package tui
