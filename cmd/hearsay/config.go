@@ -357,7 +357,7 @@ func unknownKey(b []byte, table, key, format string, known []string) error {
 	e := &keyError{line: keyLine(b, table, key), text: fmt.Sprintf(format, chat.Sanitize(key))}
 	best, least := "", 1<<30
 	for _, k := range known {
-		if d := editDistance(key, k); d < least {
+		if d := program.EditDistance(key, k); d < least {
 			best, least = k, d
 		}
 	}
@@ -394,25 +394,4 @@ func keyLine(b []byte, table, key string) int {
 		}
 	}
 	return 0
-}
-
-// editDistance counts the letters to insert, drop or change between two words.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -64,11 +64,12 @@ func configKeys(t reflect.Type) []string {
 
 // nearest returns the key that is the fewest changes away.
 func nearest(key string, known []string) string {
-	return slices.MinFunc(known, func(a, b string) int { return changes(key, a) - changes(key, b) })
+	return slices.MinFunc(known, func(a, b string) int { return EditDistance(key, a) - EditDistance(key, b) })
 }
 
-// changes counts the letters to insert, delete or replace (Levenshtein 1966).
-func changes(a, b string) int {
+// EditDistance counts the letters to insert, delete or replace between two words
+// (Levenshtein 1966), for naming what somebody may have meant.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
