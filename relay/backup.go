@@ -206,7 +206,7 @@ func parseBackup(b []byte) (*HomeBackup, error) {
 		if len(b) < 1 || len(b) < 1+int(b[0])+4 {
 			return nil, ErrBackup
 		}
-		name := string(b[1 : 1+b[0]])
+		name := string(b[1 : 1+int(b[0])])
 		b = b[1+len(name):]
 		n := binary.BigEndian.Uint32(b)
 		if b = b[4:]; n > maxBackupFile || int(n) > len(b) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -254,6 +255,7 @@ func TestBackupPlanted(t *testing.T) {
 		"path":              ok(backupFile{"../../.ssh/authorized_keys", nil}, backupFile{fileIdentity, identity}),
 		"unknown name":      ok(backupFile{fileIdentity, identity}, backupFile{"relay.toml", nil}),
 		"name of the other": ok(backupFile{fileIdentity, identity}, backupFile{fileSigner, signer}),
+		"longest name":      ok(backupFile{strings.Repeat("x", 255), nil}, backupFile{fileIdentity, identity}),
 		"twice":             ok(backupFile{fileIdentity, identity}, backupFile{fileIdentity, identity}),
 		"falling":           ok(backupFile{fileIdentity, identity}, backupFile{fileAdmission, nil}),
 		"no identity":       ok(backupFile{fileFamilies, nil}),
@@ -318,7 +320,7 @@ func TestBackupGolden(t *testing.T) {
 // FuzzParseBackup opens anything: what is accepted encodes to the same bytes.
 func FuzzParseBackup(f *testing.F) {
 	identity := keyFile{kind: keyIdentity, from: time.Unix(1_900_000_000, 0)}.append(nil)
-	for _, list := range [][]backupFile{{{fileIdentity, identity}}, {{fileFamilies, nil}, {fileIdentity, identity}}, {{"../x", nil}}} {
+	for _, list := range [][]backupFile{{{fileIdentity, identity}}, {{fileFamilies, nil}, {fileIdentity, identity}}, {{"../x", nil}}, {{strings.Repeat("x", 255), identity}}} {
 		f.Add((&HomeBackup{Kind: RelayHome, Made: time.Unix(1_900_000_000, 0), list: list}).append(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
