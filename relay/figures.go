@@ -1,5 +1,7 @@
 package relay
 
+import "hearsay/relay/mailbox"
+
 // figureStep is what figures for monitoring are rounded up to: who watches them
 // over time must not see single people come and go (SPEC.md §14).
 const figureStep = 1024
@@ -11,7 +13,7 @@ type Figures struct {
 	Cells        uint64            // of circuits, both ways, since the start
 	Queues       uint64            // that live
 	Blocks       uint64            // that are held
-	MailboxBytes uint64            // about what they take on the disk
+	MailboxBytes uint64            // about what so many take on the disk, of the rounded numbers
 	Refused      map[string]uint64 // by reason, since the start; circuits and mailbox commands
 }
 
@@ -28,8 +30,7 @@ func (n *Node) Figures() Figures {
 	f.Listed = n.gossip.Status().Listed
 	f.Circuits = coarse(uint64(n.sw.Circuits()))
 	f.Cells = coarse(c.Forward + c.Backward)
-	f.Queues, f.Blocks = coarse(uint64(max(m.Queues, 0))), coarse(uint64(max(m.Blocks, 0)))
-	f.MailboxBytes = coarse(uint64(n.mailbox.Used()))
+	f.mailbox(int64(m.Queues), int64(m.Blocks))
 	for _, why := range []End{EndRule, EndLayer, EndHandshake, EndCredit, EndExcess, EndRefused, EndLoad, EndFull, EndStalled, EndMemory} {
 		f.Refused["circuit_"+why.String()] = coarse(c.Ended[why])
 	}
@@ -37,6 +38,13 @@ func (n *Node) Figures() Figures {
 		f.Refused["mailbox_"+code.String()] = coarse(count)
 	}
 	return f
+}
+
+// mailbox sets the figures of the mailbox. Bytes are counted of what is shown: a block
+// takes more than a step of them, so that rounding their own sum would count blocks.
+func (f *Figures) mailbox(queues, blocks int64) {
+	f.Queues, f.Blocks = coarse(uint64(max(queues, 0))), coarse(uint64(max(blocks, 0)))
+	f.MailboxBytes = uint64(mailbox.Space(int64(f.Queues), int64(f.Blocks)))
 }
 
 // coarse rounds up to the next multiple of figureStep.

@@ -120,7 +120,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	send(prometheus.CounterValue, "cells_total", "Cells of circuits, both ways, rounded up to 1024.", f.Cells)
 	send(prometheus.GaugeValue, "queues", "Mailbox queues, rounded up to 1024.", f.Queues)
 	send(prometheus.GaugeValue, "blocks", "Mailbox blocks, rounded up to 1024.", f.Blocks)
-	send(prometheus.GaugeValue, "mailbox_bytes", "About what the mailbox takes on the disk.", f.MailboxBytes)
+	send(prometheus.GaugeValue, "mailbox_bytes", "About what so many queues and blocks take on the disk.", f.MailboxBytes)
 	refused := prometheus.NewDesc("hearsay_relay_refused_total", "Circuits and mailbox commands that a rule or a limit ended, rounded up to 1024.", []string{"reason"}, nil)
 	for reason, v := range f.Refused {
 		out <- prometheus.MustNewConstMetric(refused, prometheus.CounterValue, float64(v), reason)

@@ -27,8 +27,11 @@ func (s *Server) SetSpace(bytes int64) { s.maxSpace.Store(max(bytes, 0)) }
 // Used is about what the queues take on the disk, in bytes. It is safe for
 // concurrent use.
 func (s *Server) Used() int64 {
-	return s.stats.blocks.Load()*blockSpace + s.stats.queues.Load()*queueSpace
+	return Space(s.stats.queues.Load(), s.stats.blocks.Load())
 }
+
+// Space is about what so many queues and blocks take on the disk, in bytes.
+func Space(queues, blocks int64) int64 { return blocks*blockSpace + queues*queueSpace }
 
 // refuses tells whether NEW and SEND are refused now, for want of the disk's space
 // or of what the operator gives.
