@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +58,7 @@ allowed. It is for trying things out and gives no anonymity.`,
 	fl.StringVar(&f.join, "join", "token", "how relays join: token, vouch, open, or several joined by +, or closed")
 	fl.BoolVar(&f.lab, "lab", false, "a lab network: no anonymity")
 	fl.BoolVar(&f.words, "words", false, "print the root key as 24 words")
-	fl.StringVar(&f.linkFile, "link-file", "", "write the link for relays there as well, with mode 0600, for their --network")
+	fl.StringVar(&f.linkFile, "link-file", "", "write the link for relays there as well, into a new file with mode 0600, for their --network")
 	fl.BoolVar(&f.unlessFounded, "unless-founded", false, "do nothing if the home has its network already, for scripts that run again")
 	passphraseFlag(cmd, &f.passphraseFile)
 	jsonFlag(cmd, &f.json)
@@ -83,6 +84,9 @@ func found(cmd *cobra.Command, f initFlags) error {
 			return err
 		}
 	}
+	if err := freeForLink(f.linkFile, f.home); err != nil {
+		return err
+	}
 	what := relay.Founding{Name: f.name, Label: f.label, Listen: listen, Lab: f.lab}
 	if what.Join, err = parseJoin(f.join); err != nil {
 		return err
@@ -105,7 +109,7 @@ func found(cmd *cobra.Command, f initFlags) error {
 	}
 	if f.linkFile != "" {
 		text := cmp.Or(relayLink, link.String())
-		if err := os.WriteFile(f.linkFile, []byte(text+"\n"), 0o600); err != nil {
+		if err := writeNew(f.linkFile, []byte(text+"\n")); err != nil {
 			return program.Fail(program.ExitFailure, "the network is founded; `hearsay-directory show` has its link", fmt.Errorf("write the link: %w", err))
 		}
 	}
@@ -122,6 +126,26 @@ func found(cmd *cobra.Command, f initFlags) error {
 		return printNetworkJSON(cmd.OutOrStdout(), what, link, relayLink, words)
 	}
 	printNetwork(cmd.OutOrStdout(), f, what.Join, link, relayLink, words)
+	return nil
+}
+
+// freeForLink refuses a file for the link that is there already, or would lie among
+// the files of the home, which have names of their own.
+func freeForLink(file, home string) error {
+	if file == "" {
+		return nil
+	}
+	dir, err1 := filepath.Abs(filepath.Dir(file))
+	in, err2 := filepath.Abs(home)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if dir == in {
+		return program.Usage("give a name in another directory", "--link-file: %s lies in the home", file)
+	}
+	if _, err := os.Lstat(file); err == nil {
+		return program.Fail(program.ExitRefused, "remove it, or give another name", fmt.Errorf("--link-file: %s exists already", file))
+	}
 	return nil
 }
 

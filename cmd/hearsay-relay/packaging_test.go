@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"testing"
 
 	"hearsay/cmd/program/programtest"
@@ -21,6 +22,28 @@ func TestPackagingUsesWhatIsThere(t *testing.T) {
 		}
 		if count < least {
 			t.Errorf("%s: %d command lines were found, want %d", file, count, least)
+		}
+	}
+}
+
+// TestHomesOfContainers: volumes, and directories that a recipe copies, may be read by
+// others, whatever their mode was; the program refuses such a home. It makes its own
+// one below them.
+func TestHomesOfContainers(t *testing.T) {
+	home := regexp.MustCompile(`(?:HEARSAY_HOME=|--home"?,? ?"?)(/[a-z/]*)`)
+	for file, want := range map[string]int{"Containerfile": 3, "compose.yaml": 3, "kubernetes.yaml": 3} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := home.FindAllStringSubmatch(string(text), -1)
+		if len(found) != want {
+			t.Errorf("%s: %d homes, want %d", file, len(found), want)
+		}
+		for _, m := range found {
+			if m[1] != "/state/relay" && m[1] != "/state/directory" {
+				t.Errorf("%s: the home is %s", file, m[1])
+			}
 		}
 	}
 }
