@@ -145,8 +145,8 @@ func TestChaosOfProcesses(t *testing.T) {
 	b := &chatter{t: t, w: w, home: filepath.Join(w.dir, "bob")}
 	a.start()
 	b.start()
-	a.s.untilReady(time.Minute)
-	b.s.untilReady(time.Minute)
+	a.s.untilReady()
+	b.s.untilReady()
 	a.contact, b.contact = introduce(t, a.s, b.s, "bob", "alice")
 
 	stop := make(chan struct{})
@@ -154,11 +154,11 @@ func TestChaosOfProcesses(t *testing.T) {
 	for _, c := range []*chatter{a, b} {
 		talkers.Go(func() { c.talk(stop, 200*time.Millisecond) })
 	}
-	settle := func(what string, within time.Duration) {
+	settle := func(what string) {
 		t.Helper()
 		began := time.Now()
 		n, k := a.count(), b.count()
-		a.script().until(what, within, func() bool {
+		a.script().until(what, func() bool {
 			return slices.Contains(b.received(), a.text(n)) && slices.Contains(a.received(), b.text(k))
 		})
 		t.Logf("%-42s flows again after %6.2f s", what, time.Since(began).Seconds())
@@ -172,7 +172,7 @@ func TestChaosOfProcesses(t *testing.T) {
 		<-time.After(time.Duration(rnd.IntN(1500)) * time.Millisecond)
 		victim.crash()
 	}
-	settle(fmt.Sprintf("%d times kill -9 of a client", kills), 3*time.Minute)
+	settle(fmt.Sprintf("%d times kill -9 of a client", kills))
 
 	ids := make([]string, 0, len(w.relays))
 	for id := range w.relays {
@@ -186,7 +186,7 @@ func TestChaosOfProcesses(t *testing.T) {
 			w.restart(id)
 			<-time.After(5 * time.Second)
 		}
-		settle("kill -9 of each relay in turn", time.Minute)
+		settle("kill -9 of each relay in turn")
 	}
 	for _, id := range ids {
 		w.relays[id].kill()
@@ -195,7 +195,7 @@ func TestChaosOfProcesses(t *testing.T) {
 	for _, id := range ids {
 		w.restart(id)
 	}
-	settle("kill -9 of all mailbox relays at once", 2*time.Minute)
+	settle("kill -9 of all mailbox relays at once")
 	if err := <-built; err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestChaosOfProcesses(t *testing.T) {
 	if full {
 		// The relay of somebody's subscription goes for good, with its disk.
 		id := ""
-		a.script().until("a subscription", time.Minute, func() bool {
+		a.script().until("a subscription", func() bool {
 			var st status
 			a.script().must(&st, "status", nil)
 			for _, c := range st.Circuits {
@@ -219,9 +219,9 @@ func TestChaosOfProcesses(t *testing.T) {
 		if err := os.RemoveAll(w.relays[id].home); err != nil {
 			t.Fatal(err)
 		}
-		settle("a mailbox relay is gone with its disk", 2*time.Minute)
+		settle("a mailbox relay is gone with its disk")
 		began := time.Now()
-		a.script().until("two copies again", 3*time.Minute, func() bool {
+		a.script().until("two copies again", func() bool {
 			return bothCopies(b.script(), told)
 		})
 		t.Logf("%-42s two copies again after %.2f s", "  and", time.Since(began).Seconds())
@@ -229,7 +229,7 @@ func TestChaosOfProcesses(t *testing.T) {
 	close(stop)
 	talkers.Wait()
 	for _, c := range []*chatter{a, b} {
-		c.script().until("everything delivered", 3*time.Minute, func() bool { return c.onTheWay() == 0 })
+		c.script().until("everything delivered", func() bool { return c.onTheWay() == 0 })
 	}
 	a.check(b)
 	b.check(a)

@@ -50,7 +50,7 @@ func TestContribute(t *testing.T) {
 		}
 	}
 	var v chat.NetworkView
-	waitFor(t, 60*time.Second, "the relay is listed", func() bool {
+	waitFor(t, "the relay is listed", func() bool {
 		avoids(p)
 		v, err = p.NetworkView(t.Context())
 		return err == nil && v.Lends != nil && v.Lends.Listed && p.Status().Ready
@@ -69,7 +69,7 @@ func TestContribute(t *testing.T) {
 	if err := p.NewCircuits(t.Context()); err != nil {
 		t.Error(err)
 	}
-	waitFor(t, 60*time.Second, "queues stand", func() bool { avoids(p); return p.Status().Ready })
+	waitFor(t, "queues stand", func() bool { avoids(p); return p.Status().Ready })
 	if subscribed == 0 {
 		t.Error("no queue was looked at")
 	}
@@ -78,7 +78,7 @@ func TestContribute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, 60*time.Second, "the relay carries circuits of others", func() bool {
+	waitFor(t, "the relay carries circuits of others", func() bool {
 		if bob.Status().Ready {
 			_ = bob.NewCircuits(t.Context()) // refused within a minute
 		}
@@ -90,7 +90,7 @@ func TestContribute(t *testing.T) {
 
 	// What a relay died of is said, and the profile goes on.
 	p.lent.node.InsecureKill()
-	waitFor(t, 10*time.Second, "the problem is said", func() bool { return p.lent.state().Problem != "" })
+	waitFor(t, "the problem is said", func() bool { return p.lent.state().Problem != "" })
 	if v, err := p.NetworkView(t.Context()); err != nil || v.Lends == nil || !strings.HasPrefix(v.Lends.Problem, "the relay has stopped") {
 		t.Errorf("%+v, %v", v.Lends, err)
 	}
@@ -108,7 +108,7 @@ func TestContribute(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.stop()
-	waitFor(t, 60*time.Second, "the profile is ready without it", func() bool { avoids(p); return p.Status().Ready })
+	waitFor(t, "the profile is ready without it", func() bool { avoids(p); return p.Status().Ready })
 	if v, err := p.NetworkView(t.Context()); err != nil || v.Lends != nil {
 		t.Errorf("%+v, %v", v.Lends, err)
 	}
@@ -132,7 +132,7 @@ func TestContribute(t *testing.T) {
 	}
 	a.shutdown()
 	d.terminate()
-	if code := d.wait(10 * time.Second); code != 0 {
+	if code := d.wait(); code != 0 {
 		t.Errorf("SIGTERM: code %d\n%s", code, d.errors())
 	}
 	node, err := relay.NewNode(relay.NodeConfig{Home: relayHome(home), Listen: netip.MustParseAddrPort("127.0.0.1:0")})
@@ -149,15 +149,15 @@ func TestContribute(t *testing.T) {
 }
 
 // waitFor waits until ok holds.
-func waitFor(t *testing.T, within time.Duration, what string, ok func() bool) {
+func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(within); !ok(); {
+	for end := time.After(patience); !ok(); {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("not in %s: %s", within, what)
+			t.Fatalf("not in %s: %s", patience, what)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"hearsay/cmd/program"
 )
@@ -25,7 +24,7 @@ func startDaemon(t *testing.T, home string, args ...string) *process {
 	t.Helper()
 	d := start(t, "hearsay", append([]string{"daemon", "--home", home, "--json"}, args...)...)
 	var r daemonLine
-	unmarshal(t, d.line(20*time.Second), &r)
+	unmarshal(t, d.line(), &r)
 	if r.V != 1 || r.Type != "ready" || r.Program != "hearsay" || r.ID != nil || r.Listen != filepath.Join(home, "hearsay.sock") {
 		t.Fatalf("ready line %+v", r)
 	}
@@ -45,7 +44,7 @@ func TestDaemonKilled(t *testing.T) {
 	home := filepath.Join(dir, "home")
 	d := startDaemon(t, home, "--network", link)
 	second := start(t, "hearsay", "daemon", "--home", home)
-	if code := second.wait(10 * time.Second); code != program.ExitHomeInUse || !strings.Contains(second.errors(), "a daemon runs for this home already") {
+	if code := second.wait(); code != program.ExitHomeInUse || !strings.Contains(second.errors(), "a daemon runs for this home already") {
 		t.Errorf("a second daemon exits with %d: %s", code, second.errors())
 	}
 
@@ -53,17 +52,17 @@ func TestDaemonKilled(t *testing.T) {
 	b.must(nil, "subscribe", nil)
 	var sent struct{ ID string }
 	a.must(&sent, "message.send", map[string]any{"contact": "notes", "text": "on the disk", "key": "k"})
-	b.until("the other hears it", 10*time.Second, func() bool {
+	b.until("the other hears it", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.events) > 0
 	})
 	a.stdin.Close() // the end of its input ends the program, not the daemon
-	if code := a.wait(5 * time.Second); code != 0 {
+	if code := a.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	d.kill()
-	if code := b.wait(5 * time.Second); code != program.ExitFailure || !strings.Contains(b.errors(), "hearsay: error: the daemon has ended\nhearsay: hint: start it again") {
+	if code := b.wait(); code != program.ExitFailure || !strings.Contains(b.errors(), "hearsay: error: the daemon has ended\nhearsay: hint: start it again") {
 		t.Errorf("exit code %d: %s", code, b.errors())
 	}
 	if _, err := net.Dial("unix", filepath.Join(home, "hearsay.sock")); err == nil {
@@ -85,10 +84,10 @@ func TestDaemonKilled(t *testing.T) {
 	}
 	c.shutdown()
 	stop := start(t, "hearsay", "daemon", "stop", "--home", home)
-	if code := stop.wait(5 * time.Second); code != 0 {
+	if code := stop.wait(); code != 0 {
 		t.Errorf("daemon stop exits with %d: %s", code, stop.errors())
 	}
-	if code := d.wait(5 * time.Second); code != 0 {
+	if code := d.wait(); code != 0 {
 		t.Errorf("the daemon exits with %d: %s", code, d.errors())
 	}
 	if _, err := os.Lstat(filepath.Join(home, "hearsay.sock")); err == nil {
@@ -96,7 +95,7 @@ func TestDaemonKilled(t *testing.T) {
 	}
 	for _, command := range [][]string{{"daemon", "stop"}, {"attach"}} {
 		p := start(t, "hearsay", append(command, "--home", home)...)
-		if code := p.wait(5 * time.Second); code == 0 {
+		if code := p.wait(); code == 0 {
 			t.Errorf("%v without a daemon exits with 0", command)
 		}
 	}
@@ -113,12 +112,12 @@ func TestDaemonTrustsNoOpenHome(t *testing.T) {
 	}
 	for _, command := range [][]string{{"rpc"}, {"daemon", "stop"}, {"daemon"}} {
 		p := start(t, "hearsay", append(command, "--home", home)...)
-		if code := p.wait(5 * time.Second); code != program.ExitRefused {
+		if code := p.wait(); code != program.ExitRefused {
 			t.Errorf("%v exits with %d: %s", command, code, p.errors())
 		}
 	}
 	d.terminate()
-	if code := d.wait(5 * time.Second); code != 0 {
+	if code := d.wait(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -128,7 +127,7 @@ func foundedNetwork(t *testing.T, dir string) string {
 	t.Helper()
 	p := start(t, "hearsay-directory", "init", "--home", filepath.Join(dir, "directory"), "--lab", "--name", "one", "--listen", freePort(t), "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
-	p.wait(5 * time.Second)
+	unmarshal(t, p.line(), &made)
+	p.wait()
 	return made.Link
 }

@@ -18,7 +18,7 @@ func TestDemoLines(t *testing.T) {
 	for l := range p.lines {
 		out = append(out, l)
 	}
-	if code := p.wait(40 * time.Second); code != 0 {
+	if code := p.wait(); code != 0 {
 		t.Errorf("exit code %d: %s", code, p.errors())
 	}
 	text := strings.Join(out, "\n")
@@ -40,7 +40,7 @@ func TestDemoLines(t *testing.T) {
 func TestDemoJoinedBySecondPerson(t *testing.T) {
 	began := time.Now()
 	first := startScript(t, "hearsay", "demo", "--rpc")
-	first.untilReady(30 * time.Second)
+	first.untilReady()
 	t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
 	if first.contact("echo") == "" {
 		t.Error("echo is not active although the demo is ready")
@@ -56,10 +56,10 @@ func TestDemoJoinedBySecondPerson(t *testing.T) {
 		t.Fatalf("no command among:\n%s", first.errors())
 	}
 	second := startScript(t, args[0], args[1:]...)
-	second.untilReady(30 * time.Second)
+	second.untilReady()
 	atFirst, atSecond := introduce(t, first, second, "guest", "host")
 	first.must(nil, "message.send", map[string]any{"contact": atFirst, "text": "welcome"})
-	second.until("received", 20*time.Second, func() bool {
+	second.until("received", func() bool {
 		ms := second.messages(atSecond)
 		return len(ms) == 1 && ms[0].Text == "welcome"
 	})

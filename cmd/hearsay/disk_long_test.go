@@ -75,8 +75,8 @@ func pairOfScripts(t *testing.T, w *network, homes ...string) (alice, bob *scrip
 	t.Helper()
 	alice = startScript(t, "hearsay", "rpc", "--home", homes[0], "--network", w.link, "--log-level", "error")
 	bob = startScript(t, "hearsay", "rpc", "--home", homes[1], "--network", w.link, "--log-level", "error")
-	alice.untilReady(2 * time.Minute)
-	bob.untilReady(2 * time.Minute)
+	alice.untilReady()
+	bob.untilReady()
 	atAlice, atBob = introduce(t, alice, bob, "bob", "alice")
 	return alice, bob, atAlice, atBob
 }
@@ -111,7 +111,7 @@ func TestDiskOfRelaysFull(t *testing.T) {
 	w := networkOn(t, disk)
 	alice, bob, atAlice, atBob := pairOfScripts(t, w, home+"/alice", home+"/bob")
 	alice.send(atAlice, "before")
-	bob.until("received", time.Minute, func() bool { return bob.has(atBob, "before") })
+	bob.until("received", func() bool { return bob.has(atBob, "before") })
 
 	release := fill(t, disk, 200<<20) // relays keep 256 MiB free
 	<-time.After(3 * time.Second)     // they look once a second
@@ -129,7 +129,7 @@ func TestDiskOfRelaysFull(t *testing.T) {
 	}
 	release()
 	began = time.Now()
-	bob.until("received", time.Minute, func() bool { return bob.has(atBob, "while it is full") })
+	bob.until("received", func() bool { return bob.has(atBob, "while it is full") })
 	t.Logf("taken in %v; received %.1f s after there was space (the relay looks once a second and says to come back in 5 s)", took.Round(time.Millisecond), time.Since(began).Seconds())
 	if d := time.Since(began); d > 15*time.Second {
 		t.Errorf("it took %v", d)
@@ -144,7 +144,7 @@ func TestDiskOfRelaysWithoutAByte(t *testing.T) {
 	alice, bob, atAlice, atBob := pairOfScripts(t, w, home+"/alice", home+"/bob")
 	bob.shutdown()
 	stored := alice.send(atAlice, "has receipts")
-	alice.until("two receipts", time.Minute, func() bool {
+	alice.until("two receipts", func() bool {
 		return slices.ContainsFunc(alice.messages(atAlice), func(m message) bool { return m.ID == stored && m.Copies != nil && m.Copies.Have == 2 })
 	})
 	release := fill(t, disk, 0)
@@ -170,7 +170,7 @@ func TestDiskOfRelaysWithoutAByte(t *testing.T) {
 	}
 	bob = startScript(t, "hearsay", "rpc", "--home", home+"/bob", "--network", w.link, "--log-level", "error")
 	began := time.Now()
-	bob.until("received", 2*time.Minute, func() bool { return bob.has(atBob, "has receipts") && bob.has(atBob, "without a byte 7") })
+	bob.until("received", func() bool { return bob.has(atBob, "has receipts") && bob.has(atBob, "without a byte 7") })
 	for n := range 8 {
 		if !bob.has(atBob, fmt.Sprint("without a byte ", n)) {
 			t.Errorf("text %d is lost", n)
@@ -203,10 +203,10 @@ func TestDiskOfAClientFull(t *testing.T) {
 	<-time.After(10 * time.Second)
 	release()
 	began := time.Now()
-	bob.until("received", time.Minute, func() bool { return bob.has(atBob, "to a full disk") })
+	bob.until("received", func() bool { return bob.has(atBob, "to a full disk") })
 	t.Logf("received %.1f s after there was space", time.Since(began).Seconds())
 	bob.send(atBob, "from a disk with space")
-	alice.until("received", time.Minute, func() bool { return alice.has(atAlice, "from a disk with space") })
+	alice.until("received", func() bool { return alice.has(atAlice, "from a disk with space") })
 	bob.shutdown()
 	soundDatabase(t, disk+"/bob")
 }

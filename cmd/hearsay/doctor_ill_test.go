@@ -200,7 +200,7 @@ func TestDoctorFindsADamagedStore(t *testing.T) {
 	dir := t.TempDir()
 	founded := start(t, "hearsay-directory", "init", "--home", filepath.Join(dir, "d"), "--lab", "--join", "open", "--name", "dead", "--listen", freePort(t), "--json")
 	var made struct{ Link string }
-	unmarshal(t, founded.line(20*time.Second), &made)
+	unmarshal(t, founded.line(), &made)
 	home := filepath.Join(dir, "home")
 	p, err := openProfile(chat.Config{Home: home, Network: made.Link})
 	if err != nil {

@@ -83,12 +83,12 @@ func TestDoctor(t *testing.T) {
 	w := startNetwork(t, 6)
 	home := filepath.Join(w.dir, "alice")
 	alice := startScript(t, "hearsay", "rpc", "--home", home, "--network", w.link, "--log-level", "warn")
-	alice.untilReady(40 * time.Second)
+	alice.untilReady()
 	alice.must(nil, "invite.create", map[string]any{"name": "bob"})
 
 	// A profile that is in use is left alone.
 	busy := start(t, "hearsay", "doctor", "--home", home, "--json")
-	if code := busy.wait(20 * time.Second); code != program.ExitHomeInUse {
+	if code := busy.wait(); code != program.ExitHomeInUse {
 		t.Errorf("exit code %d while another process has the home open: %s", code, busy.errors())
 	}
 	if r := checkResults(t, doctorLines(t, busy)); r[checkModes] != checkOK || r[checkStore] != checkFailed || r[checkGuard] != checkSkipped {
@@ -97,7 +97,7 @@ func TestDoctor(t *testing.T) {
 	alice.shutdown()
 
 	d := start(t, "hearsay", "doctor", "--home", home, "--json", "--speed")
-	if code := d.wait(2 * time.Minute); code != 0 {
+	if code := d.wait(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, d.errors())
 	}
 	lines := doctorLines(t, d)
@@ -125,7 +125,7 @@ func TestDoctor(t *testing.T) {
 
 	// Each test loads four relays, so that the next one has to wait.
 	again := start(t, "hearsay", "doctor", "--home", home, "--speed")
-	if code := again.wait(2 * time.Minute); code != program.ExitFailure || !strings.Contains(again.errors(), "hint: try again in") {
+	if code := again.wait(); code != program.ExitFailure || !strings.Contains(again.errors(), "hint: try again in") {
 		t.Errorf("second speed test: exit code %d: %s", code, again.errors())
 	}
 
@@ -133,7 +133,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := start(t, "hearsay", "doctor", "--home", home, "--json")
-	if code := open.wait(20 * time.Second); code != program.ExitRefused {
+	if code := open.wait(); code != program.ExitRefused {
 		t.Errorf("exit code %d for a home that others may read: %s", code, open.errors())
 	}
 	if r := checkResults(t, doctorLines(t, open)); r[checkModes] != checkFailed || r[checkStore] != checkFailed {
@@ -163,11 +163,11 @@ func TestDoctor(t *testing.T) {
 	}
 
 	alone := start(t, "hearsay", "doctor", "--home", home)
-	for !strings.HasPrefix(alone.line(20*time.Second), "ok       snapshot") {
+	for !strings.HasPrefix(alone.line(), "ok       snapshot") {
 		continue
 	}
 	alone.cmd.Process.Signal(syscall.SIGINT)
-	if code := alone.wait(10 * time.Second); code != program.ExitInterrupted {
+	if code := alone.wait(); code != program.ExitInterrupted {
 		t.Errorf("exit code %d after SIGINT: %s", code, alone.errors())
 	}
 }
@@ -210,7 +210,7 @@ func TestDoctorWithoutNetwork(t *testing.T) {
 	dir := t.TempDir()
 	founded := start(t, "hearsay-directory", "init", "--home", filepath.Join(dir, "d"), "--lab", "--join", "open", "--name", "dead", "--listen", freePort(t), "--json")
 	var made struct{ Link string }
-	unmarshal(t, founded.line(20*time.Second), &made)
+	unmarshal(t, founded.line(), &made)
 	p, err := openProfile(chat.Config{Home: filepath.Join(dir, "home"), Network: made.Link})
 	if err != nil {
 		t.Fatal(err)

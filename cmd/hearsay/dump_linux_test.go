@@ -5,7 +5,6 @@ import (
 	"os"
 	"regexp"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +15,7 @@ func TestNoCoreDumps(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
+	unmarshal(t, p.line(), &made)
 	s := startScript(t, "hearsay", "rpc", "--home", dir+"/h", "--network", made.Link)
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", s.cmd.Process.Pid))
 	if err != nil {

@@ -12,7 +12,7 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
+	unmarshal(t, p.line(), &made)
 	pass := filepath.Join(dir, "pass")
 	if err := os.WriteFile(pass, []byte("four words or more\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -20,7 +20,7 @@ func TestExitCodes(t *testing.T) {
 	run := func(args ...string) int {
 		p := start(t, "hearsay", args...)
 		p.stdin.Close()
-		return p.wait(30 * time.Second)
+		return p.wait()
 	}
 	if code := run("rpc", "--home", dir+"/sealed", "--network", made.Link, "--passphrase-file", pass); code != 0 {
 		t.Errorf("end of input: %d", code)
@@ -40,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	began := time.Now()
 	holder.terminate()
-	if code := holder.wait(10 * time.Second); code != 0 {
+	if code := holder.wait(); code != 0 {
 		t.Errorf("SIGTERM: %d, want 0", code)
 	}
 	if took := time.Since(began); took > 2*time.Second {

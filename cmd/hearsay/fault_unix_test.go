@@ -55,8 +55,8 @@ func TestFaultsOfRelays(t *testing.T) {
 	w := startNetwork(t, 8)
 	alice := startScript(t, "hearsay", "rpc", "--home", w.dir+"/alice", "--network", w.link, "--log-level", "warn")
 	bob := startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--network", w.link, "--log-level", "warn")
-	alice.untilReady(time.Minute)
-	bob.untilReady(time.Minute)
+	alice.untilReady()
+	bob.untilReady()
 	atAlice, atBob := introduce(t, alice, bob, "bob", "alice")
 	alice.must(nil, "subscribe", nil)
 	bob.must(nil, "subscribe", nil)
@@ -71,7 +71,7 @@ func TestFaultsOfRelays(t *testing.T) {
 		var sent struct{ ID string }
 		alice.must(&sent, "message.send", map[string]any{"contact": atAlice, "text": text})
 		in := func(m message) bool { return m.Text == text && m.Direction == "in" }
-		bob.until("received", 3*time.Minute, func() bool {
+		bob.until("received", func() bool {
 			if stored == 0 && slices.ContainsFunc(alice.messages(atAlice), func(m message) bool {
 				return m.ID == sent.ID && (m.State == "delivered" || m.Copies != nil && m.Copies.Have > 0)
 			}) {
@@ -92,7 +92,7 @@ func TestFaultsOfRelays(t *testing.T) {
 		if f.side == 1 {
 			s, purpose = bob, "subscribe"
 		}
-		s.until("an open circuit to "+purpose, time.Minute, func() bool {
+		s.until("an open circuit to "+purpose, func() bool {
 			var st status
 			s.must(&st, "status", nil)
 			for _, c := range st.Circuits {

@@ -24,6 +24,10 @@ import (
 // bin is the directory of the programs that TestMain builds.
 var bin string
 
+// patience is how long a test waits for anything, to end one that hangs. It judges no
+// speed: a machine may be busy with other tests, or stand still for seconds.
+const patience = 3 * time.Minute
+
 func TestMain(m *testing.M) {
 	os.Exit(testMain(m))
 }
@@ -145,7 +149,7 @@ func (p *process) kill() {
 }
 
 // line returns the next line of stdout.
-func (p *process) line(timeout time.Duration) string {
+func (p *process) line() string {
 	p.t.Helper()
 	select {
 	case l, ok := <-p.lines:
@@ -153,19 +157,19 @@ func (p *process) line(timeout time.Duration) string {
 			p.t.Fatalf("%s ended: %s", p.name, p.errors())
 		}
 		return l
-	case <-time.After(timeout):
-		p.t.Fatalf("%s printed no line within %s: %s", p.name, timeout, p.errors())
+	case <-time.After(patience):
+		p.t.Fatalf("%s printed no line within %s: %s", p.name, patience, p.errors())
 	}
 	return ""
 }
 
 // wait waits for the end and returns the exit code.
-func (p *process) wait(timeout time.Duration) int {
+func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.exited:
-	case <-time.After(timeout):
-		p.t.Fatalf("%s did not end within %s: %s", p.name, timeout, p.errors())
+	case <-time.After(patience):
+		p.t.Fatalf("%s did not end within %s: %s", p.name, patience, p.errors())
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -224,8 +228,8 @@ func startNetworkLogging(t *testing.T, n int, level string) *network {
 		Lab                        bool
 		RelayLink                  *string `json:"relay_link"`
 	}
-	unmarshal(t, p.line(20*time.Second), &made)
-	if code := p.wait(5 * time.Second); code != 0 || made.Type != "network" || made.Name != "harbour" || made.Join != "open" || !made.Lab || made.RelayLink != nil {
+	unmarshal(t, p.line(), &made)
+	if code := p.wait(); code != 0 || made.Type != "network" || made.Name != "harbour" || made.Join != "open" || !made.Lab || made.RelayLink != nil {
 		t.Fatalf("init: code %d, %+v", code, made)
 	}
 	w.link = made.Link
@@ -256,7 +260,7 @@ func startNetworkLogging(t *testing.T, n int, level string) *network {
 func (w *network) ready(p *process) readyLine {
 	w.t.Helper()
 	var r readyLine
-	unmarshal(w.t, p.line(20*time.Second), &r)
+	unmarshal(w.t, p.line(), &r)
 	if r.V != 1 || r.Type != "ready" {
 		w.t.Errorf("ready line %+v", r)
 	}
@@ -339,7 +343,7 @@ func startScript(t *testing.T, command string, args ...string) *script {
 		Jsonrpc, Method string
 		Params          struct{ V int }
 	}
-	unmarshal(t, s.line(20*time.Second), &first)
+	unmarshal(t, s.line(), &first)
 	if first.Jsonrpc != "2.0" || first.Method != "ready" || first.Params.V != 1 {
 		t.Fatalf("first line %+v", first)
 	}
@@ -412,8 +416,8 @@ func (s *script) call(method string, params any) (json.RawMessage, error) {
 		default:
 			return nil, errors.New("the program ended")
 		}
-	case <-time.After(45 * time.Second):
-		return nil, fmt.Errorf("%s: no answer in 45 s", method)
+	case <-time.After(patience):
+		return nil, fmt.Errorf("%s: no answer in %s", method, patience)
 	}
 }
 
@@ -431,9 +435,9 @@ func (s *script) must(v any, method string, params any) {
 
 // until waits until ok holds, which is asked again after each event and every
 // 50 ms.
-func (s *script) until(what string, timeout time.Duration, ok func() bool) {
+func (s *script) until(what string, ok func() bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), timeout)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -447,14 +451,14 @@ func (s *script) until(what string, timeout time.Duration, ok func() bool) {
 		case <-s.exited:
 			s.t.Fatalf("%s: the program ended: %s", what, s.errors())
 		case <-ctx.Done():
-			s.t.Fatalf("%s: not within %s", what, timeout)
+			s.t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
 }
 
-func (s *script) untilReady(timeout time.Duration) {
+func (s *script) untilReady() {
 	s.t.Helper()
-	s.until("status.ready", timeout, func() bool {
+	s.until("status.ready", func() bool {
 		var st status
 		s.must(&st, "status", nil)
 		return st.Ready
@@ -483,8 +487,8 @@ func introduce(t *testing.T, a, b *script, nameOfB, nameOfA string) (atA, atB st
 	var inv struct{ Link string }
 	a.must(&inv, "invite.create", map[string]any{"name": nameOfB})
 	b.must(nil, "invite.accept", map[string]any{"link": inv.Link, "name": nameOfA})
-	a.until("active at the inviter", 40*time.Second, func() bool { atA = a.contact(nameOfB); return atA != "" })
-	b.until("active at the guest", 40*time.Second, func() bool { atB = b.contact(nameOfA); return atB != "" })
+	a.until("active at the inviter", func() bool { atA = a.contact(nameOfB); return atA != "" })
+	b.until("active at the guest", func() bool { atB = b.contact(nameOfA); return atB != "" })
 	return atA, atB
 }
 
@@ -510,7 +514,7 @@ func (s *script) shutdown() {
 	if _, err := s.call("shutdown", nil); err != nil {
 		s.t.Error(err)
 	}
-	if code := s.wait(5 * time.Second); code != 0 {
+	if code := s.wait(); code != 0 {
 		s.t.Errorf("%s exited with %d after shutdown", s.name, code)
 	}
 }

@@ -20,18 +20,18 @@ func TestLogsRevealNothing(t *testing.T) {
 	w := startNetworkLogging(t, 6, "debug")
 	alice := startScript(t, "hearsay", "rpc", "--home", w.dir+"/alice", "--network", w.link, "--log-level", "debug")
 	bob := startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--network", w.link, "--log-level", "debug")
-	alice.untilReady(40 * time.Second)
-	bob.untilReady(40 * time.Second)
+	alice.untilReady()
+	bob.untilReady()
 	var inv struct{ ID, Link string }
 	alice.must(&inv, "invite.create", map[string]any{"name": "robert-local-name"})
 	bob.must(nil, "invite.accept", map[string]any{"link": inv.Link, "name": "alicia-local-name"})
 	var atAlice, atBob string
-	alice.until("active", 40*time.Second, func() bool { atAlice = alice.contact("robert-local-name"); return atAlice != "" })
-	bob.until("active", 40*time.Second, func() bool { atBob = bob.contact("alicia-local-name"); return atBob != "" })
+	alice.until("active", func() bool { atAlice = alice.contact("robert-local-name"); return atAlice != "" })
+	bob.until("active", func() bool { atBob = bob.contact("alicia-local-name"); return atBob != "" })
 	talk := func(text string) {
 		t.Helper()
 		alice.must(nil, "message.send", map[string]any{"contact": atAlice, "text": text})
-		bob.until("received", 60*time.Second, func() bool {
+		bob.until("received", func() bool {
 			ms := bob.messages(atBob)
 			return len(ms) > 0 && ms[len(ms)-1].Text == text
 		})
@@ -66,7 +66,7 @@ func TestLogsRevealNothing(t *testing.T) {
 		"text": "secret sentence", "name": "local-name",
 	}
 	for _, r := range w.relays {
-		r.wait(35 * time.Second)
+		r.wait()
 		for _, queue := range queuesOf(t, r.home) {
 			raw := string(queue)
 			secret["queue "+hex.EncodeToString(queue)] = hex.EncodeToString(queue)
@@ -78,7 +78,7 @@ func TestLogsRevealNothing(t *testing.T) {
 	if len(secret) < 20 {
 		t.Errorf("only %d secrets to look for: the mailboxes were not found", len(secret))
 	}
-	w.directory.wait(10 * time.Second)
+	w.directory.wait()
 	address := regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	for name, p := range processes {
 		log := p.errors()

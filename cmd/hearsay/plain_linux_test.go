@@ -22,7 +22,7 @@ func TestPlainOnATerminal(t *testing.T) {
 	says := func(keys, want string) {
 		t.Helper()
 		s.keys(keys)
-		s.until(want, skip, 20*time.Second)
+		s.until(want, skip)
 		skip = s.written()
 	}
 	says("", "Press enter to make a new profile")
@@ -59,7 +59,7 @@ func TestPlainOnATerminal(t *testing.T) {
 	// Without a terminal nobody can be asked.
 	p := start(t, "hearsay", "--plain", "--home", home)
 	p.stdin.Close()
-	if code := p.wait(5 * time.Second); code != program.ExitPassphrase {
+	if code := p.wait(); code != program.ExitPassphrase {
 		t.Errorf("exit code %d: %s", code, p.errors())
 	}
 }

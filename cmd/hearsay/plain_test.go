@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"hearsay/chat"
 	"hearsay/cmd/program"
@@ -43,7 +42,7 @@ func TestPlainAttached(t *testing.T) {
 	d := startDaemon(t, home, "--network", foundedNetwork(t, dir))
 	until := func(p *process, want string) {
 		t.Helper()
-		for l := p.line(10 * time.Second); !strings.Contains(l, want); l = p.line(10 * time.Second) {
+		for l := p.line(); !strings.Contains(l, want); l = p.line() {
 		}
 	}
 	first, second := start(t, "hearsay", "--plain", "--home", home), start(t, "hearsay", "--plain", "--home", home)
@@ -52,14 +51,14 @@ func TestPlainAttached(t *testing.T) {
 	io.WriteString(second.stdin, "/to notes\n/history\n")
 	until(second, "you, in notes: milk")
 	io.WriteString(first.stdin, "/quit\n")
-	if code := first.wait(5 * time.Second); code != 0 {
+	if code := first.wait(); code != 0 {
 		t.Errorf("exit code %d: %s", code, first.errors())
 	}
 	io.WriteString(second.stdin, "bread\n")
 	until(second, "kept on this disk")
 	d.kill()
 	until(second, "The daemon has ended: nothing is sent.")
-	if code := second.wait(5 * time.Second); code != 1 || !strings.Contains(second.errors(), "the daemon has ended") {
+	if code := second.wait(); code != 1 || !strings.Contains(second.errors(), "the daemon has ended") {
 		t.Errorf("exit code %d: %s", code, second.errors())
 	}
 }

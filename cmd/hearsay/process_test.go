@@ -18,8 +18,8 @@ func TestHundredMessagesEachWayWhileRelaysDie(t *testing.T) {
 	w := startNetwork(t, 7)
 	alice := startScript(t, "hearsay", "rpc", "--home", w.dir+"/alice", "--network", w.link, "--log-level", "warn")
 	bob := startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--network", w.link, "--log-level", "warn")
-	alice.untilReady(40 * time.Second)
-	bob.untilReady(40 * time.Second)
+	alice.untilReady()
+	bob.untilReady()
 	atAlice, atBob := introduce(t, alice, bob, "bob", "alice")
 	for _, s := range []*script{alice, bob} {
 		s.must(nil, "subscribe", nil)
@@ -28,7 +28,7 @@ func TestHundredMessagesEachWayWhileRelaysDie(t *testing.T) {
 	// sending returns an open sending circuit of alice.
 	sending := func() (c circuitInfo) {
 		t.Helper()
-		alice.until("an open sending circuit", 20*time.Second, func() bool {
+		alice.until("an open sending circuit", func() bool {
 			var st status
 			alice.must(&st, "status", nil)
 			for _, x := range st.Circuits {
@@ -72,7 +72,7 @@ func TestHundredMessagesEachWayWhileRelaysDie(t *testing.T) {
 	last := time.Now()
 	check := func(s *script, contact, prefix string) {
 		t.Helper()
-		s.until("all received", 60*time.Second-time.Since(last), func() bool {
+		s.until("all received", func() bool {
 			n := 0
 			for _, m := range s.messages(contact) {
 				if m.Direction == "in" {
@@ -97,7 +97,7 @@ func TestHundredMessagesEachWayWhileRelaysDie(t *testing.T) {
 		if gone[id] {
 			continue
 		}
-		if code := r.wait(30 * time.Second); code != 0 {
+		if code := r.wait(); code != 0 {
 			t.Errorf("a relay exited with %d after SIGTERM: %s", code, r.errors())
 		}
 	}
@@ -165,8 +165,8 @@ func TestStatesWhileTheOtherSideIsAway(t *testing.T) {
 	w := startNetwork(t, 7)
 	alice := startScript(t, "hearsay", "rpc", "--home", w.dir+"/alice", "--network", w.link, "--log-level", "warn")
 	bob := startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--network", w.link, "--log-level", "warn")
-	alice.untilReady(40 * time.Second)
-	bob.untilReady(40 * time.Second)
+	alice.untilReady()
+	bob.untilReady()
 	atAlice, _ := introduce(t, alice, bob, "bob", "alice")
 	bob.shutdown()
 
@@ -183,7 +183,7 @@ func TestStatesWhileTheOtherSideIsAway(t *testing.T) {
 	var sent struct{ ID string }
 	alice.must(&sent, "message.send", map[string]any{"contact": atAlice, "text": "are you there?"})
 	first := sent.ID
-	alice.until("stored 2 of 2", 30*time.Second, func() bool {
+	alice.until("stored 2 of 2", func() bool {
 		m := state(first)
 		return m.State == "stored" && m.Copies != nil && m.Copies.Have == 2 && m.Copies.Want == 2
 	})
@@ -199,7 +199,7 @@ func TestStatesWhileTheOtherSideIsAway(t *testing.T) {
 		}
 		w.restart(id)
 	}
-	alice.until("stored 2 of 2 after the restart", 60*time.Second, func() bool {
+	alice.until("stored 2 of 2 after the restart", func() bool {
 		m := state(second)
 		return m.State == "stored" && m.Copies != nil && m.Copies.Have == 2
 	})
@@ -211,9 +211,9 @@ func TestStatesWhileTheOtherSideIsAway(t *testing.T) {
 
 	bob = startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--log-level", "warn")
 	atBob := bob.contact("alice")
-	bob.until("both received", 60*time.Second, func() bool { return len(bob.messages(atBob)) == 2 })
+	bob.until("both received", func() bool { return len(bob.messages(atBob)) == 2 })
 	for _, id := range []string{first, second} {
-		alice.until("delivered", 60*time.Second, func() bool { return state(id).State == "delivered" })
+		alice.until("delivered", func() bool { return state(id).State == "delivered" })
 	}
 	// What the events said: queued, stored, delivered, and never backwards to
 	// less than was proven.

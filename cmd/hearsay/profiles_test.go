@@ -12,7 +12,7 @@ func TestProfileExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
+	unmarshal(t, p.line(), &made)
 	pass := filepath.Join(dir, "pass")
 	if err := os.WriteFile(pass, []byte("four words or more\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestProfileExitCodes(t *testing.T) {
 		t.Helper()
 		p := start(t, "hearsay", args...)
 		p.stdin.Close()
-		if code := p.wait(30 * time.Second); code != want {
+		if code := p.wait(); code != want {
 			t.Errorf("%q: %d, want %d", args, code, want)
 		}
 	}
@@ -32,7 +32,7 @@ func TestProfileExitCodes(t *testing.T) {
 	code(8, "backup", dir+"/file", "--home", home, "--backup-passphrase-file", pass)
 	code(8, "passphrase", "--home", home, "--new-passphrase-file", pass)
 	holder.terminate()
-	holder.wait(10 * time.Second)
+	holder.wait()
 	code(3, "passphrase", "--home", home)
 	code(3, "backup", dir+"/file", "--home", home)
 	code(2, "backup", "--home", home)
@@ -49,27 +49,27 @@ func TestDaemonHandlesItsProfile(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
+	unmarshal(t, p.line(), &made)
 	pass := filepath.Join(dir, "pass")
 	if err := os.WriteFile(pass, []byte("four words or more\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	daemon := start(t, "hearsay", "daemon", "--home", dir+"/h", "--network", made.Link)
-	daemon.line(20 * time.Second)
+	daemon.line()
 	for _, args := range [][]string{
 		{"backup", dir + "/file", "--backup-passphrase-file", pass},
 		{"wipe", "--yes"},
 	} {
 		p := start(t, "hearsay", append(args, "--home", dir+"/h")...)
 		p.stdin.Close()
-		if code := p.wait(30 * time.Second); code != 0 {
+		if code := p.wait(); code != 0 {
 			t.Errorf("%q: %d", args, code)
 		}
 	}
 	if st, err := os.Stat(dir + "/file"); err != nil || st.Size() == 0 {
 		t.Errorf("the backup: %v", err)
 	}
-	daemon.wait(10 * time.Second) // nothing is left to run on
+	daemon.wait() // nothing is left to run on
 	if left, err := os.ReadDir(dir + "/h"); err == nil && len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
@@ -81,7 +81,7 @@ func TestWipeIsQuick(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, "hearsay-directory", "init", "--home", dir+"/d", "--lab", "--name", "one", "--listen", "127.0.0.1:4443", "--json")
 	var made struct{ Link string }
-	unmarshal(t, p.line(20*time.Second), &made)
+	unmarshal(t, p.line(), &made)
 	holder := startScript(t, "hearsay", "rpc", "--home", dir+"/h", "--network", made.Link)
 	big := filepath.Join(dir, "h", "spool", "x")
 	if err := os.MkdirAll(filepath.Dir(big), 0o700); err != nil {
@@ -92,14 +92,14 @@ func TestWipeIsQuick(t *testing.T) {
 	}
 	began := time.Now()
 	w := start(t, "hearsay", "wipe", "--home", dir+"/h", "--yes")
-	if code := w.wait(20 * time.Second); code != 0 {
+	if code := w.wait(); code != 0 {
 		t.Errorf("wipe: %d", code)
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("wipe took %s", took)
 	}
 	holder.terminate()
-	holder.wait(10 * time.Second)
+	holder.wait()
 	if left, err := os.ReadDir(dir + "/h"); err == nil && len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}

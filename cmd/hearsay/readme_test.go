@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // readmeBlock returns a code block of the README by its first line.
@@ -53,11 +52,11 @@ func TestReadmeBot(t *testing.T) {
 	home := filepath.Join(w.dir, "home")
 	guest := startScript(t, "hearsay", "rpc", "--home", filepath.Join(w.dir, "guest"), "--network", w.link)
 	guest.must(nil, "subscribe", nil)
-	guest.untilReady(60 * time.Second)
+	guest.untilReady()
 	b := startBot(t, dir, "--home", home, "--network", w.link)
-	guest.must(nil, "invite.accept", map[string]any{"link": b.line(90 * time.Second), "name": "echo"})
+	guest.must(nil, "invite.accept", map[string]any{"link": b.line(), "name": "echo"})
 	echo := ""
-	guest.until("active", 40*time.Second, func() bool { echo = guest.contact("echo"); return echo != "" })
+	guest.until("active", func() bool { echo = guest.contact("echo"); return echo != "" })
 	var said []string
 	say := func(n int) {
 		t.Helper()
@@ -70,7 +69,7 @@ func TestReadmeBot(t *testing.T) {
 	answered := func() {
 		t.Helper()
 		var answers []string
-		guest.until("answered", 60*time.Second, func() bool {
+		guest.until("answered", func() bool {
 			answers = nil
 			for _, m := range guest.messages(echo) {
 				if m.Direction == "in" {
@@ -103,15 +102,15 @@ func TestReadmeBot(t *testing.T) {
 	person.must(nil, "subscribe", nil)
 	say(2)
 	answered()
-	person.until("sees both sides", 10*time.Second, func() bool {
+	person.until("sees both sides", func() bool {
 		return len(person.messages(person.contact("contact 1"))) == 2*len(said)
 	})
 	person.shutdown()
 	d.terminate()
-	if code := d.wait(5 * time.Second); code != 0 {
+	if code := d.wait(); code != 0 {
 		t.Errorf("the daemon exited with %d", code)
 	}
-	if code := b.wait(5 * time.Second); code != 1 || !strings.Contains(b.errors(), "hearsay: error: the daemon has ended\nhearsay: hint: ") {
+	if code := b.wait(); code != 1 || !strings.Contains(b.errors(), "hearsay: error: the daemon has ended\nhearsay: hint: ") {
 		t.Errorf("the bot exited with %d: %s", code, b.errors())
 	}
 }

@@ -96,9 +96,9 @@ func startOnTerminal(t *testing.T, w, h int, command string, args ...string) *sc
 
 // until waits until a text was written after the first skip bytes, and tells when
 // it was read.
-func (s *screen) until(text string, skip int, timeout time.Duration) time.Time {
+func (s *screen) until(text string, skip int) time.Time {
 	s.t.Helper()
-	deadline := time.After(timeout)
+	deadline := time.After(patience)
 	for {
 		s.mu.Lock()
 		found, at, changed := bytes.Contains(s.out[skip:], []byte(text)), s.at, s.changed
@@ -109,7 +109,7 @@ func (s *screen) until(text string, skip int, timeout time.Duration) time.Time {
 		select {
 		case <-changed:
 		case <-deadline:
-			s.t.Fatalf("%q is not on the screen after %s", text, timeout)
+			s.t.Fatalf("%q is not on the screen after %s", text, patience)
 		}
 	}
 }
@@ -172,28 +172,28 @@ func TestStartOnATerminal(t *testing.T) {
 	s := startOnTerminal(t, 100, 28, "hearsay", "--home", home, "--cover", "off")
 	from := s.began
 	if fullScreen() {
-		asked := s.until("passphrase: ", 0, 5*time.Second).Sub(s.began)
+		asked := s.until("passphrase: ", 0).Sub(s.began)
 		from = time.Now()
 		s.keys(passphrase + "\r")
 		t.Logf("asks for the passphrase after %s", asked.Round(time.Millisecond))
 	}
-	s.until("notes", 0, 20*time.Second)
+	s.until("notes", 0)
 	s.keys("\x1b1") // alt+1: the first of the list
-	shown := s.until(fmt.Sprint("note ", n-1), 0, 20*time.Second).Sub(from)
+	shown := s.until(fmt.Sprint("note ", n-1), 0).Sub(from)
 	skip := s.written()
 	s.keys("see you")
-	usable := s.until("y", skip, 5*time.Second).Sub(from)
+	usable := s.until("y", skip).Sub(from)
 	for range 20 {
 		skip = s.written()
-		s.keys("\x1b[5~")                     // page up
-		s.until("\x1b[", skip, 5*time.Second) // what changed, cell by cell
+		s.keys("\x1b[5~")      // page up
+		s.until("\x1b[", skip) // what changed, cell by cell
 	}
 	s.keys("\x15") // clears the line
 	s.keys("/search no such words")
-	s.until("words", 0, 5*time.Second)
+	s.until("words", 0)
 	at := time.Now()
 	s.keys("\r")
-	searched := s.until("nothing found", 0, 10*time.Second).Sub(at)
+	searched := s.until("nothing found", 0).Sub(at)
 	now, highest := s.memory()
 	t.Logf("all of them searched in %s", searched.Round(time.Millisecond))
 	t.Logf("%d messages: shown after %s, takes keys after %s, memory %.0f MiB, at its highest %.0f MiB",

@@ -100,20 +100,20 @@ func TestSkewOfClocks(t *testing.T) {
 				return fmt.Sprintf("%s, %s %s %s", s.Health, why, s.Warnings, s.Network)
 			}
 			if !c.works {
-				alice.until("a reason that names the clock", time.Minute, func() bool { return strings.Contains(words(st()), "clock") })
+				alice.until("a reason that names the clock", func() bool { return strings.Contains(words(st()), "clock") })
 				if st().Ready {
 					t.Error("ready all the same")
 				}
 				t.Log(words(st()))
 				return
 			}
-			alice.untilReady(2 * time.Minute)
-			bob.untilReady(2 * time.Minute)
+			alice.untilReady()
+			bob.untilReady()
 			atAlice, atBob := introduce(t, alice, bob, "bob", "alice")
 			alice.send(atAlice, "what time is it?")
-			bob.until("received", time.Minute, func() bool { return bob.has(atBob, "what time is it?") })
+			bob.until("received", func() bool { return bob.has(atBob, "what time is it?") })
 			bob.send(atBob, "late")
-			alice.until("received", time.Minute, func() bool { return alice.has(atAlice, "late") })
+			alice.until("received", func() bool { return alice.has(atAlice, "late") })
 			s := st()
 			t.Logf("clock %+.0f s: %s", s.Skew, words(s))
 			if off := time.Duration(s.Skew * float64(time.Second)); c.off.Abs() > 30*time.Minute && (off-c.off).Abs() > 5*time.Minute {

@@ -86,8 +86,8 @@ func TestSoak(t *testing.T) {
 	b := &chatter{t: t, w: w, home: filepath.Join(w.dir, "bob")}
 	a.start()
 	b.start()
-	a.s.untilReady(time.Minute)
-	b.s.untilReady(time.Minute)
+	a.s.untilReady()
+	b.s.untilReady()
 	a.contact, b.contact = introduce(t, a.s, b.s, "bob", "alice")
 
 	var ids []string
@@ -123,7 +123,7 @@ func TestSoak(t *testing.T) {
 		{"kill -9 of a client", func(string) { b.crash() }},
 		{"stop of a relay for 2 s", func(id string) {
 			w.relays[id].terminate()
-			if code := w.relays[id].wait(30 * time.Second); code != 0 {
+			if code := w.relays[id].wait(); code != 0 {
 				t.Errorf("a relay exited with %d", code)
 			}
 			<-time.After(2 * time.Second)

@@ -23,13 +23,13 @@ func TestKeyToScreenOnATerminal(t *testing.T) {
 	w := startNetwork(t, 6)
 	alice := startScript(t, "hearsay", "rpc", "--home", w.dir+"/alice", "--network", w.link, "--log-level", "error")
 	bob := startScript(t, "hearsay", "rpc", "--home", w.dir+"/bob", "--network", w.link, "--log-level", "error")
-	alice.untilReady(40 * time.Second)
-	bob.untilReady(40 * time.Second)
+	alice.untilReady()
+	bob.untilReady()
 	_, atBob := introduce(t, alice, bob, "bob", "alice")
 	alice.shutdown()
 	s := startOnTerminal(t, 100, 28, "hearsay", "--home", w.dir+"/alice")
 	bob.must(nil, "message.send", map[string]any{"contact": atBob, "text": "beginning"})
-	s.until("beginning", 0, 40*time.Second)
+	s.until("beginning", 0)
 
 	for _, p := range w.relays {
 		yield(t, p.cmd.Process.Pid)
@@ -62,7 +62,7 @@ func TestKeyToScreenOnATerminal(t *testing.T) {
 		l := letters[i%len(letters)]
 		skip, at := s.written(), time.Now()
 		s.keys(l)
-		took = append(took, s.until(l, skip, 10*time.Second).Sub(at))
+		took = append(took, s.until(l, skip).Sub(at))
 		if i%60 == 59 {
 			s.keys("\x15")
 		}

@@ -63,7 +63,7 @@ func (w *network) replace(id, dir string) time.Duration {
 	w.t.Helper()
 	r := w.relays[id]
 	r.terminate()
-	if code := r.wait(30 * time.Second); code != 0 {
+	if code := r.wait(); code != 0 {
 		w.t.Errorf("a relay exited with %d after SIGTERM: %s", code, r.errors())
 	}
 	began := time.Now()
@@ -150,7 +150,7 @@ func upgradeUnderLoad(t *testing.T, w *network, a, b *chatter, dir string) {
 	}
 	if fullUpgrade() {
 		w.directory.terminate()
-		if code := w.directory.wait(30 * time.Second); code != 0 {
+		if code := w.directory.wait(); code != 0 {
 			t.Errorf("the directory exited with %d", code)
 		}
 		w.directory = start(w.t, filepath.Join(dir, "hearsay-directory"), "run", "--home", filepath.Join(w.dir, "directory"), "--json", "--log-level", w.level)
@@ -167,7 +167,7 @@ func upgradeWhileAway(t *testing.T, w *network, a, b *chatter) {
 	time.AfterFunc(5*time.Second, func() { close(stop) })
 	began := a.count()
 	a.talk(stop, 50*time.Millisecond)
-	a.script().until("all stored", time.Minute, func() bool {
+	a.script().until("all stored", func() bool {
 		return !slices.ContainsFunc(a.script().messages(a.contact), func(m message) bool {
 			return m.Direction == "out" && m.State != "delivered" && (m.Copies == nil || m.Copies.Have < 1)
 		})
@@ -176,8 +176,8 @@ func upgradeWhileAway(t *testing.T, w *network, a, b *chatter) {
 		w.replace(id, bin)
 	}
 	b.start()
-	b.script().until("all fetched", 3*time.Minute, func() bool { return slices.Contains(b.received(), a.text(a.count()-1)) })
-	a.script().until("everything delivered", 3*time.Minute, func() bool { return a.onTheWay() == 0 })
+	b.script().until("all fetched", func() bool { return slices.Contains(b.received(), a.text(a.count()-1)) })
+	a.script().until("everything delivered", func() bool { return a.onTheWay() == 0 })
 	a.check(b)
 	t.Logf("%d messages lay in mailboxes while %d relays were replaced, each came once", a.count()-began, len(w.relays))
 }
