@@ -26,35 +26,66 @@ const (
 	metricsTimeout = 10 * time.Second // of a request
 )
 
-// listenMetrics opens the socket for metrics: unix:PATH, or an address of this
-// computer alone.
-func listenMetrics(text string) (net.Listener, error) {
+// parseMetrics returns the network and the address of unix:PATH, or of an address
+// of this computer alone.
+func parseMetrics(text string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
-		if st, err := os.Stat(path); err == nil && st.Mode()&fs.ModeSocket != 0 {
-			_ = os.Remove(path) // a crash left it: whoever served there has the home, or another path
-		}
-		l, err := net.Listen("unix", path)
-		if err != nil {
-			return nil, program.Fail(program.ExitUsage, "give a path of at most 100 bytes in a directory that is there", fmt.Errorf("metrics: %w", err))
-		}
-		if err := os.Chmod(path, 0o660); err != nil {
-			l.Close()
-			return nil, fmt.Errorf("metrics: %w", err)
-		}
-		return l, nil
+		return "unix", path, nil
 	}
 	a, err := netip.ParseAddrPort(text)
 	switch {
 	case err != nil:
-		return nil, program.Usage("write unix:PATH, or an address such as 127.0.0.1:9464", "metrics: %q is no address", text)
+		return "", "", program.Usage("write unix:PATH, or an address such as 127.0.0.1:9464", "metrics: %q is no address", text)
 	case !a.Addr().IsLoopback():
-		return nil, program.Fail(program.ExitRefused, "figures of a relay are for its operator: 127.0.0.1, ::1 or unix:PATH", errors.New("metrics: not an address of this computer alone"))
+		return "", "", program.Fail(program.ExitRefused, "figures of a relay are for its operator: 127.0.0.1, ::1 or unix:PATH", errors.New("metrics: not an address of this computer alone"))
 	}
-	l, err := net.Listen("tcp", text)
+	return "tcp", text, nil
+}
+
+// listenMetrics opens the socket for metrics.
+func listenMetrics(text string) (net.Listener, error) {
+	network, address, err := parseMetrics(text)
 	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		if err := removeStale(address); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen(network, address)
+	switch {
+	case err != nil && network == "unix":
+		return nil, program.Fail(program.ExitUsage, "give a path of at most 100 bytes in a directory that is there, where nothing is", fmt.Errorf("metrics: %w", err))
+	case err != nil:
 		return nil, program.Fail(program.ExitUsage, "another program may have the port", fmt.Errorf("metrics: %s", plainNetError(err)))
 	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o660); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+	}
 	return l, nil
+}
+
+// removeStale removes a socket that a crash left. One that somebody serves stays:
+// it may be another relay's, or another program's.
+func removeStale(path string) error {
+	if st, err := os.Lstat(path); err != nil || st.Mode()&fs.ModeSocket == 0 {
+		return nil
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	if !errors.Is(err, errRefused) {
+		return program.Fail(program.ExitRefused, "give another path, or stop the program that serves there", errors.New("metrics: another program has the socket"))
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
 }
 
 // serveMetrics serves figures and /healthz until ctx ends. It closes l.

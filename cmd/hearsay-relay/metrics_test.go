@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -111,5 +112,38 @@ func TestMetricsStayHere(t *testing.T) {
 		if got := program.Report(io.Discard, name, err); err == nil || got != code {
 			t.Errorf("%s: exit %d, error %v", where, got, err)
 		}
+	}
+}
+
+// TestMetricsSocketOfAnother: a second start with the configuration of a relay that
+// runs, or a path that another program serves, takes nobody's socket away; what is no
+// socket stays as well.
+func TestMetricsSocketOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	served, file, link := filepath.Join(dir, "m.sock"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	l, err := listenMetrics("unix:" + served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := errors.Join(os.WriteFile(file, []byte("x"), 0o600), os.Symlink(served, link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, code := range map[string]int{served: program.ExitRefused, file: program.ExitUsage, link: program.ExitUsage} {
+		second, err := listenMetrics("unix:" + path)
+		if err == nil {
+			second.Close()
+		}
+		if got := program.Report(io.Discard, name, err); err == nil || got != code {
+			t.Errorf("%s: exit %d, error %v", filepath.Base(path), got, err)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if c, err := net.Dial("unix", served); err != nil {
+		t.Errorf("the socket of the running relay is gone: %v", err)
+	} else {
+		c.Close()
 	}
 }

@@ -116,17 +116,18 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	cfg.Log = log
 	told := noticesTo(cmd.ErrOrStderr())
 	cfg.Notice = told.Notice
-	var figures net.Listener
-	if f.metrics != "" {
-		if figures, err = listenMetrics(f.metrics); err != nil {
-			return err
-		}
-		defer figures.Close()
-	}
 	relay.TuneProcess(cfg.MaxMemory)
 	n, err := relay.NewNode(cfg)
 	if err != nil {
 		return program.OperatorError(err)
+	}
+	var figures net.Listener
+	if f.metrics != "" {
+		if figures, err = listenMetrics(f.metrics); err != nil {
+			n.Close()
+			return err
+		}
+		defer figures.Close()
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -208,6 +209,11 @@ func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
 	}
 	if cfg.Settings, err = f.settings(); err != nil {
 		return cfg, err
+	}
+	if f.metrics != "" {
+		if _, _, err := parseMetrics(f.metrics); err != nil {
+			return cfg, err
+		}
 	}
 	memory, err := parseSize("memory", f.memory, leastMemory)
 	if memory > 0 {

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errRefused is what a socket says that nobody serves any more.
+const errRefused = unix.ECONNREFUSED
+
 // openFiles returns how many files the process may have open.
 func openFiles() (n uint64, ok bool) {
 	var l unix.Rlimit
