@@ -29,28 +29,57 @@ const familyCertificate = 136 // bytes in the file
 // in place of an older one of the same family. The home may be in use: a running
 // relay publishes it within ten minutes.
 func AddFamily(dir string, certificate []byte) (directory.Family, error) {
-	chain, id, err := relayHome(dir)
+	added, err := addFamilies(dir, [][]byte{certificate}, false)
 	if err != nil {
 		return directory.Family{}, err
 	}
-	f, of, err := directory.ParseFamily(chain.ID(), certificate)
-	if err != nil {
-		return f, err
+	return added[0], nil
+}
+
+// AddFamilies is AddFamily for several certificates: all of them, or none.
+func AddFamilies(dir string, certificates [][]byte) error {
+	_, err := addFamilies(dir, certificates, false)
+	return err
+}
+
+// CheckFamilies fails as AddFamilies would. It changes nothing.
+func CheckFamilies(dir string, certificates [][]byte) error {
+	_, err := addFamilies(dir, certificates, true)
+	return err
+}
+
+func addFamilies(dir string, certificates [][]byte, dry bool) (added []directory.Family, err error) {
+	if len(certificates) == 0 {
+		return nil, nil
 	}
-	if of != id {
-		return f, fmt.Errorf("%w: %s, this one is %s", ErrOtherRelay, of, id)
+	chain, id, err := relayHome(dir)
+	if err != nil {
+		return nil, err
 	}
 	h := &home{dir: dir}
 	list, err := h.families(chain.ID(), id)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
 	now := time.Now()
-	list = slices.DeleteFunc(list, func(o directory.Family) bool { return o.Key == f.Key || !o.Expires.After(now) })
-	if len(list) == directory.MaxFamilies {
-		return f, ErrManyFamilies
+	for _, c := range certificates {
+		f, of, err := directory.ParseFamily(chain.ID(), c)
+		if err != nil {
+			return nil, err
+		}
+		if of != id {
+			return nil, fmt.Errorf("%w: %s, this one is %s", ErrOtherRelay, of, id)
+		}
+		list = slices.DeleteFunc(list, func(o directory.Family) bool { return o.Key == f.Key || !o.Expires.After(now) })
+		if len(list) == directory.MaxFamilies {
+			return nil, ErrManyFamilies
+		}
+		list, added = append(list, f), append(added, f)
 	}
-	return f, h.saveFamilies(append(list, f), id)
+	if dry {
+		return added, nil
+	}
+	return added, h.saveFamilies(list, id)
 }
 
 // RemoveFamily takes a relay out of a family.

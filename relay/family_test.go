@@ -54,6 +54,25 @@ func TestFamilies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	foreign, err := CertifyFamily(key, network, directory.RelayID{1}, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := [][]byte{good.Append(nil, id), foreign.Append(nil, directory.RelayID{1})}
+	for what, add := range map[string]func(string, [][]byte) error{"added": AddFamilies, "checked": CheckFamilies} {
+		if err := add(dir, both); !errors.Is(err, ErrOtherRelay) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if list, err := Families(dir); err != nil || len(list) != 0 {
+			t.Errorf("%s: half of what was refused is in the home: %v, %v", what, list, err)
+		}
+	}
+	if err := CheckFamilies(dir, both[:1]); err != nil {
+		t.Error(err)
+	}
+	if list, err := Families(dir); err != nil || len(list) != 0 {
+		t.Errorf("checking adds: %v, %v", list, err)
+	}
 	if _, err := AddFamily(dir, good.Append(nil, id)); err != nil {
 		t.Fatal(err)
 	}

@@ -253,12 +253,10 @@ func (f *runFlags) certificates() ([][]byte, error) {
 	return list, nil
 }
 
-// addFamilies puts certificates into the home.
+// addFamilies puts certificates into the home: all, or none.
 func addFamilies(home string, certificates [][]byte) error {
-	for _, c := range certificates {
-		if _, err := relay.AddFamily(home, c); err != nil {
-			return fmt.Errorf("family: %w", err)
-		}
+	if err := relay.AddFamilies(home, certificates); err != nil {
+		return fmt.Errorf("family: %w", err)
 	}
 	return nil
 }
