@@ -159,5 +159,10 @@ func TestGuardChangeIsTold(t *testing.T) {
 		if i < 0 || list[i].Detail != "the guard does not answer;[2J the next one takes over" {
 			t.Errorf("%+v", list)
 		}
+		for _, s := range alice.Status().Steps { // whether the next one answers is not known
+			if s.Name == "guard" && s.State == "done" {
+				t.Errorf("%+v", s)
+			}
+		}
 	})
 }

@@ -51,6 +51,13 @@ func (m *Messenger) finish(step int, detail string) {
 	}
 }
 
+// note says something of a step that need not be done.
+func (m *Messenger) note(step int, detail string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steps[step].detail = detail
+}
+
 func (m *Messenger) fail(step int, detail string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

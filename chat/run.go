@@ -364,7 +364,7 @@ func (m *Messenger) circuitEvent(ev circuit.Event) {
 	case circuit.EventClosed:
 		m.feed.Publish(Event{Type: CircuitClosed, Circuit: &ev.Circuit})
 	case circuit.EventGuardChanged:
-		m.finish(stepGuard, Sanitize(ev.Detail))
+		m.note(stepGuard, Sanitize(ev.Detail)) // whether the next one answers is not known yet
 		m.feed.Publish(Event{Type: GuardChanged, Detail: sanitizeText(ev.Detail)})
 	case circuit.EventWarning:
 		m.feed.Publish(Event{Type: ErrorEvent, Kind: KindRefused, Detail: Sanitize(ev.Detail)})

@@ -127,7 +127,8 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 
 	st, ok := d.await(ctx, p, left(), func(st chat.Status) bool { return st.Network != "" })
 	if !ok {
-		return stop(d.unreachable(ctx, p, check{Name: checkFile, Detail: or(stepDetail(st, checkFile), "no directory of the network answers"), Fix: "look at this computer's connection; UDP must get out"}))
+		c, _ := d.unreachable(ctx, p, check{Name: checkFile, Detail: or(stepDetail(st, checkFile), "no directory of the network answers"), Fix: "look at this computer's connection; UDP must get out"})
+		return stop(c)
 	}
 	d.name, d.lab = st.Network, st.Lab
 	c := check{Name: checkFile, Result: checkOK, Detail: st.Network}
@@ -141,7 +142,8 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 		return st.Relays > 0 && (st.Health != chat.StaleView || st.ClockSkew != 0) // a skew is told by a snapshot that just came
 	})
 	if !ok && st.Relays == 0 {
-		return stop(d.unreachable(ctx, p, check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"}))
+		c, _ := d.unreachable(ctx, p, check{Name: checkSnapshot, Detail: "no snapshot of the network came", Fix: "look at this computer's connection; UDP must get out"})
+		return stop(c)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -150,18 +152,22 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 	d.clock(st, ok)
 
 	rest = rest[2:]
-	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil || stepDone(st, checkGuard) })
+	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil })
+	guard := check{Name: checkGuard, Result: checkOK, Detail: "answers"}
 	if !ok {
-		c = d.unreachable(ctx, p, check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"})
+		c := check{Name: checkGuard, Detail: or(st.Why, "no guard answers"), Fix: "look at this computer's connection; the network may also block UDP"}
 		if st.Outlook.NeedsConsent {
 			c.Fix = "look at this computer's connection; or open `hearsay` and enter /consent, but whoever keeps snapshots from you wants that"
 		}
-		return stop(c)
+		c, answered := d.unreachable(ctx, p, c)
+		if !answered || st.Outlook.NeedsConsent {
+			return stop(c)
+		}
+		guard.Detail = "its computer answers"
 	}
-	d.report(check{Name: checkGuard, Result: checkOK, Detail: or(stepDetail(st, checkGuard), "answers")}, 0)
+	d.report(guard, 0)
 
 	rest = rest[1:]
-	st, ok = d.await(ctx, p, max(left(), time.Second), func(st chat.Status) bool { return openCircuit(st) != nil })
 	if !ok {
 		return stop(check{Name: checkCircuit, Detail: or(st.Why, "none could be built"), Fix: "wait and run it again: relays on the way may be busy or gone"})
 	}
@@ -312,8 +318,6 @@ func stepOf(st chat.Status, name string) chat.Step {
 }
 
 func stepDetail(st chat.Status, name string) string { return stepOf(st, name).Detail }
-
-func stepDone(st chat.Status, name string) bool { return stepOf(st, name).State == "done" }
 
 // openCircuit returns the path of an open circuit, or nil.
 func openCircuit(st chat.Status) []directory.RelayID {

@@ -55,6 +55,13 @@ func TestDoctorExplainsWhatIsWrong(t *testing.T) {
 			func(st *chat.Status) { st.Circuits, st.Why, st.Ready = nil, "no guard answers", false }, mute,
 			[]string{"ok       snapshot", "failed   guard         no guard answers; packets leave", "fix: this network seems to block UDP", "skipped  circuit"},
 		},
+		"no UDP, and other guards were tried": {
+			func(st *chat.Status) {
+				st.Circuits, st.Why, st.Ready = nil, "", false
+				st.Steps = []chat.Step{{Name: checkGuard, State: "done", Detail: "the guard does not answer; the next one takes over"}}
+			}, mute,
+			[]string{"ok       snapshot", "failed   guard         no guard answers; packets leave", "fix: this network seems to block UDP", "skipped  circuit"},
+		},
 		"guard away": {
 			func(st *chat.Status) { st.Circuits, st.Why, st.Ready = nil, "no guard answers", false }, netip.MustParseAddrPort(freePort(t)),
 			[]string{"failed   guard", "answers that no relay runs there", "fix: wait: whoever runs it"},
@@ -123,7 +130,7 @@ func TestDoctorExplainsWhatIsWrong(t *testing.T) {
 func TestDoctorTellsFaultsOfUDPApart(t *testing.T) {
 	w := startNetwork(t, 1)
 	for _, r := range w.relays {
-		if got := askUDP(t.Context(), []netip.AddrPort{netip.MustParseAddrPort(freePort(t)), netip.MustParseAddrPort(r.listen)}, 5*time.Second); got != udpAnswered {
+		if got := askUDP(t.Context(), []netip.AddrPort{netip.MustParseAddrPort(freePort(t)), netip.MustParseAddrPort(r.listen)}, patience); got != udpAnswered {
 			t.Errorf("a relay that runs: %d", got)
 		}
 	}
@@ -136,8 +143,16 @@ func TestDoctorTellsFaultsOfUDPApart(t *testing.T) {
 	if got := askUDP(t.Context(), []netip.AddrPort{mute}, 50*time.Millisecond); got != udpSilent {
 		t.Errorf("nobody answers: %d", got)
 	}
-	if got := askUDP(t.Context(), []netip.AddrPort{mute, netip.MustParseAddrPort(freePort(t))}, 50*time.Millisecond); got != udpRefused {
+	nobody := netip.MustParseAddrPort(freePort(t))
+	if got := askUDP(t.Context(), []netip.AddrPort{nobody}, patience); got != udpRefused {
 		t.Errorf("nothing listens: %d", got)
+	}
+	got := udpSilent
+	for within := 50 * time.Millisecond; got == udpSilent && within < patience; within *= 4 { // the silent one takes all of it
+		got = askUDP(t.Context(), []netip.AddrPort{mute, nobody}, within)
+	}
+	if got != udpRefused {
+		t.Errorf("nothing listens at one of two: %d", got)
 	}
 	if got := askUDP(t.Context(), nil, time.Second); got != udpUnknown {
 		t.Errorf("nobody is asked: %d", got)

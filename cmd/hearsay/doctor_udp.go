@@ -36,19 +36,21 @@ const (
 // hopSource is a profile that knows to whom its packets go.
 type hopSource interface{ FirstHops() []netip.AddrPort }
 
-// unreachable says why a relay that should answer does not. It asks the addresses
-// that the profile itself sends to in vain, and no others.
-func (d *doctor) unreachable(ctx context.Context, p statusSource, c check) check {
+// unreachable says why a relay that should answer does not, and whether it does
+// after all. It asks the addresses that the profile itself sends to in vain, and no
+// others.
+func (d *doctor) unreachable(ctx context.Context, p statusSource, c check) (told check, answered bool) {
 	s, known := p.(hopSource)
 	if !known {
-		return c
+		return c, false
 	}
-	detail, fix := udpWords(askUDP(ctx, s.FirstHops(), udpWait))
+	r := askUDP(ctx, s.FirstHops(), udpWait)
+	detail, fix := udpWords(r)
 	if detail != "" {
 		c.Detail += "; " + detail
 	}
 	c.Fix = or(fix, c.Fix)
-	return c
+	return c, r == udpAnswered
 }
 
 // udpWords says what a result means, and what to do.
