@@ -59,7 +59,17 @@ func (q quantiles) String() string {
 }
 
 // link makes a link from a socket of its own.
-func (h *honest) link(ctx context.Context) (*link.Endpoint, *link.Link, error) {
+func (h *honest) link(ctx context.Context) (e *link.Endpoint, l *link.Link, err error) {
+	err = persist(func() error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		e, l, err = h.linkOnce(ctx)
+		return err
+	})
+	return e, l, err
+}
+
+func (h *honest) linkOnce(ctx context.Context) (*link.Endpoint, *link.Link, error) {
 	e, err := link.New(link.Config{
 		Role: link.RoleClient, Network: h.target.Network, Lab: true,
 		ListenPacket: func() (net.PacketConn, error) { return listenLoopback() },
@@ -100,19 +110,29 @@ func (h *honest) build(a loadArgs) (any, error) {
 	for i := range a.Links {
 		wg.Go(func() {
 			<-time.After(a.Every * time.Duration(i) / time.Duration(a.Links)) // not all at once
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			e, l, err := h.link(ctx)
-			cancel()
+			e, l, err := h.link(context.Background())
 			if err != nil {
 				errs <- err
 				return
 			}
-			defer e.Close()
+			defer func() { e.Close() }()
 			tick := time.NewTicker(a.Every)
 			defer tick.Stop()
 			for range a.Count {
 				began := time.Now()
-				err := h.create(l)
+				err := persist(func() error {
+					select {
+					case <-l.Done():
+						next, fresh, err := h.link(context.Background())
+						if err != nil {
+							return err
+						}
+						e.Close()
+						e, l = next, fresh
+					default:
+					}
+					return h.create(l)
+				})
 				mu.Lock()
 				if err != nil {
 					result.Failed++
@@ -141,9 +161,7 @@ func (h *honest) steady(a loadArgs) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop = cancel
 	for i := range a.Links {
-		dialing, done := context.WithTimeout(ctx, 30*time.Second)
-		e, l, err := h.link(dialing)
-		done()
+		e, l, err := h.link(ctx)
 		if err != nil {
 			return err
 		}
@@ -191,7 +209,7 @@ func (h *honest) rest() {
 
 // create makes a circuit of one hop and closes it.
 func (h *honest) create(l *link.Link) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s, err := l.Open(ctx, link.KindCircuit)
 	if err != nil {
@@ -205,7 +223,7 @@ func (h *honest) create(l *link.Link) error {
 	if _, err := s.Write(c.cells); err != nil {
 		return err
 	}
-	_ = s.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = s.SetReadDeadline(time.Now().Add(patience))
 	_, err = c.finish(s)
 	return err
 }
@@ -254,13 +272,16 @@ func (h *honest) connect(a loadArgs) (any, error) {
 	var result loadResult
 	for range a.Count {
 		began := time.Now()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		e, l, err := h.link(ctx)
-		if err == nil { // the peer has answered: the link serves
-			err = l.Confirm(ctx)
-			e.Close()
-		}
-		cancel()
+		err := persist(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			e, l, err := h.linkOnce(ctx)
+			if err == nil { // the peer has answered: the link serves
+				err = l.Confirm(ctx)
+				e.Close()
+			}
+			return err
+		})
 		if err != nil {
 			result.Failed++
 			result.Why = err.Error()

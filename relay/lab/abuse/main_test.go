@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -15,6 +16,20 @@ const envRole = "HEARSAY_ABUSE_ROLE"
 
 // full says that attacks have their full size.
 var full = os.Getenv("HEARSAY_ABUSE") == "full"
+
+// patience is how long whoever keeps to the rules waits for what takes milliseconds
+// on an idle machine: it ends what hangs.
+const patience = time.Minute
+
+// persist does something that may fail on a busy machine until it succeeds or
+// patience ends; in a full run once.
+func persist(do func() error) (err error) {
+	for began := time.Now(); ; <-time.After(100 * time.Millisecond) {
+		if err = do(); err == nil || full || time.Since(began) > patience {
+			return err
+		}
+	}
+}
 
 // size returns the size of something in a short or in a full run.
 func size(short, whole int) int {

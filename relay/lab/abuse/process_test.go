@@ -136,7 +136,7 @@ func (p *process) end() {
 	_ = p.in.Close()
 	select {
 	case <-p.gone:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		_ = p.cmd.Process.Kill()
 		<-p.gone
 	}

@@ -97,15 +97,26 @@ func (a *attacker) slowloris(n int) (any, error) {
 		for _, stage := range stages {
 			for range n {
 				wg.Go(func() {
-					f, err := newFoe(a.target)
-					if err == nil {
-						defer f.close()
+					var held *foe
+					errs <- persist(func() error {
+						f, err := newFoe(a.target)
+						if err != nil {
+							return err
+						}
 						if err = f.dial(ctx, foeConfig(64<<10), foeTLS()); err == nil {
 							err = stage.stop(ctx, f)
 						}
-					}
-					errs <- err
+						if err != nil {
+							f.close()
+							return err
+						}
+						held = f
+						return nil
+					})
 					<-ctx.Done()
+					if held != nil {
+						held.close()
+					}
 				})
 			}
 		}
@@ -147,10 +158,17 @@ type resetArgs struct {
 	For   time.Duration
 }
 
+// resetResult tells how many streams were opened in what time.
+type resetResult struct {
+	Opened int
+	Took   time.Duration
+}
+
 // rapidReset opens streams and resets them at once.
 func (a *attacker) rapidReset(args resetArgs) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), args.For)
 	defer cancel()
+	began := time.Now()
 	var opened atomic.Int64
 	var wg sync.WaitGroup
 	for range args.Links {
@@ -172,7 +190,7 @@ func (a *attacker) rapidReset(args resetArgs) (any, error) {
 		})
 	}
 	wg.Wait()
-	return opened.Load(), nil
+	return resetResult{int(opened.Load()), time.Since(began)}, nil
 }
 
 // TestAbuseRapidReset opens streams and resets them at once, on links of its
@@ -180,10 +198,10 @@ func (a *attacker) rapidReset(args resetArgs) (any, error) {
 func TestAbuseRapidReset(t *testing.T) {
 	w := newWorld(t, worldConfig{})
 	args := resetArgs{Links: size(4, 40), For: time.Duration(size(2, 30)) * time.Second}
-	var n int
-	w.attacker.call("reset", args, &n)
-	most := args.Links * (64 + 30 + 3*int(args.For/time.Second) + 3) // those in flight, burst and rate
-	results.check(t, "rapid reset: streams opened", n <= most, itoa(n), fmt.Sprintf("≤ %d", most))
+	var r resetResult
+	w.attacker.call("reset", args, &r)
+	most := args.Links * (64 + 30 + 3*int(r.Took/time.Second) + 3) // those in flight, burst and rate
+	results.check(t, "rapid reset: streams opened", r.Opened <= most, itoa(r.Opened), fmt.Sprintf("≤ %d", most))
 	w.below("rapid reset", 256)
 	w.after("rapid reset", 64)
 }

@@ -53,24 +53,20 @@ func (a *attacker) sniper(args sniperArgs) (any, error) {
 
 // snipe is one link of the attack.
 func (a *attacker) snipe(ctx context.Context, args sniperArgs, opened chan<- int) {
-	f, err := connect(ctx, a.target, foeWindow)
-	if err != nil {
-		opened <- 0
+	var f *foe
+	var circuits []*circuit
+	_ = persist(func() (err error) {
+		if f != nil {
+			f.close()
+		}
+		f, circuits, err = a.load(ctx, args)
+		return err
+	})
+	opened <- len(circuits)
+	if f == nil {
 		return
 	}
 	defer f.close()
-	var circuits []*circuit
-	for range args.Circuits {
-		c, err := f.open(ctx)
-		if err != nil {
-			break
-		}
-		if c.extend(a.target, a.relay.relay) != nil {
-			break
-		}
-		circuits = append(circuits, c)
-	}
-	opened <- len(circuits)
 	if args.Mode == silentClient || args.Mode == muteClient {
 		for _, c := range circuits {
 			if b, err := c.seal(1, cell.Message{Command: cell.Drop}); err == nil {
@@ -93,6 +89,33 @@ func (a *attacker) snipe(ctx context.Context, args sniperArgs, opened chan<- int
 	}
 	<-ctx.Done()
 }
+
+// load makes a link with circuits to the attacker's relay. It returns an error if
+// there are fewer than the attack needs.
+func (a *attacker) load(ctx context.Context, args sniperArgs) (*foe, []*circuit, error) {
+	f, err := connect(ctx, a.target, foeWindow)
+	if err != nil {
+		return nil, nil, err
+	}
+	var circuits []*circuit
+	for range args.Circuits {
+		var c *circuit
+		if c, err = f.open(ctx); err != nil {
+			break
+		}
+		if err = c.extend(a.target, a.relay.relay); err != nil {
+			break
+		}
+		circuits = append(circuits, c)
+	}
+	if len(circuits) < leastSnipers() {
+		return f, circuits, err
+	}
+	return f, circuits, nil
+}
+
+// leastSnipers is how many circuits each link of the attack needs.
+func leastSnipers() int { return size(4, 20) }
 
 // push sends cells to the second hop until nobody takes them.
 func (c *circuit) push(ctx context.Context) {
@@ -168,7 +191,7 @@ func snipeFor(t *testing.T, mode sniperMode, relay relayMode) {
 		links = 2 // more than it can fill in the time it has
 	}
 	w.attacker.call("sniper", sniperArgs{Mode: mode, Links: links, Circuits: size(8, 28)}, &n)
-	if n < links*size(4, 20) {
+	if n < links*leastSnipers() {
 		t.Fatalf("only %d circuits", n)
 	}
 	hold := time.After(time.Duration(size(2, 30)) * time.Second)

@@ -99,7 +99,7 @@ func (w *world) unwatch() {
 // goroutines more than before, for as long as its slowest time limit.
 func (w *world) settled() stats {
 	w.t.Helper()
-	end := time.After(90 * time.Second)
+	end := time.After(60*time.Second + 2*patience)
 	for {
 		var s stats
 		w.victim.call("stats", none{}, &s)
@@ -122,7 +122,7 @@ func (w *world) after(what string, left int64) {
 	w.t.Helper()
 	s := w.settled()
 	w.unwatch()
-	end := time.After(90 * time.Second)
+	end := time.After(60*time.Second + 2*patience)
 	for over := false; !over; {
 		w.victim.call("settle", none{}, &s)
 		if raceDetector || s.RSS-w.base.RSS <= left*mib {
