@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/adrg/xdg"
@@ -52,35 +54,41 @@ const exampleConfig = `  version = 1
   log_format = "text"`
 
 // configFile returns the configuration to read, or "" if there is none: --config,
-// then relay.toml in the home, in systemd's directory of configuration, and in
-// that of the account.
+// then relay.toml in the home that is given, in systemd's directory of configuration,
+// and, where no home is given, in that of the account and in the home by default.
 func (f *runFlags) configFile() (string, error) {
 	given := f.file
-	if env, ok := os.LookupEnv("HEARSAY_CONFIG"); ok && given == "" {
-		given = env
+	if given == "" {
+		given = os.Getenv("HEARSAY_CONFIG")
 	}
+	home := cmp.Or(f.home, os.Getenv("HEARSAY_HOME"))
 	var places []string
-	if f.home != "" {
-		places = append(places, filepath.Join(f.home, configName))
+	if home != "" {
+		places = append(places, filepath.Join(home, configName))
 	}
 	if dir := os.Getenv("CONFIGURATION_DIRECTORY"); dir != "" {
 		places = append(places, filepath.Join(dir, configName))
 	}
-	if f.home == "" {
-		places = append(places, filepath.Join(xdg.ConfigHome, "hearsay", configName))
+	if home == "" {
+		places = append(places, filepath.Join(xdg.ConfigHome, "hearsay", configName), filepath.Join(defaultHome(), configName))
 	}
 	return program.ConfigFile(given, places...)
 }
 
+// defaultHome is systemd's directory of state, or that of the account.
+func defaultHome() string {
+	return cmp.Or(os.Getenv("STATE_DIRECTORY"), filepath.Join(xdg.DataHome, "hearsay-relay"))
+}
+
 // resolve returns what is in force: each flag that was given, else the variable
-// HEARSAY_NAME, else the configuration, else the default. changed tells which
-// flags were given. Without a home anywhere it is systemd's directory of state, or
-// that of the account.
+// HEARSAY_NAME if it is not empty, else the configuration, else the default. changed
+// tells which flags were given. The file in what it returns is the one that was read.
 func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 	file, err := f.configFile()
 	if err != nil {
 		return f, err
 	}
+	f.file = file
 	var c config
 	if file != "" {
 		switch err := program.ReadConfig(file, &c); {
@@ -108,30 +116,43 @@ func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 		{"log-level", &f.logLevel, c.LogLevel},
 		{"log-format", &f.logFormat, c.LogFormat},
 	} {
-		if changed(v.flag) {
-			continue
-		}
-		if env, ok := os.LookupEnv("HEARSAY_" + strings.ToUpper(strings.ReplaceAll(v.flag, "-", "_"))); ok {
-			*v.at = env
-		} else if v.file != "" {
-			*v.at = v.file
+		if !changed(v.flag) {
+			*v.at = cmp.Or(variable(v.flag), v.file, *v.at)
 		}
 	}
-	if c.Leaving != nil && !changed("leaving") {
-		f.leaving = *c.Leaving
+	if !changed("leaving") {
+		if f.leaving, err = leaving(c.Leaving); err != nil {
+			return f, err
+		}
 	}
 	if !changed("family") {
-		f.families = c.Family
-	}
-	if f.home == "" {
-		if f.home = os.Getenv("STATE_DIRECTORY"); f.home == "" {
-			f.home = filepath.Join(xdg.DataHome, "hearsay-relay")
+		if f.families = strings.Fields(variable("family")); len(f.families) == 0 {
+			f.families = c.Family
 		}
 	}
+	f.home = cmp.Or(f.home, defaultHome())
 	if f.listen == "" {
 		return f, program.Usage("give --listen the IP address and port to bind, or write listen into "+configName, "which address?")
 	}
 	return f, nil
+}
+
+// variable is what the environment says of a flag.
+func variable(flag string) string {
+	return os.Getenv("HEARSAY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")))
+}
+
+// leaving is what the environment says, else the configuration.
+func leaving(file *bool) (bool, error) {
+	text := variable("leaving")
+	if text == "" {
+		return file != nil && *file, nil
+	}
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, program.Usage("set it to true or false", "HEARSAY_LEAVING: %q is neither", text)
+	}
+	return b, nil
 }
 
 // static lists what needs a restart, by the names of the configuration, where two

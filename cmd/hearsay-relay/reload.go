@@ -20,7 +20,14 @@ type reloader struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	inUse runFlags // as resolved last, but for what needs a restart
+	inUse runFlags // as resolved at the start
+}
+
+// newReloader reads the file again that was read at the start, and no other in its
+// place: without it the relay would go on without its limits.
+func newReloader(given, inUse runFlags, changed func(string) bool, logs *program.LogFlags, n *relay.Node, log *slog.Logger) *reloader {
+	given.file = inUse.file
+	return &reloader{flags: given, changed: changed, logs: logs, node: n, log: log, inUse: inUse}
 }
 
 // reload applies the configuration. What cannot be used changes nothing at all;

@@ -79,6 +79,31 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestConfigurationThatIsGone: a file that was read at the start and is not there at
+// SIGHUP is an error; without it the relay would go on without its limits.
+func TestConfigurationThatIsGone(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, configName)
+	if err := os.WriteFile(file, []byte("version = 1\nbandwidth = \"10MiB\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	given := runFlags{home: home, listen: "127.0.0.1:0", logLevel: "info", logFormat: "text"}
+	changed := func(flag string) bool { return flag == "home" || flag == "listen" }
+	f, err := given.resolve(changed)
+	if err != nil || f.file != file || f.bandwidth != "10MiB" {
+		t.Fatalf("%+v: %v", f, err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r := newReloader(given, f, changed, &program.LogFlags{}, nil, slog.New(slog.NewTextHandler(&out, nil)))
+	r.reload() // it would use the node, which is none, to apply anything
+	if said := out.String(); !strings.Contains(said, "nothing was changed") {
+		t.Errorf("log: %s", said)
+	}
+}
+
 // runNode runs a relay until the test ends, and returns it when it serves.
 func runNode(t *testing.T, cfg relay.NodeConfig) *relay.Node {
 	t.Helper()

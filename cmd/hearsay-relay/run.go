@@ -46,15 +46,17 @@ of circuits take no more than that in each direction, and measurements by others
 a quarter of it. With --memory, it refuses and closes circuits, and then links,
 before its heap is larger than that; the process takes about a quarter more.
 
-What flags do not say is read from the environment (HEARSAY_LISTEN, and so on) and
-then from relay.toml, which --config names, or which lies in the home or in the
-configuration directory of systemd or of the account:
+What flags do not say is read from the environment (HEARSAY_LISTEN, and so on, but
+no tokens or vouches; blanks part families) and then from relay.toml, which --config
+names, or which lies in the home or in the configuration directory of systemd or of
+the account:
 
 ` + exampleConfig + `
 
 SIGHUP has the relay read it again. Bandwidth, mailbox space, nickname, contact,
 families and log level change at once or within ten minutes; other changes are
-named in the log and wait for a restart. hearsay-relay check tests it first.
+named in the log and wait for a restart. A family that is no longer named stays:
+hearsay-relay family remove takes the relay out. hearsay-relay check tests it first.
 
 Before you take a relay away for good, run it with --leaving for a week. It takes
 no new mailboxes then and asks the owners of those it has to move elsewhere, which
@@ -143,7 +145,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 		<-done
 		return program.OperatorError(err)
 	}
-	r := &reloader{flags: given, changed: cmd.Flags().Changed, logs: logs, node: n, log: log, inUse: f}
+	r := newReloader(given, f, cmd.Flags().Changed, logs, n, log)
 	program.OnHangup(cmd.Context(), func() { program.NotifyReloading(r.reload) })
 	file := n.Network()
 	ready := program.Ready{Program: name, ID: n.ID().String(), Listen: n.Addr().String(), Network: file.Name, Lab: file.Lab}
