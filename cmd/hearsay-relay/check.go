@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +17,7 @@ import (
 	"hearsay/cmd/program"
 	"hearsay/directory"
 	"hearsay/relay"
+	"hearsay/relay/mailbox"
 )
 
 // Results of a check.
@@ -109,7 +113,7 @@ func (c *checker) fail(name string, err error) {
 	if e := (*program.Error)(nil); errors.As(err, &e) {
 		code, hint = e.Code, e.Hint
 	}
-	c.say(name, resultFailed, err.Error(), hint, code)
+	c.say(name, resultFailed, program.ErrorText(err), hint, code)
 }
 
 // all runs the checks; those that need another that failed are skipped.
@@ -120,18 +124,24 @@ func (c *checker) all(ctx context.Context, f runFlags, changed func(string) bool
 		cfg, err = f.config()
 	}
 	if err == nil {
-		_, err = f.certificates()
+		_, err = (&program.LogFlags{Level: f.logLevel, Format: f.logFormat}).Logger(io.Discard)
+	}
+	var certificates [][]byte
+	if err == nil {
+		certificates, err = f.certificates()
 	}
 	if err != nil {
 		c.fail("config", err)
 		return
 	}
-	file, _ := f.configFile()
-	if file == "" {
-		file = "no file; flags and environment"
-	}
-	c.say("config", resultOK, file, "", 0)
+	c.say("config", resultOK, cmp.Or(f.file, "no file; flags and environment"), "", 0)
 	known := c.home(f.home)
+	if known {
+		// A home without a network cannot tell whose certificates they are.
+		if err := relay.CheckFamilies(f.home, certificates); err != nil && !errors.Is(err, relay.ErrNoNetwork) {
+			c.fail("family", err)
+		}
+	}
 	running := c.port(ctx, &f, cfg)
 	c.network(ctx, &f, cfg, known)
 	c.system(f.home)
@@ -146,6 +156,10 @@ func (c *checker) all(ctx context.Context, f runFlags, changed func(string) bool
 func (c *checker) home(dir string) bool {
 	switch _, err := os.Stat(dir); {
 	case errors.Is(err, os.ErrNotExist):
+		if !mayWrite(nearest(dir)) {
+			c.say("home", resultFailed, "cannot be made in "+nearest(dir), "run it as another user, or give another --home", program.ExitFailure)
+			return false
+		}
 		c.say("home", resultOK, "is made at the first start", "", 0)
 		return false
 	case err != nil:
@@ -154,6 +168,10 @@ func (c *checker) home(dir string) bool {
 	}
 	if err := relay.CheckHome(dir); err != nil {
 		c.fail("home", err)
+		return false
+	}
+	if !mayWrite(dir) {
+		c.say("home", resultFailed, "this user cannot write "+dir, "check who owns the home", program.ExitFailure)
 		return false
 	}
 	id, err := relay.HomeID(dir)
@@ -172,14 +190,21 @@ func (c *checker) home(dir string) bool {
 // port tries to bind the address, unless a relay runs in the home, and tells
 // whether one does.
 func (c *checker) port(ctx context.Context, f *runFlags, cfg relay.NodeConfig) (running bool) {
-	if s, err := relay.AskStatus(ctx, f.home); err == nil {
+	s, err := relay.AskStatus(ctx, f.home)
+	running = err == nil
+	switch {
+	case running && cfg.Listen.Port() == 0, running && s.Listen == cfg.Listen.String():
 		c.say("port", resultOK, "the running relay has "+s.Listen, "", 0)
-		return true
+		return running
+	case !running:
+		if err := relay.CheckUnused(f.home); err != nil {
+			c.fail("home", err)
+		}
 	}
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
 	if err != nil {
 		c.say("port", resultFailed, "cannot be bound: "+plainNetError(err), "another program has the port, or the address is none of this computer's", program.ExitFailure)
-		return false
+		return running
 	}
 	defer conn.Close()
 	size, err := bufferSize(conn)
@@ -189,7 +214,7 @@ func (c *checker) port(ctx context.Context, f *runFlags, cfg relay.NodeConfig) (
 	default:
 		c.say("port", resultWarning, fmt.Sprintf("can be bound; the system gives its socket a buffer of %d KiB", size>>10), "sysctl -w net.core.rmem_max=7500000 net.core.wmem_max=7500000", 0)
 	}
-	return false
+	return running
 }
 
 // plainNetError is the reason alone: the text of a network error names addresses.
@@ -225,8 +250,11 @@ func (c *checker) network(ctx context.Context, f *runFlags, cfg relay.NodeConfig
 	}
 	c.say("network", resultOK, detail, "", 0)
 	for _, a := range addressesOf(cfg) {
+		if a.Port() == 0 { // the system gives one
+			a = netip.AddrPortFrom(a.Addr(), 1)
+		}
 		if err := directory.CheckAddr(a, file.Lab); err != nil {
-			c.say("address", resultFailed, err.Error(), "give --advertise an address that others reach", program.ExitRefused)
+			c.say("address", resultFailed, program.ErrorText(err), "give --advertise an address that others reach", program.ExitRefused)
 		}
 	}
 	_, v, err := r.Snapshot(ctx, 0)
@@ -252,10 +280,27 @@ func (c *checker) system(home string) {
 	} else if ok {
 		c.say("files", resultOK, fmt.Sprintf("%d open files at most", n), "", 0)
 	}
-	if free, ok := diskFree(home); ok && free < leastDisk {
-		c.say("disk", resultWarning, fmt.Sprintf("%d MiB free", free>>20), "mailboxes refuse messages below 256 MiB", 0)
-	} else if ok {
+	free, total, ok := disk(nearest(home))
+	switch {
+	case !ok:
+	case free < mailbox.MinFree:
+		c.say("disk", resultFailed, fmt.Sprintf("%d MiB free: mailboxes take no messages", free>>20), fmt.Sprintf("give it %d MiB at least, and better some GiB", mailbox.MinFree>>20), program.ExitFailure)
+	case free < leastDisk:
+		c.say("disk", resultWarning, fmt.Sprintf("%d MiB free", free>>20), fmt.Sprintf("mailboxes refuse messages below %d MiB", mailbox.MinFree>>20), 0)
+	case total > 0 && (total-free)*100/total >= mailbox.FullForNew:
+		c.say("disk", resultWarning, fmt.Sprintf("%d %% used", (total-free)*100/total), fmt.Sprintf("mailboxes take no queues from %d %% on, and no messages from %d %%", mailbox.FullForNew, mailbox.FullForSend), 0)
+	default:
 		c.say("disk", resultOK, fmt.Sprintf("%d GiB free", free>>30), "", 0)
+	}
+}
+
+// nearest returns dir, or what is there of the path to it.
+func nearest(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
 	}
 }
 

@@ -4,8 +4,6 @@ package main
 
 import (
 	"net"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,20 +20,17 @@ func openFiles() (n uint64, ok bool) {
 	return uint64(l.Cur), true
 }
 
-// diskFree returns the bytes that are free where dir is or will be.
-func diskFree(dir string) (free uint64, ok bool) {
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
+// disk returns the bytes of the disk where dir is, and how many are free.
+func disk(dir string) (free, total uint64, ok bool) {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return uint64(st.Bavail) * uint64(st.Bsize), true
+	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), true
 }
+
+// mayWrite tells whether this process may make files in dir.
+func mayWrite(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 
 // bufferSize asks for a large receive buffer and returns what the system gives.
 func bufferSize(conn *net.UDPConn) (size int, err error) {

@@ -83,6 +83,9 @@ func Main(root *cobra.Command) int {
 // errors for those who read code.
 var packageNames = regexp.MustCompile(`(^|: )(?:(?:abuse|anonymity|audit|cell|chat|circuit|credit|directory|gossip|lab|link|mailbox|onion|path|relay|rpc|session|signer|speed|store|sybil|tui): )+`)
 
+// ErrorText is the text of an error without the names of our packages.
+func ErrorText(err error) string { return packageNames.ReplaceAllString(err.Error(), "$1") }
+
 // Report prints an error as all programs do and returns its exit code.
 func Report(w io.Writer, name string, err error) int {
 	var e *Error
@@ -92,7 +95,7 @@ func Report(w io.Writer, name string, err error) int {
 	} else if isCobraUsage(err) {
 		code, hint = ExitUsage, "see "+name+" --help"
 	}
-	fmt.Fprintf(w, "%s: error: %s\n", name, packageNames.ReplaceAllString(err.Error(), "$1"))
+	fmt.Fprintf(w, "%s: error: %s\n", name, ErrorText(err))
 	if hint != "" {
 		fmt.Fprintf(w, "%s: hint: %s\n", name, hint)
 	}

@@ -125,7 +125,7 @@ func TestForgedAddressRecord(t *testing.T) {
 		p.put(r.Key, r.Append(nil))
 		p.wantErr(CmdPut, CodeLimit)
 		known = true
-		s.free = minFree - 1
+		s.free = MinFree - 1
 		pass(spaceCache)
 		p.put(r.Key, r.Append(nil))
 		p.wantErr(CmdPut, CodeFull)

@@ -544,7 +544,7 @@ func TestDiskFull(t *testing.T) {
 		p.subscribe(q, 0, 16, true)
 		sender.store(q, 1)
 		p.wantMsg(q, 1, 1)
-		s.free = minFree - 1
+		s.free = MinFree - 1
 		pass(spaceCache)
 		sender.must(CmdSend, sender.sendCommand(q, 2))
 		sender.wantErr(CmdSend, CodeBusy)
@@ -561,7 +561,7 @@ func TestDiskFull(t *testing.T) {
 		if st := s.Stats(); st.Blocks != 0 || st.Queues != 1 {
 			t.Errorf("%+v", st)
 		}
-		s.free = minFree
+		s.free = MinFree
 		pass(spaceCache)
 		sender.store(q, 2)
 	})
@@ -606,7 +606,7 @@ func TestSpacePercentages(t *testing.T) {
 		{10 * gib, false, true, false},
 		{5 * gib, false, true, true},
 		{5 * gib, true, false, false},
-		{minFree - 1, true, true, true},
+		{MinFree - 1, true, true, true},
 	} {
 		s := space{lab: c.lab, read: func() (uint64, uint64, error) { return c.free, 100 * gib, nil }}
 		if n, snd := s.refuses(); n != c.new || snd != c.send {

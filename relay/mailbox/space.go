@@ -7,9 +7,13 @@ import (
 
 // Space below which nothing new is taken (SPEC.md §7.5).
 const (
-	minFree      = 256 << 20 // bytes, for SEND and NEW
-	fullForNew   = 90        // percent used
-	fullForSend  = 95
+	MinFree     = 256 << 20 // bytes, for SEND and NEW
+	FullForNew  = 90        // percent used
+	FullForSend = 95
+)
+
+// Implementation constants of space.
+const (
 	spaceCache   = time.Second
 	busyArgument = 5 // seconds after which a sender may try again
 
@@ -39,7 +43,7 @@ func (s *Server) refuses() (newQueue, send bool) {
 	newQueue, send = s.space.refuses()
 	if limit := s.maxSpace.Load(); limit > 0 {
 		used := s.Used()
-		newQueue, send = newQueue || used >= limit/100*fullForNew, send || used >= limit
+		newQueue, send = newQueue || used >= limit/100*FullForNew, send || used >= limit
 	}
 	return newQueue, send
 }
@@ -66,14 +70,14 @@ func (s *space) refuses() (newQueue, send bool) {
 		}
 		s.set(free, total)
 	}
-	if free < minFree {
+	if free < MinFree {
 		return true, true
 	}
 	if s.lab || total == 0 {
 		return false, false
 	}
 	used := 100 - float64(free)*100/float64(total)
-	return used >= fullForNew, used >= fullForSend
+	return used >= FullForNew, used >= FullForSend
 }
 
 func (s *space) get() (free, total uint64, ok bool) {
