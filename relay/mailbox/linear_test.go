@@ -91,7 +91,7 @@ func TestQueueIsLinearizable(t *testing.T) {
 		}
 		wg.Wait()
 		owner.session.Close()
-		if got := porcupine.CheckOperationsTimeout(queueModel, ops, 20*time.Second); got != porcupine.Ok {
+		if got := porcupine.CheckOperationsTimeout(queueModel, ops, 5*time.Minute); got != porcupine.Ok {
 			t.Errorf("kind %d: %s", kind, got)
 		}
 	}
