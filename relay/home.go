@@ -108,6 +108,9 @@ func (h *home) write(name string, b []byte) (err error) {
 		}
 	}()
 	if _, err = f.Write(b); err == nil {
+		err = ownAs(f, h.dir)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err2 := f.Close(); err == nil {

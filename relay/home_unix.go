@@ -28,3 +28,16 @@ func syncDir(dir string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// ownAs gives a file the owner of the directory in which it lies, if that is somebody
+// else: what root writes into the home of a service, the service has to read.
+func ownAs(f *os.File, dir string) error {
+	var of, in unix.Stat_t
+	if err := errors.Join(unix.Fstat(int(f.Fd()), &of), unix.Stat(dir, &in)); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || of.Uid == in.Uid && of.Gid == in.Gid {
+		return nil
+	}
+	return f.Chown(int(in.Uid), int(in.Gid))
+}

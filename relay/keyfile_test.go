@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +189,36 @@ func TestHomeRefusesOpenModes(t *testing.T) {
 		t.Errorf("home for others to read: %v", err)
 	}
 	os.Chmod(h.dir, 0o700)
+}
+
+// TestRootWritesForTheService: a command that root runs on the home of a service, as
+// with a unit of systemd, leaves no file there that the service cannot read. For
+// anybody but root it says that writing still works.
+func TestRootWritesForTheService(t *testing.T) {
+	h := testHome(t)
+	if os.Geteuid() == 0 {
+		if err := os.Chown(h.dir, 65532, 65533); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.write(fileIdentity, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	dir, err1 := os.Stat(h.dir)
+	file, err2 := os.Stat(h.path(fileIdentity))
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	owner := func(st os.FileInfo) string { // windows has none
+		sys := reflect.Indirect(reflect.ValueOf(st.Sys()))
+		if !sys.FieldByName("Uid").IsValid() {
+			return ""
+		}
+		return fmt.Sprint(sys.FieldByName("Uid"), sys.FieldByName("Gid"))
+	}
+	if owner(file) != owner(dir) || file.Mode().Perm()&0o077 != 0 && owner(dir) != "" {
+		t.Errorf("the file is of %s with mode %v, the home of %s", owner(file), file.Mode(), owner(dir))
+	}
 }
 
 func TestDamagedKeyIsRefused(t *testing.T) {
