@@ -36,6 +36,10 @@ func ReadPassphrase(file, prompt string, twice bool) ([]byte, error) {
 }
 
 func ask(prompt string) ([]byte, error) {
+	if inBackground(int(os.Stdin.Fd())) {
+		return nil, Fail(ExitPassphrase, "run it in the foreground, or give it a file with the passphrase, which --help names",
+			fmt.Errorf("a passphrase is needed, and nobody can be asked for it from the background"))
+	}
 	fmt.Fprint(os.Stderr, prompt)
 	p, err := term.ReadPassword(int(os.Stdin.Fd()))
 	fmt.Fprintln(os.Stderr)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package program
+
+// inBackground: there are no jobs.
+func inBackground(int) bool { return false }
