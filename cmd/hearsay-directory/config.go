@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -41,25 +42,38 @@ type runFlags struct {
 	json                bool
 }
 
-// resolve returns what is in force: each flag that was given, else the variable
-// HEARSAY_NAME, else the configuration, else the default. changed tells which
-// flags were given.
-func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
-	file := f.file
-	if env, ok := os.LookupEnv("HEARSAY_CONFIG"); ok && file == "" {
-		file = env
+// configFile returns the configuration to read, or "" if there is none: --config,
+// then directory.toml in the home that is given, in systemd's directory of
+// configuration, and, where no home is given, in that of the account and in the home
+// by default.
+func (f *runFlags) configFile(homeGiven bool) (string, error) {
+	given := cmp.Or(f.file, os.Getenv("HEARSAY_CONFIG"))
+	home := os.Getenv("HEARSAY_HOME")
+	if homeGiven {
+		home = f.home
 	}
-	places := []string{filepath.Join(f.home, configName)}
+	var places []string
+	if home != "" {
+		places = append(places, filepath.Join(home, configName))
+	}
 	if dir := os.Getenv("CONFIGURATION_DIRECTORY"); dir != "" {
 		places = append(places, filepath.Join(dir, configName))
 	}
-	if !changed("home") {
-		places = append(places, filepath.Join(xdg.ConfigHome, "hearsay", configName))
+	if home == "" {
+		places = append(places, filepath.Join(xdg.ConfigHome, "hearsay", configName), filepath.Join(cmp.Or(os.Getenv("STATE_DIRECTORY"), f.home), configName))
 	}
-	file, err := program.ConfigFile(file, places...)
+	return program.ConfigFile(given, places...)
+}
+
+// resolve returns what is in force: each flag that was given, else the variable
+// HEARSAY_NAME if it is not empty, else the configuration, else the default. changed
+// tells which flags were given. The file in what it returns is the one that was read.
+func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
+	file, err := f.configFile(changed("home"))
 	if err != nil {
 		return f, err
 	}
+	f.file = file
 	var c config
 	if file != "" {
 		switch err := program.ReadConfig(file, &c); {
@@ -74,19 +88,12 @@ func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 		at        *string
 		file      string
 	}{
-		{"home", "HEARSAY_HOME", &f.home, c.Home},
+		{"home", "HEARSAY_HOME", &f.home, cmp.Or(c.Home, os.Getenv("STATE_DIRECTORY"))},
 		{"log-level", "HEARSAY_LOG_LEVEL", &f.logLevel, c.LogLevel},
 		{"log-format", "HEARSAY_LOG_FORMAT", &f.logFormat, c.LogFormat},
 	} {
-		if changed(v.flag) {
-			continue
-		}
-		if env, ok := os.LookupEnv(v.env); ok {
-			*v.at = env
-		} else if v.file != "" {
-			*v.at = v.file
-		} else if dir := os.Getenv("STATE_DIRECTORY"); v.flag == "home" && dir != "" {
-			*v.at = dir
+		if !changed(v.flag) {
+			*v.at = cmp.Or(os.Getenv(v.env), v.file, *v.at)
 		}
 	}
 	if !changed("recommend") {
@@ -98,6 +105,7 @@ func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 // reload reads the configuration again at SIGHUP: the log level changes, all else
 // waits for a restart, and is named.
 func (f runFlags) reload(changed func(flag string) bool, logs *program.LogFlags, inUse runFlags, log *slog.Logger) {
+	f.file = inUse.file // what was read at the start, and no other in its place
 	next, err := f.resolve(changed)
 	if err == nil {
 		err = logs.SetLevel(next.logLevel)
