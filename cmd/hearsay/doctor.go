@@ -21,13 +21,17 @@ const (
 )
 
 func doctorCommand(f *flags) *cobra.Command {
-	var speed, asJSON bool
+	var speed, relays, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this profile and its way through the network",
 		Long: `Open the profile as hearsay itself does, connect, and name each check, its
 result and how to mend it: file modes, disk, store, network file, snapshot, clock,
 guard, circuit, paths, mailboxes, terminal. Meanwhile messages come and go as always.
+
+What it prints names no relay of yours, no contact and no directory, so that it
+can be shown to who helps you; --relays names those that --speed measures, of
+which the first is your guard: keep that to yourself.
 
 All that the store holds is read. If no relay answers, the addresses to which this
 profile sends in vain are asked by UDP, to tell a blocked network from a relay that
@@ -46,15 +50,16 @@ profile, 7 others may read it, 8 another process has it open, else 1.`,
   hearsay doctor --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return chatError(runDoctor(cmd, f, speed, asJSON))
+			return chatError(runDoctor(cmd, f, speed, relays, asJSON))
 		},
 	}
 	cmd.Flags().BoolVar(&speed, "speed", false, "measure the speed of a circuit as well")
+	cmd.Flags().BoolVar(&relays, "relays", false, "name the relays that --speed measures, your guard among them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
 	return cmd
 }
 
-func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
+func runDoctor(cmd *cobra.Command, f *flags, speed, relays, asJSON bool) error {
 	log, closeLog, err := f.logger(cmd.ErrOrStderr(), f.logFile == "" && !cmd.Flags().Changed("log-level"))
 	if err != nil {
 		return err
@@ -64,7 +69,7 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, asJSON bool) error {
 		return err
 	}
 	d := &doctor{
-		out: doctorPrinter(cmd.OutOrStdout(), asJSON), home: f.dir(),
+		out: doctorPrinter(cmd.OutOrStdout(), asJSON, relays), home: f.dir(),
 		network: doctorNetwork, mail: doctorMail,
 	}
 	state, err := chat.Inspect(d.home)

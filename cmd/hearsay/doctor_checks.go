@@ -38,37 +38,58 @@ const clockLimit = 36 * time.Hour
 
 // modes checks that nobody else may read the home or what lies in it.
 func (d *doctor) modes() {
-	c := check{Name: checkModes, Result: checkOK, Detail: "nobody else may read " + d.home}
+	c := check{Name: checkModes, Result: checkOK, Detail: "nobody else may read the profile"}
 	if runtime.GOOS == "windows" {
 		d.skip("Windows has no such modes", checkModes)
 		return
 	}
 	open := 0
 	err := filepath.WalkDir(d.home, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		var info fs.FileInfo
+		if err == nil {
+			info, err = e.Info()
 		}
-		info, err := e.Info()
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && path != d.home:
+			return nil // who has the profile open removed it meanwhile
+		case err != nil:
 			return err
 		}
 		if info.Mode().Type()&^fs.ModeDir == 0 && info.Mode().Perm()&0o077 != 0 {
 			if open++; open == 1 {
-				c.Detail = fmt.Sprintf("others may read %s, mode %04o", path, info.Mode().Perm())
+				c.Detail = fmt.Sprintf("others may read %s, mode %04o", d.inHome(path), info.Mode().Perm())
 			}
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		c.Result, c.Detail, c.Fix = checkFailed, err.Error(), "let this account read the directory and all in it"
+		c.Result, c.Detail, c.Fix = checkFailed, noPath(err), "let this account read the directory and all in it"
 	case open > 0:
 		if open > 1 {
 			c.Detail += fmt.Sprintf(", and %d more", open-1)
 		}
-		c.Result, c.Fix = checkFailed, "chmod -R go= "+d.home+": keys lie there"
+		c.Result, c.Fix = checkFailed, "chmod -R go= DIR, which your --home or `hearsay profile list` names: keys lie there"
 	}
 	d.report(c, program.ExitRefused)
+}
+
+// inHome names a file without saying where the profile lies: that may be its name.
+func (d *doctor) inHome(path string) string {
+	rel, err := filepath.Rel(d.home, path)
+	if err != nil || rel == "." {
+		return "the profile's directory"
+	}
+	return rel
+}
+
+// noPath is the text of an error of a file without the file.
+func noPath(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Op + ": " + p.Err.Error()
+	}
+	return err.Error()
 }
 
 // open checks that the store opens; inspected is what looking at it said. It
@@ -172,7 +193,7 @@ func (d *doctor) connected(ctx context.Context, p statusSource) error {
 		return stop(check{Name: checkCircuit, Detail: or(st.Why, "none could be built"), Fix: "wait and run it again: relays on the way may be busy or gone"})
 	}
 	d.reached = true
-	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "you ▸ " + strings.Join(relayNames(openCircuit(st)), " ▸ ")}, 0)
+	d.report(check{Name: checkCircuit, Result: checkOK, Detail: "stands, over " + count(len(openCircuit(st)), "relay", "relays")}, 0)
 	d.paths(st)
 	return d.mailboxes(ctx, p)
 }
@@ -269,7 +290,10 @@ func (d *doctor) mailboxes(ctx context.Context, p statusSource) error {
 
 // mailCheck is the check of mailboxes; ready says that all stood in time.
 func mailCheck(st chat.Status, ready bool) check {
-	c := check{Name: checkMailboxes, Result: checkOK, Detail: fmt.Sprintf("%d of %d stand", st.Standing, st.Due)}
+	c := check{Name: checkMailboxes, Result: checkOK, Detail: "all stand"} // how many a profile has is its own business
+	if !ready {
+		c.Detail = fmt.Sprintf("%d of %d stand", st.Standing, st.Due)
+	}
 	switch {
 	case !ready && st.Cover != "off": // it cannot be told yet
 		c.Result, c.Fix = checkWarning, "wait some minutes: cover traffic leaves room for few circuits at once"

@@ -42,7 +42,7 @@ func diskCheck(free uint64, known bool, written error) check {
 		c.Result, c.Detail = checkFailed, "the disk can only be read"
 		c.Fix = "look at the system's log: a disk that fails is often made read-only; save a copy of the home first"
 	case written != nil:
-		c.Result, c.Detail, c.Fix = checkFailed, "cannot write: "+written.Error(), "let this account write to the directory; look at quotas and at the disk's health"
+		c.Result, c.Detail, c.Fix = checkFailed, "cannot write: "+noPath(written), "let this account write to the directory; look at quotas and at the disk's health"
 	case known && free < diskWarn:
 		c.Result, c.Fix = checkWarning, "make room on the disk soon: a full one keeps no messages"
 	}

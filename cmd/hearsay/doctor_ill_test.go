@@ -106,7 +106,7 @@ func TestDoctorExplainsWhatIsWrong(t *testing.T) {
 				p.hops = []netip.AddrPort{c.hop}
 			}
 			var out strings.Builder
-			d := &doctor{out: doctorPrinter(&out, false), network: 20 * time.Millisecond, mail: 20 * time.Millisecond}
+			d := &doctor{out: doctorPrinter(&out, false, false), network: 20 * time.Millisecond, mail: 20 * time.Millisecond}
 			if err := d.connected(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
@@ -240,7 +240,7 @@ func TestDoctorFindsADamagedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		d := &doctor{out: doctorPrinter(&out, false), home: home, network: time.Millisecond}
+		d := &doctor{out: doctorPrinter(&out, false, false), home: home, network: time.Millisecond}
 		state, err := chat.Inspect(home)
 		p, err := d.open(t.Context(), chat.Config{Home: home}, state, err, "")
 		if err != nil {

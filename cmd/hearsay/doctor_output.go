@@ -22,11 +22,13 @@ type doctorOutput interface {
 	summary(*doctor)
 }
 
-func doctorPrinter(w io.Writer, asJSON bool) doctorOutput {
+// doctorPrinter prints what the doctor finds. relays has it name those of the circuit
+// that is measured.
+func doctorPrinter(w io.Writer, asJSON, relays bool) doctorOutput {
 	if asJSON {
-		return &doctorJSON{json.NewEncoder(w)}
+		return &doctorJSON{json.NewEncoder(w), relays}
 	}
-	return &doctorText{w: w}
+	return &doctorText{w: w, relays: relays}
 }
 
 // doctorList collects checks for the screens.
@@ -44,10 +46,11 @@ func (*doctorList) summary(*doctor)                   {}
 
 // doctorText prints for people. Each result is a word.
 type doctorText struct {
-	w     io.Writer
-	stage circuit.SpeedStage
-	hops  int
-	begun bool
+	w      io.Writer
+	relays bool // names them
+	stage  circuit.SpeedStage
+	hops   int
+	begun  bool
 }
 
 func (o *doctorText) check(c check) {
@@ -65,6 +68,8 @@ func (o *doctorText) speedProgress(r circuit.SpeedReport) {
 	case !o.begun:
 		o.begun = true
 		fmt.Fprintln(o.w, "speed: building a circuit")
+	case r.Stage == circuit.SpeedRoundTrips && o.stage == circuit.SpeedBuilding && !o.relays:
+		fmt.Fprintln(o.w, "speed: round trips to each hop")
 	case r.Stage == circuit.SpeedRoundTrips && o.stage == circuit.SpeedBuilding:
 		fmt.Fprintf(o.w, "speed: round trips to you ▸ %s\n", strings.Join(relayNames(r.Circuit.Path), " ▸ "))
 	case r.Stage == circuit.SpeedRate && o.stage != circuit.SpeedRate:
@@ -74,7 +79,10 @@ func (o *doctorText) speedProgress(r circuit.SpeedReport) {
 	}
 	for ; o.hops < len(r.Hops); o.hops++ {
 		h := r.Hops[o.hops]
-		name := relayNames(speedPath(r))[o.hops]
+		name := ""
+		if o.relays {
+			name = relayNames(speedPath(r))[o.hops]
+		}
 		if h.Answers == 0 {
 			fmt.Fprintf(o.w, "  hop %d %-12s no answer\n", o.hops+1, name)
 			continue
@@ -129,7 +137,10 @@ func short(d time.Duration) string {
 }
 
 // doctorJSON prints one object per line.
-type doctorJSON struct{ enc *json.Encoder }
+type doctorJSON struct {
+	enc    *json.Encoder
+	relays bool // names them
+}
 
 // head begins each object.
 type head struct {
@@ -161,7 +172,7 @@ type jsonSpeed struct {
 	head
 	Stage   string    `json:"stage"`
 	Shaped  bool      `json:"shaped"`
-	Path    []string  `json:"path"`
+	Path    []string  `json:"path"` // empty if relays are not named
 	Hops    []jsonHop `json:"hops"`
 	Rate    *float64  `json:"rate"` // bytes a second each way, null if not measured
 	AtLeast bool      `json:"at_least"`
@@ -169,9 +180,10 @@ type jsonSpeed struct {
 	NoRate  *string   `json:"no_rate"`
 }
 
-// jsonHop is the round trip to one hop; times are null without an answer.
+// jsonHop is the round trip to one hop; times are null without an answer, and the
+// relay if it is not named.
 type jsonHop struct {
-	Relay   string   `json:"relay"`
+	Relay   *string  `json:"relay"`
 	Answers int      `json:"answers"`
 	Min     *float64 `json:"min_ms"`
 	Median  *float64 `json:"median_ms"`
@@ -183,17 +195,23 @@ var speedStages = [...]string{
 	circuit.SpeedRate: "rate", circuit.SpeedDone: "done",
 }
 
-func (o *doctorJSON) speedProgress(r circuit.SpeedReport) { o.enc.Encode(speedObject("progress", r)) }
+func (o *doctorJSON) speedProgress(r circuit.SpeedReport) { o.enc.Encode(o.speed("progress", r)) }
 
-func (o *doctorJSON) speedResult(r circuit.SpeedReport) { o.enc.Encode(speedObject("speed", r)) }
+func (o *doctorJSON) speedResult(r circuit.SpeedReport) { o.enc.Encode(o.speed("speed", r)) }
 
-func speedObject(kind string, r circuit.SpeedReport) jsonSpeed {
+func (o *doctorJSON) speed(kind string, r circuit.SpeedReport) jsonSpeed {
 	j := jsonSpeed{head: head{1, kind}, Stage: speedStages[r.Stage], Shaped: r.Shaped, Path: []string{}, Hops: []jsonHop{}}
-	for _, id := range speedPath(r) {
-		j.Path = append(j.Path, id.String())
+	if o.relays {
+		for _, id := range speedPath(r) {
+			j.Path = append(j.Path, id.String())
+		}
 	}
 	for _, h := range r.Hops {
-		x := jsonHop{Relay: h.Relay.String(), Answers: h.Answers}
+		x := jsonHop{Answers: h.Answers}
+		if o.relays {
+			id := h.Relay.String()
+			x.Relay = &id
+		}
 		if h.Answers > 0 {
 			x.Min, x.Median, x.Added = millis(h.Min), millis(h.Median), millis(h.Added)
 		}

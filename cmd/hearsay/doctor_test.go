@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"hearsay/chat"
+	"hearsay/circuit"
 	"hearsay/cmd/program"
+	"hearsay/directory"
 )
 
 // doctorLine is a line of `doctor --json`.
@@ -96,7 +99,7 @@ func TestDoctor(t *testing.T) {
 	}
 	alice.shutdown()
 
-	d := start(t, "hearsay", "doctor", "--home", home, "--json", "--speed")
+	d := start(t, "hearsay", "doctor", "--home", home, "--json", "--speed", "--relays")
 	if code := d.wait(); code != 0 {
 		t.Fatalf("exit code %d: %s", code, d.errors())
 	}
@@ -114,7 +117,7 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	mail := lines[slices.Index(allChecks, checkMailboxes)]
-	if mail.Detail != "1 of 1 stand" {
+	if mail.Detail != "all stand" {
 		t.Errorf("mailboxes: %q", mail.Detail)
 	}
 	end := lines[len(lines)-1]
@@ -153,7 +156,7 @@ func TestDoctor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	down := &doctor{out: doctorPrinter(&out, false), network: time.Second}
+	down := &doctor{out: doctorPrinter(&out, false, false), network: time.Second}
 	if err := errors.Join(down.connected(t.Context(), dead), dead.stop()); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +220,7 @@ func TestDoctorWithoutNetwork(t *testing.T) {
 	}
 	defer p.stop()
 	var out strings.Builder
-	d := &doctor{out: doctorPrinter(&out, true), network: 10 * time.Millisecond}
+	d := &doctor{out: doctorPrinter(&out, true, false), network: 10 * time.Millisecond}
 	if err := d.connected(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +253,7 @@ func TestDoctorClock(t *testing.T) {
 		{49 * time.Hour, true, checkWarning, "either the clock is wrong, or the network has published none since"},
 	} {
 		var out strings.Builder
-		d := &doctor{out: doctorPrinter(&out, false)}
+		d := &doctor{out: doctorPrinter(&out, false, false)}
 		st := chat.Status{ClockSkew: c.off, Health: chat.Connected}
 		if c.off > 48*time.Hour {
 			st.Health = chat.StaleView
@@ -293,6 +296,59 @@ func TestDoctorTellsOfTheDirectory(t *testing.T) {
 		c := snapshotCheck(st, fresh)
 		if c.Result != checkWarning || !strings.HasSuffix(c.Detail, "anna signed two different snapshots; it is old") || c.Fix == "" {
 			t.Errorf("fresh %v: %+v", fresh, c)
+		}
+	}
+}
+
+// TestDoctorNamesNothingOfYours: people show its output to strangers, so it says
+// neither which relays they use, the guard above all, nor where the profile lies.
+func TestDoctorNamesNothingOfYours(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "account-of-anna")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(home, "store.db")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil { // above any umask
+		t.Fatal(err)
+	}
+	path := []directory.RelayID{{1}, {2}, {3}}
+	p := &patient{status: chat.Status{
+		Network: "harbour", Relays: 9, Health: chat.Connected, Cover: "off", Ready: true, Due: 7, Standing: 7,
+		Circuits: []circuit.Info{{State: "open", Path: path}},
+	}}
+	speed := circuit.SpeedReport{Stage: circuit.SpeedDone, Circuit: circuit.Info{Path: path}, Hops: []circuit.HopSpeed{{Relay: path[0], Answers: 1}, {Relay: path[1]}, {Relay: path[2]}}}
+	names := relayNames(path)
+	for _, asJSON := range []bool{false, true} {
+		for _, named := range []bool{false, true} {
+			var out strings.Builder
+			d := &doctor{out: doctorPrinter(&out, asJSON, named), home: home, network: time.Second, mail: time.Second}
+			d.modes()
+			d.disk()
+			d.report(diskCheck(0, false, &os.PathError{Op: "open", Path: filepath.Join(home, ".doctor-1"), Err: syscall.EDQUOT}), 0)
+			if err := d.connected(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			for stage := circuit.SpeedBuilding; stage <= circuit.SpeedDone; stage++ {
+				r := speed
+				r.Stage = stage
+				d.out.speedProgress(r)
+			}
+			d.out.speedResult(speed)
+			said := out.String()
+			if !strings.Contains(said, "store.db") && !(runtime.GOOS == "windows") || !strings.Contains(said, "all stand") {
+				t.Errorf("it does not say what is wrong:\n%s", said)
+			}
+			for _, secret := range append(names, path[0].String(), "anna", home) {
+				if isName := secret != "anna" && secret != home; strings.Contains(said, secret) && (!isName || !named) {
+					t.Errorf("JSON %v, named %v: it says %q:\n%s", asJSON, named, secret, said)
+				}
+			}
+			if first := map[bool]string{false: names[0], true: path[0].String()}[asJSON]; named && !strings.Contains(said, first) {
+				t.Errorf("--relays does not name %s:\n%s", first, said)
+			}
 		}
 	}
 }
