@@ -16,6 +16,7 @@ type fileJSON struct {
 	V          int              `json:"v"`
 	Type       string           `json:"type"`
 	Network    string           `json:"network"`
+	Link       string           `json:"link,omitempty"`
 	Name       string           `json:"name"`
 	Version    uint64           `json:"version"`
 	Created    string           `json:"created"`

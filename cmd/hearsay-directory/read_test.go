@@ -94,12 +94,15 @@ func TestReadersOfARunningNetwork(t *testing.T) {
 	if len(all["network"]) != 1 || len(all["snapshot"]) != 1 || len(all["relay"]) != 5 || len(all["group"]) < 2 || len(all["health"]) != 1 {
 		t.Fatalf("%d kinds of lines:\n%s", len(all), text)
 	}
+	if all["network"][0]["link"] != n.Link().String() {
+		t.Errorf("network: %v", all["network"][0])
+	}
 	s := all["snapshot"][0]
 	if signed, not := len(s["signed"].([]any)), len(s["not_signed"].([]any)); signed < 2 || signed+not != 3 || s["state"] != "fresh" || s["lab"] != true {
 		t.Errorf("snapshot: %v", s)
 	}
 	text, errs, code := output(t, "show", "--network", link)
-	has(t, "show", text, `"harbour", version 1`, "signers     2 of 3 must sign a snapshot", "signed by", "fresh", "relays      5", "largest", "127.0.0.0/16")
+	has(t, "show", text, `"harbour", version 1`, "signers     2 of 3 must sign a snapshot", "signed by", "fresh", "relays      5", "largest", "127.0.0.0/16", n.Link().String())
 	has(t, "show", errs, "LAB NETWORK: no anonymity")
 	if code != 0 {
 		t.Errorf("exit code %d", code)

@@ -136,6 +136,7 @@ func (p *picture) print(w io.Writer) {
 	line := func(field, format string, args ...any) {
 		fmt.Fprintf(w, "  %-11s %s\n", field, fmt.Sprintf(format, args...))
 	}
+	fmt.Fprintf(w, "\nIts link, for everyone who is to use it:\n\n  %s\n", p.chain.Link(nil))
 	fmt.Fprintf(w, "\nSnapshot of %s UTC\n\n", h.ValidAfter.UTC().Format("2006-01-02 15:04:05"))
 	line("epoch", "%d, %v old: %s; the next one %v after it", h.Epoch, p.age(), p.view.State(p.now), h.NextEpoch)
 	line("signed by", "%d of %d: %s", len(p.signed), len(p.signed)+len(p.not), labels(p.signed))

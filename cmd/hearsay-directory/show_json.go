@@ -85,7 +85,9 @@ type successorJSON struct {
 // largest group of each kind, the health, and each notice.
 func (p *picture) printJSON(w io.Writer) error {
 	h := &p.snap.Header
-	lines := []any{describeFile("network", p.chain.ID(), p.chain.Current())}
+	file := describeFile("network", p.chain.ID(), p.chain.Current())
+	file.Link = p.chain.Link(nil).String()
+	lines := []any{file}
 	s := snapshotJSON{
 		V: 1, Type: "snapshot", Epoch: h.Epoch, Header: fmt.Sprintf("%x", p.snap.Hash()), ValidAfter: program.JSONTime(h.ValidAfter), ValidUntil: program.JSONTime(h.ValidUntil),
 		EpochS: int(h.NextEpoch.Seconds()), AgeS: int(p.age().Seconds()), State: p.view.State(p.now).String(), FileVersion: h.FileVersion,
