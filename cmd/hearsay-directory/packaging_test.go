@@ -86,3 +86,18 @@ func TestNetworkOfComposeIsFounded(t *testing.T) {
 		t.Errorf("%d services have the volume with the keys of the network, want the two of the directory", n)
 	}
 }
+
+// TestUnitNamesThePageOfTheManual in its section.
+func TestUnitNamesThePageOfTheManual(t *testing.T) {
+	unit, err := os.ReadFile("hearsay-directory.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := program.WriteManual(root(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nDocumentation=man:" + name + "(" + strings.TrimPrefix(filepath.Ext(page), ".") + ")\n"; !strings.Contains(string(unit), want) {
+		t.Errorf("the unit has no line %q", want)
+	}
+}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
+	"hearsay/cmd/program"
 	"hearsay/cmd/program/programtest"
 )
 
@@ -45,5 +48,20 @@ func TestHomesOfContainers(t *testing.T) {
 				t.Errorf("%s: the home is %s", file, m[1])
 			}
 		}
+	}
+}
+
+// TestUnitNamesThePageOfTheManual in its section.
+func TestUnitNamesThePageOfTheManual(t *testing.T) {
+	unit, err := os.ReadFile("hearsay-relay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := program.WriteManual(root(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nDocumentation=man:" + name + "(" + strings.TrimPrefix(filepath.Ext(page), ".") + ")\n"; !strings.Contains(string(unit), want) {
+		t.Errorf("the unit has no line %q", want)
 	}
 }

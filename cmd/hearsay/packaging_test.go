@@ -2,8 +2,11 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"hearsay/cmd/program"
 	"hearsay/cmd/program/programtest"
 )
 
@@ -19,5 +22,20 @@ func TestPackagingUsesWhatIsThere(t *testing.T) {
 	}
 	if count == 0 {
 		t.Error("no command line was found")
+	}
+}
+
+// TestUnitNamesThePageOfTheManual in its section.
+func TestUnitNamesThePageOfTheManual(t *testing.T) {
+	unit, err := os.ReadFile("hearsay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := program.WriteManual(root(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nDocumentation=man:" + name + "(" + strings.TrimPrefix(filepath.Ext(page), ".") + ")\n"; !strings.Contains(string(unit), want) {
+		t.Errorf("the unit has no line %q", want)
 	}
 }
