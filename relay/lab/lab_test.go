@@ -44,7 +44,7 @@ func TestDemoNetworkIsReadySoon(t *testing.T) {
 	}
 	defer n.Close()
 	for _, r := range n.Relays() {
-		waitListed(t, r.Node().Views(), 8, time.Minute) // measured: below 1 s on an idle machine
+		waitListed(t, r.Node().Views(), 8, patience) // measured: below 1 s on an idle machine
 	}
 	t.Logf("ready after %v", time.Since(start))
 	if err := n.Close(); err != nil {
