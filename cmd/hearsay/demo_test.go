@@ -45,16 +45,15 @@ func TestDemoJoinedBySecondPerson(t *testing.T) {
 	if first.contact("echo") == "" {
 		t.Error("echo is not active although the demo is ready")
 	}
-	var command string
-	for _, l := range strings.Split(first.errors(), "\n") {
-		if strings.Contains(l, " --network ") {
-			command = l
+	var args []string
+	first.until("the command is printed", func() bool {
+		for _, l := range strings.SplitAfter(first.errors(), "\n") {
+			if strings.Contains(l, " --network ") && strings.HasSuffix(l, "\n") {
+				args = fields(l)
+			}
 		}
-	}
-	args := fields(command)
-	if len(args) == 0 {
-		t.Fatalf("no command among:\n%s", first.errors())
-	}
+		return len(args) > 0
+	})
 	second := startScript(t, args[0], args[1:]...)
 	second.untilReady()
 	atFirst, atSecond := introduce(t, first, second, "guest", "host")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -62,8 +63,9 @@ func TestFaultsOfRelays(t *testing.T) {
 	bob.must(nil, "subscribe", nil)
 
 	n := 0
-	// say sends a message and waits until it has arrived.
-	say := func() (stored, received time.Duration) {
+	// say sends a message and waits until it has arrived. The fault is undone by back,
+	// once, if that is what it takes.
+	say := func(back func()) (stored, received time.Duration) {
 		t.Helper()
 		n++
 		text := fmt.Sprint("message ", n)
@@ -71,7 +73,7 @@ func TestFaultsOfRelays(t *testing.T) {
 		var sent struct{ ID string }
 		alice.must(&sent, "message.send", map[string]any{"contact": atAlice, "text": text})
 		in := func(m message) bool { return m.Text == text && m.Direction == "in" }
-		bob.until("received", func() bool {
+		bob.untilOrGuard("received", []*script{alice, bob}, back, func() bool {
 			if stored == 0 && slices.ContainsFunc(alice.messages(atAlice), func(m message) bool {
 				return m.ID == sent.ID && (m.State == "delivered" || m.Copies != nil && m.Copies.Have > 0)
 			}) {
@@ -127,7 +129,7 @@ func TestFaultsOfRelays(t *testing.T) {
 		slices.Sort(all)
 		return slices.Compact(all)
 	}
-	say()
+	say(nil)
 	for _, f := range relayFaults {
 		if f.full && !allFaults {
 			continue
@@ -136,16 +138,17 @@ func TestFaultsOfRelays(t *testing.T) {
 		is := strings.Join(roles(id), ", ")
 		f.do(w, id)
 		began := time.Now()
-		stored, received := say()
+		undo := sync.OnceFunc(func() { f.undo(w, id) })
+		stored, received := say(undo)
 		if allFaults {
 			<-time.After(time.Until(began.Add(f.after)))
 		}
-		f.undo(w, id)
+		undo()
 		t.Logf("%-42s stored %6.2f s, received %6.2f s (%s)", f.name, stored.Seconds(), received.Seconds(), is)
 		if allFaults && (stored > f.stored || received > f.received) {
 			t.Errorf("%s: stored after %v, want %v, received after %v, want %v", f.name, stored, f.stored, received, f.received)
 		}
-		_, received = say()
+		_, received = say(nil)
 		t.Logf("%-42s received %6.2f s", "  afterwards:", received.Seconds())
 		if allFaults {
 			<-time.After(30 * time.Second)

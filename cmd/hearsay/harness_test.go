@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -200,15 +202,21 @@ type relayProcess struct {
 	home, listen string
 }
 
-// freePort finds a UDP port on loopback that nobody uses.
+// freePort finds a UDP port on loopback that nobody uses. It is none that systems
+// give to those who ask for any: other tests do, and one that listens later, or is
+// started again, would find it taken.
 func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var c net.PacketConn
+		if c, err = net.ListenPacket("udp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))); err == nil {
+			defer c.Close()
+			return c.LocalAddr().String()
+		}
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	t.Fatal(err)
+	return ""
 }
 
 // startNetwork founds a network and starts a directory and n relays.
@@ -242,7 +250,7 @@ func startNetworkLogging(t *testing.T, n int, level string) *network {
 	for i := range n {
 		wg.Go(func() {
 			r := &relayProcess{home: filepath.Join(w.dir, fmt.Sprint("relay", i))}
-			r.process = start(t, "hearsay-relay", "run", "--home", r.home, "--network", w.link, "--listen", "127.0.0.1:0", "--json", "--log-level", w.level)
+			r.process = start(t, "hearsay-relay", "run", "--home", r.home, "--network", w.link, "--listen", freePort(t), "--json", "--log-level", w.level)
 			line := w.ready(r.process)
 			r.listen = line.Listen
 			mu.Lock()
@@ -275,6 +283,30 @@ func (w *network) restart(id string) {
 	if line := w.ready(r.process); line.ID != id {
 		w.t.Errorf("relay %s came back as %s", id, line.ID)
 	}
+}
+
+// untilOrGuard is until, but for what may wait for a guard while relays are down:
+// where a mailbox relay is one of somebody's first two guards and the other one is
+// down, no third serves for hours (circuit/path/SPEC.md §2.2). If people are told so
+// for half a minute, the relays come back.
+func (s *script) untilOrGuard(what string, people []*script, back func(), ok func() bool) {
+	s.t.Helper()
+	awaits := func() bool {
+		return slices.ContainsFunc(people, func(p *script) bool {
+			var st status
+			p.must(&st, "status", nil)
+			return slices.ContainsFunc(st.Warnings, func(w string) bool { return strings.Contains(w, "the mailbox relay is your guard") })
+		})
+	}
+	began := time.Now()
+	s.until(what, func() bool {
+		if back != nil && time.Since(began) > 30*time.Second && awaits() {
+			s.t.Logf("%s: waits for a guard; relays come back", what)
+			back()
+			back = nil
+		}
+		return ok()
+	})
 }
 
 func unmarshal(t *testing.T, line string, v any) {
@@ -333,6 +365,7 @@ type status struct {
 	Ready    bool
 	Relays   int
 	Circuits []circuitInfo
+	Warnings []string
 }
 
 // startScript starts a program that speaks JSON-RPC and reads its ready line.

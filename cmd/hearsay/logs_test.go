@@ -28,25 +28,30 @@ func TestLogsRevealNothing(t *testing.T) {
 	var atAlice, atBob string
 	alice.until("active", func() bool { atAlice = alice.contact("robert-local-name"); return atAlice != "" })
 	bob.until("active", func() bool { atBob = bob.contact("alicia-local-name"); return atBob != "" })
-	talk := func(text string) {
+	talk := func(text string, back func()) {
 		t.Helper()
 		alice.must(nil, "message.send", map[string]any{"contact": atAlice, "text": text})
-		bob.until("received", func() bool {
+		bob.untilOrGuard("received", []*script{alice, bob}, back, func() bool {
 			ms := bob.messages(atBob)
 			return len(ms) > 0 && ms[len(ms)-1].Text == text
 		})
 	}
-	talk("the first secret sentence")
+	talk("the first secret sentence", nil)
 	known := map[string]bool{} // addresses that may appear
 	for _, r := range w.relays {
 		known[r.listen] = true
 	}
-	for id, r := range w.relays { // one that vanishes makes everybody complain
-		r.kill()
-		delete(w.relays, id)
-		break
+	var gone string
+	for id := range w.relays { // one that vanishes makes everybody complain
+		gone = id
 	}
-	talk("the second secret sentence")
+	vanished := w.relays[gone]
+	vanished.kill()
+	delete(w.relays, gone)
+	talk("the second secret sentence", func() {
+		w.relays[gone] = vanished
+		w.restart(gone)
+	})
 	if _, err := bob.call("invite.accept", map[string]any{"link": inv.Link[:100], "name": "typo-local-name"}); err == nil {
 		t.Error("half an invite was accepted")
 	}

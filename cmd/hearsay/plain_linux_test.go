@@ -43,10 +43,12 @@ func TestPlainOnATerminal(t *testing.T) {
 		if err != nil {
 			t.Errorf("ctrl+c: %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("ctrl+c does not end it")
 	}
+	s.mu.Lock()
 	out := string(s.out)
+	s.mu.Unlock()
 	if strings.Contains(out, "horse") {
 		t.Error("a passphrase was shown")
 	}

@@ -15,7 +15,7 @@ import (
 // TestNewConversationsDisappear: the time of the configuration holds for each new
 // contact, once, and a later change of the person's stays.
 func TestNewConversationsDisappear(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	home := filepath.Join(t.TempDir(), "config")
 	if err := os.MkdirAll(home, 0o700); err != nil {
