@@ -14,6 +14,9 @@ var (
 	ErrHomeOpen  = errors.New("relay: others may read this home or a file in it")
 )
 
+// unfinished begins the names of files that are being written.
+const unfinished = ".new-"
+
 // home is the directory of one node: 0700, files 0600, held by one process.
 type home struct {
 	dir  string
@@ -98,7 +101,7 @@ func (h *home) read(name string) ([]byte, error) {
 // one.
 func (h *home) write(name string, b []byte) (err error) {
 	p := h.path(name)
-	f, err := os.CreateTemp(h.dir, ".new-*")
+	f, err := os.CreateTemp(h.dir, unfinished+"*")
 	if err != nil {
 		return err
 	}

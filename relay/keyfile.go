@@ -91,6 +91,23 @@ func (h *home) makeKey(name string, kind keyKind, from time.Time) (keyFile, erro
 	return k, h.write(name, k.append(nil))
 }
 
+// removeUnfinished removes the files that a crash left half written, while the home
+// is locked: a key among them would outlive the time at which keys are erased.
+func (h *home) removeUnfinished() error {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unfinished) {
+			if err := h.remove(e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Names of key files.
 const (
 	fileIdentity = "identity.key"
@@ -131,6 +148,9 @@ type onionKey struct {
 
 // loadKeys reads or makes the keys that every node has.
 func loadKeys(h *home, now time.Time) (*keys, error) {
+	if err := h.removeUnfinished(); err != nil {
+		return nil, err
+	}
 	k := &keys{home: h}
 	id, err := h.key(fileIdentity, keyIdentity, now)
 	if err != nil {
@@ -201,14 +221,17 @@ func (k *keys) newOnion(from time.Time) error {
 	return k.addOnion(name, f)
 }
 
-// rotate makes the keys that are due and erases those that are over. It
-// reports whether the descriptor must change, or the link key did.
+// rotate erases the keys that are over and makes those that are due. It reports
+// whether the descriptor must change, or the link key did. A key that cannot be
+// stored is not used, and made at the next call; what is to be erased is erased
+// before, which needs no space.
 func (k *keys) rotate(now time.Time) (descriptor, linkKey bool, err error) {
-	if now.Sub(k.link.from) >= directory.Scale(k.lab, linkLife) {
-		if k.link, err = k.home.makeKey(fileLink, keyLink, now); err != nil {
+	accepted := directory.Scale(k.lab, onionAccepted)
+	for len(k.onion) > 1 && !now.Before(k.onion[1].from.Add(accepted)) {
+		if err := k.home.remove(k.onion[0].name); err != nil {
 			return false, false, err
 		}
-		linkKey = true
+		k.onion = k.onion[1:]
 	}
 	if len(k.onion) == 0 {
 		if err := k.newOnion(now.Add(-directory.Scale(k.lab, onionBackdate))); err != nil {
@@ -225,16 +248,16 @@ func (k *keys) rotate(now time.Time) (descriptor, linkKey bool, err error) {
 			next = now
 		}
 		if err := k.newOnion(next); err != nil {
-			return false, false, err
+			return descriptor, false, err
 		}
 		descriptor = true
 	}
-	accepted := directory.Scale(k.lab, onionAccepted)
-	for len(k.onion) > 1 && !now.Before(k.onion[1].from.Add(accepted)) {
-		if err := k.home.remove(k.onion[0].name); err != nil {
-			return false, false, err
+	if now.Sub(k.link.from) >= directory.Scale(k.lab, linkLife) {
+		next, err := k.home.makeKey(fileLink, keyLink, now)
+		if err != nil {
+			return descriptor, false, err
 		}
-		k.onion = k.onion[1:]
+		k.link, linkKey = next, true
 	}
 	return descriptor || linkKey, linkKey, nil
 }

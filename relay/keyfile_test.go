@@ -139,6 +139,63 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
+// TestKeysOnAFullDisk: keys that cannot be stored are not used, and are made when there
+// is space again; a crash in the middle of writing one leaves nothing of it.
+func TestKeysOnAFullDisk(t *testing.T) {
+	h := testHome(t)
+	start := time.Unix(1_900_000_000, 0)
+	k, err := loadKeys(h, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := k.rotate(start); err != nil {
+		t.Fatal(err)
+	}
+	dir, link, now := h.dir, k.link, start.Add(26*day)
+	h.dir = filepath.Join(dir, "full")
+	for range 2 {
+		if _, linkKey, err := k.rotate(now); err == nil || linkKey || k.link != link || len(k.onion) != 1 {
+			t.Fatalf("error %v, link key %v, %d onion keys", err, linkKey, len(k.onion))
+		}
+	}
+	h.dir = dir
+	if descriptor, linkKey, err := k.rotate(now); err != nil || !descriptor || !linkKey || k.link == link || len(k.onion) != 2 {
+		t.Errorf("with space again: error %v, descriptor %v, link key %v, %d onion keys", err, descriptor, linkKey, len(k.onion))
+	}
+	left := h.path(unfinished + "1234")
+	if err := os.WriteFile(left, k.link.append(nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadKeys(h, now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the key that a crash left is there: %v", err)
+	}
+}
+
+// TestRelayOnAFullDisk: a relay whose disk is full when keys and descriptor are due
+// goes on, and stays in the directory by a descriptor that it cannot keep.
+func TestRelayOnAFullDisk(t *testing.T) {
+	_, dir := testHomes(t)
+	n, err := NewNode(NodeConfig{Home: dir, Listen: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	old, err := n.described(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.home.dir = filepath.Join(dir, "full")
+	n.renew(time.Now().Add(time.Hour))
+	n.home.dir = dir
+	made, err := n.described(time.Now().Add(time.Hour))
+	if err != nil || made.Seq <= old.Seq || made.LinkKey != old.LinkKey {
+		t.Errorf("descriptor %d after %d: %v", made.Seq, old.Seq, err)
+	}
+}
+
 // TestKeyRotationAfterAbsence starts a relay that was off for a month.
 func TestKeyRotationAfterAbsence(t *testing.T) {
 	h := testHome(t)

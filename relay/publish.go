@@ -81,7 +81,10 @@ func (n *Node) describe(now time.Time, again bool) error {
 		return err
 	}
 	if err := n.home.write(fileDescriptor, raw); err != nil {
-		return err
+		if n.published == nil {
+			return err // at the start, while somebody looks
+		}
+		n.log.Error("the descriptor is published, but not kept", logError, err)
 	}
 	n.published, n.seq = raw, d.Seq
 	n.again = now.Add(n.interval())
@@ -145,21 +148,20 @@ func (n *Node) maintain(ctx context.Context) error {
 				n.gossip.Offer()
 			}
 		case now := <-t.C:
-			if err := n.renew(now); err != nil {
-				return err
-			}
+			n.renew(now)
 		}
 	}
 }
 
-// renew rotates keys and publishes a new descriptor where that is due.
-func (n *Node) renew(now time.Time) error {
+// renew rotates keys and publishes a new descriptor where that is due. What fails, as
+// on a full disk, is tried again at the next look: circuits and mailboxes go on.
+func (n *Node) renew(now time.Time) {
 	n.mu.Lock()
 	changed, linkKey, err := n.keys.rotate(now)
 	due := changed || !now.Before(n.again)
 	n.mu.Unlock()
 	if err != nil {
-		return err
+		n.log.Error("keys that are due cannot be made; they will be tried again", logError, err)
 	}
 	if families, err := n.home.goodFamilies(n.chain.ID(), n.ID(), now); err != nil {
 		n.log.Warn("family certificates are not read", logError, err)
@@ -169,17 +171,20 @@ func (n *Node) renew(now time.Time) error {
 	n.shareOnionKeys()
 	if linkKey {
 		if err := n.endpoint.SetLinkKey(n.keys.linkKey()); err != nil {
-			return err
+			n.log.Error("the new link key is not in use", logError, err)
 		}
 	}
 	if !due {
-		return nil
+		return
 	}
 	if err := n.describe(now, true); err != nil {
-		return err
+		n.mu.Lock()
+		n.again = time.Time{} // due at the next look
+		n.mu.Unlock()
+		n.log.Error("the descriptor cannot be made; it will be tried again", logError, err)
+		return
 	}
 	n.publish()
-	return nil
 }
 
 // described returns the present descriptor.
