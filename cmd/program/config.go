@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -16,14 +17,22 @@ const configVersion = 1
 
 // ReadConfig reads a configuration file into a struct with toml tags. The file
 // says `version = 1`. It fails with a usage error that names the line, and for an
-// unknown key the nearest one that there is. A missing file fails with an error
-// that wraps fs.ErrNotExist.
+// unknown key the nearest one that there is. A file that this account may not read
+// is one as well: no restart mends it. A missing file fails with an error that wraps
+// fs.ErrNotExist.
 func ReadConfig(file string, into any) error {
 	text, err := readSmall(file)
 	if err != nil {
-		return err
+		return unreadable(file, err)
 	}
 	return ParseConfig(file, string(text), into)
+}
+
+func unreadable(file string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return Usage("let the account that this runs as read it", "%s: permission denied", file)
+	}
+	return err
 }
 
 // ParseConfig is ReadConfig for a text; file is its name for people.

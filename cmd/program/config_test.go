@@ -61,6 +61,16 @@ func TestConfigIsRead(t *testing.T) {
 	}
 }
 
+// TestConfigOfAnotherAccount: a configuration that may not be read is a wrong one, which
+// units do not try again, and says who has to read it.
+func TestConfigOfAnotherAccount(t *testing.T) {
+	err := unreadable("relay.toml", &os.PathError{Op: "open", Path: "relay.toml", Err: os.ErrPermission})
+	var told *Error
+	if !errors.As(err, &told) || told.Code != ExitUsage || !strings.Contains(told.Hint, "account") {
+		t.Errorf("%+v", err)
+	}
+}
+
 func FuzzConfig(f *testing.F) {
 	f.Add("version = 1\nlisten = \"a\"\n")
 	f.Add("[a.b]\nc = 1")
