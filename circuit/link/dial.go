@@ -193,7 +193,7 @@ func (e *Endpoint) greet(ctx context.Context, l *Link) (*Link, error) {
 			if errors.Is(err, errHelloProof) {
 				return nil, ErrWrongKey
 			}
-			return nil, fmt.Errorf("%w: no answer to LINK_HELLO; perhaps it belongs to another network", ErrUnreachable)
+			return nil, fmt.Errorf("%w: no answer to LINK_HELLO: it is of another network, or knows another relay at the address of this one", ErrUnreachable)
 		case <-ctx.Done():
 			l.Close()
 			return nil, ctx.Err()
