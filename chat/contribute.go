@@ -13,6 +13,7 @@ type Lent struct {
 	Address   string // that others dial
 	Bandwidth int64  // bytes per second for circuits, each way
 	Problem   string // why it does not run; empty: it does
+	Waits     string // why it is not listed, if that is known
 }
 
 // LentView is a lent relay in the network view.
@@ -51,6 +52,6 @@ func (m *Messenger) lentView(view *directory.View) *LentView {
 		return nil
 	}
 	v := &LentView{Lent: state(), Listed: listedIn(view, own), Name: directory.RelayNames([]directory.RelayID{own})[own]}
-	v.Problem = sanitizeText(v.Problem)
+	v.Problem, v.Waits = sanitizeText(v.Problem), sanitizeText(v.Waits)
 	return v
 }

@@ -13,6 +13,9 @@ func lentText(l *chat.LentView) string {
 		return "you lend a relay, which does not run: " + sanitizeLine(l.Problem)
 	}
 	listed := "not listed yet"
+	if l.Waits != "" {
+		listed = "not listed: " + sanitizeLine(l.Waits)
+	}
 	if l.Listed {
 		listed = "listed as " + sanitizeLine(cmp.Or(l.Name, "a relay"))
 	}

@@ -16,6 +16,7 @@ func TestLentRelayIsShown(t *testing.T) {
 	}{
 		{chat.LentView{Lent: chat.Lent{Address: "192.0.2.7:4443", Bandwidth: 1 << 20}, Name: "plum", Listed: true}, []string{"192.0.2.7:4443", "listed as plum", "1024 KiB/s"}},
 		{chat.LentView{Lent: chat.Lent{Address: "192.0.2.7:4443", Bandwidth: 1 << 20}}, []string{"not listed yet"}},
+		{chat.LentView{Lent: chat.Lent{Address: "192.0.2.7:4443", Bandwidth: 1 << 20, Waits: "the directory\x1b[31m could not reach it"}}, []string{"not listed:", "could not reach it"}},
 		{chat.LentView{Lent: chat.Lent{Problem: "the port\x1b[31m is taken"}}, []string{"does not run", "is taken"}},
 	} {
 		f := newFake()

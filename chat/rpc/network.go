@@ -65,20 +65,21 @@ type lentShape struct {
 	Bandwidth int64   `json:"bandwidth"`
 	Listed    bool    `json:"listed"`
 	Problem   *string `json:"problem"`
+	Waits     *string `json:"waits"`
 }
 
 func shapeLent(v *chat.LentView) *lentShape {
 	if v == nil {
 		return nil
 	}
-	return &lentShape{v.Name, v.Address, v.Bandwidth, v.Listed, textOrNull(v.Problem)}
+	return &lentShape{v.Name, v.Address, v.Bandwidth, v.Listed, textOrNull(v.Problem), textOrNull(v.Waits)}
 }
 
 func (l *lentShape) view() *chat.LentView {
 	if l == nil {
 		return nil
 	}
-	return &chat.LentView{Lent: chat.Lent{Address: l.Address, Bandwidth: l.Bandwidth, Problem: text(l.Problem)}, Name: l.Name, Listed: l.Listed}
+	return &chat.LentView{Lent: chat.Lent{Address: l.Address, Bandwidth: l.Bandwidth, Problem: text(l.Problem), Waits: text(l.Waits)}, Name: l.Name, Listed: l.Listed}
 }
 
 // pathView is a circuit in names.

@@ -29,7 +29,7 @@ func networkFixture() chat.NetworkView {
 		},
 		Guard: "otter", GuardSince: when, Layer2: []string{"plum", "moss"}, Family: 0.25, Cover: "normal", CoverMB: 110,
 		Queues: 12, Single: 1, NextMove: when.Add(9 * time.Hour), Burst: time.Minute,
-		Lends:   &chat.LentView{Lent: chat.Lent{Address: "192.0.2.9:4443", Bandwidth: 1 << 20, Problem: "the relay has stopped"}, Name: "wren", Listed: true},
+		Lends:   &chat.LentView{Lent: chat.Lent{Address: "192.0.2.9:4443", Bandwidth: 1 << 20, Problem: "the relay has stopped", Waits: "nobody reached it"}, Name: "wren", Listed: true},
 		Missing: []string{"fern takes no messages for marta now: it is full"}, Warnings: []string{"one guard serves you"},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,17 +20,20 @@ import (
 
 	"hearsay/chat"
 	"hearsay/cmd/program"
+	"hearsay/directory"
+	"hearsay/directory/gossip"
 	"hearsay/relay"
 )
 
 // Limits of a lent relay.
 const (
-	lentBandwidth = "1MiB"          // a second, each way, if nothing is said
-	lentLeast     = 512 << 10       // below it, echoing for measurements would take all of it
-	lentSpace     = 1 << 30         // of its mailboxes, on the disk
-	lentMemory    = 256 << 20       // of its heap
-	lentPort      = 4443            // if nothing is said
-	lentQuiet     = 2 * time.Second // that stopping takes before it is mentioned
+	lentBandwidth = "1MiB"           // a second, each way, if nothing is said
+	lentLeast     = 512 << 10        // below it, echoing for measurements would take all of it
+	lentSpace     = 1 << 30          // of its mailboxes, on the disk
+	lentMemory    = 256 << 20        // of its heap
+	lentPort      = 4443             // if nothing is said
+	lentQuiet     = 2 * time.Second  // that stopping takes before it is mentioned
+	lentAgain     = 15 * time.Second // between tries to start it, if something is in the way
 )
 
 // contributeFlags say whether and how this computer lends a relay.
@@ -58,8 +62,8 @@ What others see:
   - Your relay's address is published, to everybody, and it is this computer's.
   - Relays of the network see the same address as that of a client. So whoever
     looks for people who use this network finds you.
-  - Your own circuits never go through your relay, and your messages do not wait
-    there. Whoever runs another mailbox relay and watches for long can find that
+  - This profile's circuits never go through your relay, and your messages do not
+    wait there; other profiles of this computer do not know it, and may use it. Whoever runs another mailbox relay and watches for long can find that
     out, and so guess whose they are; in a network of few relays that is soon.
   - Your relay comes and goes with this program. Your contacts see when your
     messages arrive, and can compare. "hearsay daemon" on a computer that is
@@ -77,6 +81,7 @@ func relayHome(home string) string { return filepath.Join(home, chat.RelayDir) }
 type lending struct {
 	listen    netip.AddrPort // that others dial; zero: this computer's
 	bandwidth int64
+	again     time.Duration // in place of lentAgain, if not zero
 }
 
 // lending checks the flags, and asks before the first start. nil: none is lent.
@@ -146,52 +151,108 @@ func agrees(ctx context.Context, in io.Reader, out io.Writer, question string) (
 
 // lent is a relay that runs beside a profile.
 type lent struct {
-	node   *relay.Node
-	cancel context.CancelFunc
-	done   chan struct{} // closed when it has ended
-	log    *slog.Logger
+	lending lending
+	id      directory.RelayID // of its key, once there is one
+	home    string
+	link    directory.NetworkLink
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when it has ended
+	log     *slog.Logger
 
-	mu   sync.Mutex
-	told chat.Lent
+	mu     sync.Mutex
+	node   *relay.Node // nil: it does not run
+	killed bool
+	told   chat.Lent
 }
 
 // lend names the relay beside a profile to it, so that its circuits avoid it, and
-// starts it if l is not nil. It comes before the profile runs.
+// starts it if l is not nil. It comes before the profile runs. What keeps the relay
+// from starting keeps nobody from the profile, but at the first start, when it has no
+// key yet.
 func lend(m *chat.Messenger, home string, l *lending, log *slog.Logger) (*lent, error) {
 	dir := relayHome(home)
+	id, unknown := relay.HomeID(dir)
 	if l == nil {
-		id, err := relay.HomeID(dir)
-		if errors.Is(err, relay.ErrNoNetwork) {
+		switch {
+		case errors.Is(unknown, relay.ErrNoNetwork):
 			return nil, nil // there is none
+		case unknown != nil:
+			return nil, program.Fail(program.ExitFailure, "restore "+filepath.Join(dir, "identity.key")+", or move the directory of the relay away", fmt.Errorf("the relay that was lent beside this profile cannot be told: %w", unknown))
 		}
 		m.Lend(id, nil) // it may still be listed, and others hold its address
-		return nil, program.NodeError(err)
+		return nil, nil
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	link := m.NetworkLink()
-	listen, advertise, err := l.addresses(link.Bootstraps[0].Addr)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &lent{lending: *l, id: id, home: dir, link: m.NetworkLink(), cancel: cancel, done: make(chan struct{}), log: log}
+	r.told = chat.Lent{Bandwidth: l.bandwidth, Address: l.listen.String()}
+	node, err := r.open()
+	switch {
+	case err == nil:
+		r.id = node.ID()
+	case unknown != nil:
+		cancel()
+		return nil, program.NodeError(err)
+	default:
+		r.fails(err)
+	}
+	m.Lend(r.id, r.state)
+	go r.run(ctx, node)
+	return r, nil
+}
+
+// open binds the relay.
+func (r *lent) open() (*relay.Node, error) {
+	listen, advertise, err := r.lending.addresses(r.link.Bootstraps[0].Addr)
 	if err != nil {
 		return nil, err
 	}
 	node, err := relay.NewNode(relay.NodeConfig{
-		Home: dir, Link: link, Listen: listen, Advertise: advertise,
-		Settings:  relay.Settings{Bandwidth: l.bandwidth, MailboxSpace: lentSpace},
-		MaxMemory: min(relay.MemoryLimit(), lentMemory), Software: software(), Log: log,
+		Home: r.home, Link: r.link, Listen: listen, Advertise: advertise, Notice: r.notice, ServeStatus: true,
+		Settings:  relay.Settings{Bandwidth: r.lending.bandwidth, MailboxSpace: lentSpace},
+		MaxMemory: min(relay.MemoryLimit(), lentMemory), Software: software(), Log: r.log,
 	})
 	if err != nil {
-		return nil, program.NodeError(err)
+		return nil, err
 	}
-	told := chat.Lent{Bandwidth: l.bandwidth, Address: node.Addr().String()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told.Address = node.Addr().String()
 	if advertise != nil {
-		told.Address = advertise[0].String()
+		r.told.Address = advertise[0].String()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &lent{node: node, cancel: cancel, done: make(chan struct{}), log: log, told: told}
-	m.Lend(node.ID(), r.state)
-	go r.run(ctx)
-	return r, nil
+	if r.told.Problem = ""; r.killed {
+		node.Kill()
+	}
+	r.node = node
+	return node, nil
+}
+
+// notice keeps why the relay is not listed.
+func (r *lent) notice(n relay.Notice) {
+	waits := ""
+	switch n.Kind {
+	case relay.NoticeListed:
+	case relay.NoticeUnlisted:
+		waits = "it was, and is not any more"
+	case relay.NoticeRefused:
+		waits = n.Verdict.String()
+		switch n.Verdict {
+		case gossip.VerdictUnreachable:
+			waits += "; open the UDP port in router and firewall"
+		case gossip.VerdictNoToken, gossip.VerdictNoVouch, gossip.VerdictClosed:
+			waits += "; this network asks more of relays than a lent one can show: run hearsay-relay"
+		}
+	case relay.NoticeWork, relay.NoticeProgress:
+		waits = fmt.Sprintf("it computes first, for about %d minutes of one core in all", int(n.Expected.Minutes()+1))
+	case relay.NoticeWorked:
+		waits = "its work is done, and the next snapshot lists it, if it can be reached"
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told.Waits = waits
 }
 
 // software is what the directory shows of this program, at most 24 bytes.
@@ -250,21 +311,63 @@ func isOwn(a netip.Addr) bool {
 	return false
 }
 
-// run serves until stop is called, and keeps why it ended before.
-func (r *lent) run(ctx context.Context) {
+// run serves until stop is called. What ended it before, or kept it from starting, is
+// told, and it tries again: an address may come back, and a program that was just
+// stopped may still be finishing on the port.
+func (r *lent) run(ctx context.Context, node *relay.Node) {
 	defer close(r.done)
-	err := r.node.Run(ctx)
-	if err == nil && ctx.Err() != nil {
+	again := cmp.Or(r.lending.again, lentAgain)
+	for {
+		if node != nil {
+			err := node.Run(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			text := "the relay has stopped"
+			if err != nil {
+				text += ": " + chat.PlainError(err)
+			}
+			r.fails(errors.New(text))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(again):
+		}
+		if id, err := relay.HomeID(r.home); err != nil || id != r.id {
+			r.fails(errors.New("its key is gone")) // the profile avoids another one
+			return
+		}
+		var err error
+		if node, err = r.open(); err != nil {
+			r.fails(err)
+		}
+	}
+}
+
+// fails keeps why the relay does not run.
+func (r *lent) fails(err error) {
+	problem := chat.PlainError(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told.Problem != problem && !r.killed {
+		r.log.Warn("the lent relay does not run", "error", problem)
+	}
+	r.node, r.told.Problem, r.told.Waits = nil, problem, ""
+}
+
+// kill ends the relay at once: the profile is destroyed. nil: there is none.
+func (r *lent) kill() {
+	if r == nil {
 		return
 	}
-	problem := "the relay has stopped"
-	if err != nil {
-		problem += ": " + chat.PlainError(err)
-	}
-	r.log.Warn("the lent relay has stopped", "error", err)
+	r.cancel()
 	r.mu.Lock()
-	r.told.Problem = problem
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.killed = true
+	if r.node != nil {
+		r.node.Kill()
+	}
 }
 
 func (r *lent) state() chat.Lent {

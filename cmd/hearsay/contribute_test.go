@@ -139,11 +139,35 @@ func TestContribute(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the relay's home is not free: %v", err)
 	}
+	// A relay that cannot start, for another one is still finishing, keeps nobody from
+	// the profile, and starts later.
+	defer node.Close()
+	soon := *l
+	soon.again = 20 * time.Millisecond
+	p, err = openLending(chat.Config{Home: home}, &soon)
+	if err != nil {
+		t.Fatalf("the profile waits for the relay: %v", err)
+	}
+	defer p.stop()
+	if s := p.lent.state(); s.Problem == "" {
+		t.Errorf("it is not said that the relay does not run: %+v", s)
+	}
 	node.Close()
-	if err := chat.Wipe(home); err != nil {
+	waitFor(t, "the relay runs again", func() bool { avoids(p); return p.lent.state().Problem == "" })
+
+	// Destroying the profile ends the relay at once, and leaves nothing of it.
+	if err := p.Wipe(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Lstat(relayHome(home)); !errors.Is(err, os.ErrNotExist) {
+	select {
+	case <-p.lent.done:
+	case <-time.After(patience):
+		t.Error("the relay outlives the profile")
+	}
+	if err := p.stop(); !errors.Is(err, chat.ErrWiped) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(home); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after wiping: %v", err)
 	}
 }

@@ -45,7 +45,13 @@ func openLending(cfg chat.Config, l *lending) (*profile, error) {
 	holdHome(cfg.Home)
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &profile{Messenger: m, home: cfg.Home, ctx: ctx, cancel: cancel, done: make(chan error, 1), lent: lent}
-	go func() { p.done <- m.Run(ctx) }()
+	go func() {
+		err := m.Run(ctx)
+		if errors.Is(err, chat.ErrWiped) {
+			lent.kill() // and drain nothing
+		}
+		p.done <- err
+	}()
 	return p, nil
 }
 
@@ -67,6 +73,7 @@ func (p *profile) stop() error {
 		p.lent.stop()
 		if p.lent != nil && errors.Is(p.err, chat.ErrWiped) {
 			p.err = errors.Join(p.err, os.RemoveAll(relayHome(p.home))) // it wrote until now
+			_ = os.Remove(p.home)                                       // if nothing else is in it
 		}
 		if n > 0 {
 			program.Warn(os.Stderr, name, "%s: sent when hearsay runs again", count(n, "message exists only on this disk", "messages exist only on this disk"))
