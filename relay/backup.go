@@ -269,13 +269,20 @@ func (b *HomeBackup) check() error {
 	return nil
 }
 
-// restoring is added to the name of a home that is being restored.
+// restoring is added to the name of a home that is being restored, and is the
+// directory in an empty one that is filled.
 const restoring = ".restoring"
 
+// ErrRestoring is returned for a home in which a restore was interrupted.
+var ErrRestoring = errors.New("relay: a restore was interrupted in this home")
+
 // Restore makes a home from a backup; it is there whole or not at all. The
-// directory must not exist, or be empty. It fails with ErrHomeExists, ErrBackup,
-// ErrBackupKind, ErrBackupPassphrase, or an error of the file.
+// directory must not exist, or be empty. It fails with ErrHomeExists, ErrRestoring,
+// ErrBackup, ErrBackupKind, ErrBackupPassphrase, or an error of the file.
 func Restore(dir string, kind HomeKind, file string, passphrase []byte) (*HomeBackup, error) {
+	if _, err := os.Lstat(filepath.Join(dir, restoring)); err == nil {
+		return nil, fmt.Errorf("%w: %s", ErrRestoring, dir)
+	}
 	if list, err := os.ReadDir(dir); err == nil && len(list) > 0 {
 		return nil, fmt.Errorf("%w: %s", ErrHomeExists, dir)
 	}
@@ -316,37 +323,98 @@ func openBackup(r io.Reader, passphrase []byte) (*HomeBackup, error) {
 	return parseBackup(b)
 }
 
-// restore writes the files beside the place of the home, and then moves them there.
-func (b *HomeBackup) restore(dir string, now time.Time) (err error) {
+// restore writes the files beside the place of the home, and then moves them there. An
+// empty directory that nobody else may read is filled instead: it may be a volume, or
+// the one that a service manager made for the service's user.
+func (b *HomeBackup) restore(dir string, now time.Time) error {
+	if st, err := os.Stat(dir); err == nil && !othersMayRead(st) {
+		return b.fill(dir, now)
+	}
 	part := &home{dir: dir + restoring}
 	if err := os.RemoveAll(part.dir); err != nil { // of one that was interrupted
 		return err
 	}
-	if err := os.MkdirAll(part.dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.RemoveAll(part.dir)
-		}
-	}()
-	for _, f := range b.list {
-		if err := part.write(f.name, f.data); err != nil {
-			return err
+	err := b.write(part, now)
+	if err == nil {
+		if err = os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one
+			err = fmt.Errorf("%w: %s", ErrHomeExists, dir)
+		} else {
+			err = os.Rename(part.dir, dir)
 		}
 	}
-	if b.Kind == DirectoryHome {
-		if err := part.write(fileRestored, binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one
-		return fmt.Errorf("%w: %s", ErrHomeExists, dir)
-	}
-	if err := os.Rename(part.dir, dir); err != nil {
+	if err != nil {
+		os.RemoveAll(part.dir)
 		return err
 	}
 	return syncDir(filepath.Dir(dir))
+}
+
+// fill writes the files into a directory of an empty home and moves each to its place,
+// the identity last. While that directory is there nobody takes the home for one.
+func (b *HomeBackup) fill(dir string, now time.Time) (err error) {
+	part := &home{dir: filepath.Join(dir, restoring)}
+	var moved []string
+	defer func() {
+		if err != nil {
+			for _, name := range moved {
+				os.Remove(filepath.Join(dir, name))
+			}
+			os.RemoveAll(part.dir)
+		}
+	}()
+	if err := b.write(part, now); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(part.dir)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int {
+		switch {
+		case a.Name() == fileIdentity:
+			return 1
+		case b.Name() == fileIdentity:
+			return -1
+		}
+		return 0
+	})
+	for _, e := range entries {
+		if err := os.Rename(part.path(e.Name()), filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+		moved = append(moved, e.Name())
+	}
+	if err := os.Remove(part.dir); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// write makes a new directory with the files.
+func (b *HomeBackup) write(to *home, now time.Time) error {
+	if err := os.Mkdir(to.dir, 0o700); err != nil {
+		return err
+	}
+	d, err := os.Open(to.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := ownAs(d, filepath.Dir(to.dir)); err != nil {
+		return err
+	}
+	for _, f := range b.list {
+		if err := to.write(f.name, f.data); err != nil {
+			return err
+		}
+	}
+	if b.Kind != DirectoryHome {
+		return nil
+	}
+	return to.write(fileRestored, binary.BigEndian.AppendUint64(nil, uint64(now.Unix())))
 }
 
 // restored returns when the home was made from a backup, zero if it was not.

@@ -237,6 +237,57 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	}
 }
 
+// TestRestoreIntoAVolume fills an empty private directory, which stays the same one: a
+// volume cannot be replaced, and one of a service has that service's owner. A restore
+// that was interrupted there is no home, and no new keys are made in it.
+func TestRestoreIntoAVolume(t *testing.T) {
+	_, node := testHomes(t)
+	dir := t.TempDir()
+	file, volume := filepath.Join(dir, "keys.age"), filepath.Join(dir, "volume")
+	want, err := backup(node, RelayHome, file, backupPass, backupWork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(volume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(volume, restoring), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(volume, RelayHome, file, backupPass); !errors.Is(err, ErrRestoring) {
+		t.Errorf("restoring over an interrupted one: %v", err)
+	}
+	if n, err := NewNode(NodeConfig{Home: volume, Listen: netip.MustParseAddrPort("127.0.0.1:0")}); !errors.Is(err, ErrRestoring) {
+		if err == nil {
+			n.Close()
+		}
+		t.Errorf("running in an interrupted one: %v", err)
+	}
+	if list, err := os.ReadDir(volume); err != nil || len(list) != 1 {
+		t.Errorf("%v: %v", list, err)
+	}
+	if err := os.Remove(filepath.Join(volume, restoring)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(volume, RelayHome, file, backupPass); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(volume)
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("the directory is another one: %v", err)
+	}
+	if id, err := HomeID(volume); err != nil || id != want.ID() {
+		t.Errorf("%v: %v", id, err)
+	}
+	if list, err := os.ReadDir(volume); err != nil || len(list) != len(want.Holds()) {
+		t.Errorf("%v: %v", list, err)
+	}
+}
+
 // TestBackupPlanted opens backups that somebody made to do harm: names that lead out
 // of the home or are not of it, keys of another kind, and a work factor that would
 // keep the computer busy for hours.

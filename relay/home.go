@@ -57,6 +57,9 @@ func openHome(dir string) (*home, error) {
 	if othersMayRead(st) {
 		return nil, fmt.Errorf("%w: %s has mode %#o, want 0700", ErrHomeOpen, dir, st.Mode().Perm())
 	}
+	if _, err := os.Lstat(filepath.Join(dir, restoring)); err == nil {
+		return nil, fmt.Errorf("%w: %s", ErrRestoring, dir) // new keys in the place of those to come
+	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("home: %w", err)

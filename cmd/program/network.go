@@ -94,6 +94,8 @@ func NodeError(err error) error {
 		return err
 	case errors.Is(err, relay.ErrHomeInUse):
 		return Fail(ExitHomeInUse, "stop the other process, or give another --home", err)
+	case errors.Is(err, relay.ErrRestoring):
+		return Fail(ExitRefused, "empty the directory, and restore the backup again", err)
 	case errors.Is(err, relay.ErrHomeOpen):
 		return Fail(ExitRefused, "chmod 700 the directory and 600 its files: keys lie there", err)
 	case errors.Is(err, relay.ErrAddress):
