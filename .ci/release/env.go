@@ -20,6 +20,13 @@ type env struct {
 	when     time.Time // of the commit
 }
 
+// gitSettings keep git from changing files, from running what it is told to run
+// here, and from saying more than is asked.
+var gitSettings = []struct{ key, value string }{
+	{"core.autocrlf", "false"}, {"core.eol", "lf"}, {"core.attributesFile", os.DevNull}, {"core.hooksPath", os.DevNull},
+	{"core.abbrev", "12"}, {"core.fsmonitor", "false"}, {"log.showSignature", "false"},
+}
+
 // settle names each setting of Go that reaches what is built, at the value it has by
 // default or in go.mod, so that those of this computer do not count. Where modules
 // come from may differ: go.sum says what they are.
@@ -39,6 +46,10 @@ func settle(cache string) ([]string, error) {
 	}
 	vars = append(vars, "GOENV=off", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=", "GOFIPS140=off", "CGO_ENABLED=0",
 		"GOAMD64=v1", "GOARM64=v8.0", "LC_ALL=C", "TZ=UTC")
+	vars = append(vars, fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(gitSettings)))
+	for i, s := range gitSettings {
+		vars = append(vars, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, s.key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, s.value))
+	}
 	if cache != "" {
 		vars = append(vars, "GOCACHE="+cache)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -195,6 +196,47 @@ func TestSettingsOfTheBuilderDoNotCount(t *testing.T) {
 	}
 	if slices.ContainsFunc(vars, func(v string) bool { return strings.HasPrefix(v, "SECRET=") }) {
 		t.Error("all of the environment is handed on")
+	}
+}
+
+// TestCloneIsAsCommitted: what git does to files and to its answers where it is told
+// so, as many are under Windows, does not reach what is built.
+func TestCloneIsAsCommitted(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	t.Setenv("GOENV", "off")
+	t.Chdir(t.TempDir())
+	git := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.org"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	mod := "module x\n\ngo 1.26\n\ntoolchain " + runtime.Version() + "\n"
+	if err := os.WriteFile("go.mod", []byte(mod), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	hooks := filepath.Join(home, "hooks")
+	hook := "#!/bin/sh\necho hook >\"" + filepath.ToSlash(filepath.Join(home, "ran")) + "\"\n"
+	config := "[core]\n\tautocrlf = true\n\thooksPath = " + filepath.ToSlash(hooks) + "\n"
+	err := errors.Join(os.Mkdir(hooks, 0o755), os.WriteFile(filepath.Join(hooks, "post-checkout"), []byte(hook), 0o755),
+		os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := clone("HEAD", filepath.Join(t.TempDir(), "clone"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(e.dir, "go.mod")); err != nil || string(b) != mod {
+		t.Errorf("go.mod has become %q, %v", b, err)
+	}
+	if _, err := os.Stat(filepath.Join(home, "ran")); err == nil {
+		t.Error("a hook of the builder ran")
 	}
 }
 
