@@ -129,7 +129,7 @@ func TestUnknownStreamKindIsReset(t *testing.T) {
 			if _, err := s.Write([]byte{byte(k), 1, 2, 3}); err != nil {
 				t.Fatal(err)
 			}
-			_ = s.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_ = s.SetReadDeadline(time.Now().Add(w.within(5 * time.Second)))
 			if !wasReset(s) {
 				t.Errorf("kind %#x was not reset", k)
 			}

@@ -49,7 +49,7 @@ func TestRelaysKnowEachOther(t *testing.T) {
 		}
 		l.Close()
 		l.Close()
-		gone(t, back, time.Second)
+		gone(t, back, w.within(time.Second))
 	})
 }
 
@@ -75,8 +75,8 @@ func TestAnonymousClient(t *testing.T) {
 		// The socket goes with the connection, which the relay is told, and the
 		// next has its own.
 		l.Close()
-		gone(t, l, time.Second)
-		gone(t, s.link, time.Second)
+		gone(t, l, w.within(time.Second))
+		gone(t, s.link, w.within(time.Second))
 		l2 := w.link(c, a)
 		if l2 == l || len(w.conns) != 2 {
 			t.Fatalf("%d sockets for two connections", len(w.conns))
@@ -149,7 +149,7 @@ func TestBootstrapIsProvenByHello(t *testing.T) {
 			t.Error("the whole identity led to another link than its prefix")
 		}
 		l.Close()
-		gone(t, l, time.Second)
+		gone(t, l, w.within(time.Second))
 		// Another identity at the address, whole and partial.
 		boot.ID[3]++
 		for _, partial := range []bool{true, false} {

@@ -229,11 +229,7 @@ func TestGoAway(t *testing.T) {
 		if w.link(c, a) == l {
 			t.Error("a draining link was given out")
 		}
-		within := drainClose + time.Second
-		if w.router == nil {
-			within += time.Minute // how punctual it is, virtual time shows
-		}
-		gone(t, l, within)
+		gone(t, l, w.within(drainClose+time.Second))
 	})
 }
 
