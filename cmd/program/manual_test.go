@@ -69,17 +69,3 @@ func TestManual(t *testing.T) {
 		t.Error("a page of a program that is none of ours")
 	}
 }
-
-// TestUnitsNameThePagesThatThereAre: the documentation of each unit is in the section
-// that its page is written to.
-func TestUnitsNameThePagesThatThereAre(t *testing.T) {
-	for _, s := range manualSections {
-		b, err := os.ReadFile(filepath.Join("..", s.program, s.program+".service"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := "\nDocumentation=man:" + s.program + "(" + s.section + ")\n"; !strings.Contains(string(b), want) {
-			t.Errorf("%s.service has no line%s", s.program, strings.TrimRight(want, "\n"))
-		}
-	}
-}
