@@ -49,18 +49,27 @@ func build(revision, dir string, targets []string, cache string) error {
 	if err != nil {
 		return err
 	}
+	var programs []built
 	for _, target := range targets {
 		began := time.Now()
-		if err := e.platform(target, filepath.Join(work, "out"), dir, extra); err != nil {
+		all, err := e.platform(target, filepath.Join(work, "out"), dir, extra)
+		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
+		programs = append(programs, all...)
 		fmt.Printf("%-15s built in %s\n", target, time.Since(began).Round(time.Second))
 	}
 	if err := e.source(dir); err != nil {
 		return fmt.Errorf("source archive: %w", err)
 	}
+	if err := e.provenance(dir, info.GoVersion, programs); err != nil {
+		return fmt.Errorf("provenance: %w", err)
+	}
 	return sums(dir)
 }
+
+// buildCommand is what go is told for each program.
+var buildCommand = []string{"build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w -buildid="}
 
 // compile builds the programs of a platform into out and tells what is in them.
 func (e *env) compile(target, out string) ([]built, error) {
@@ -71,8 +80,7 @@ func (e *env) compile(target, out string) ([]built, error) {
 		if goos == "windows" {
 			file += ".exe"
 		}
-		if _, err := e.with([]string{"GOOS=" + goos, "GOARCH=" + goarch}, "go", "build", "-trimpath", "-buildvcs=true",
-			"-ldflags=-s -w -buildid=", "-o", file, "./cmd/"+name); err != nil {
+		if _, err := e.with([]string{"GOOS=" + goos, "GOARCH=" + goarch}, "go", append(buildCommand, "-o", file, "./cmd/"+name)...); err != nil {
 			return nil, err
 		}
 		b, err := os.ReadFile(file)
@@ -83,22 +91,22 @@ func (e *env) compile(target, out string) ([]built, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, built{filepath.Base(file), fmt.Sprintf("%x", sha256.Sum256(b)), modules})
+		all = append(all, built{target, filepath.Base(file), fmt.Sprintf("%x", sha256.Sum256(b)), modules})
 	}
 	return all, nil
 }
 
 // platform builds the programs of one platform and writes archive and list of parts.
-func (e *env) platform(target, out, dir string, extra []file) error {
+func (e *env) platform(target, out, dir string, extra []file) ([]built, error) {
 	defer os.RemoveAll(out)
 	all, err := e.compile(target, out)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var together []module
 	for i := range all {
 		if err := withLicences(e, all[i].modules); err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range all[i].modules {
 			if !slices.ContainsFunc(together, func(o module) bool { return o.path == m.path }) {
@@ -113,7 +121,7 @@ func (e *env) platform(target, out, dir string, extra []file) error {
 	for _, b := range all {
 		contents, err := os.ReadFile(filepath.Join(out, b.name))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		files = append(files, file{base + "/bin/" + b.name, 0o755, contents})
 	}
@@ -126,15 +134,15 @@ func (e *env) platform(target, out, dir string, extra []file) error {
 	}
 	bom, err := sbom(e.version, e.revision, target, e.when.Format(time.RFC3339), all)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, base+".cdx.json"), bom, 0o644); err != nil {
-		return err
+		return nil, err
 	}
 	if goos == "windows" {
-		return e.zip(filepath.Join(dir, base+".zip"), files)
+		return all, e.zip(filepath.Join(dir, base+".zip"), files)
 	}
-	return e.tar(filepath.Join(dir, base+".tar.gz"), files)
+	return all, e.tar(filepath.Join(dir, base+".tar.gz"), files)
 }
 
 // units are the files beside programs that run them under Linux, and where they go.

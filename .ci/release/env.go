@@ -23,8 +23,13 @@ type env struct {
 // gitSettings keep git from changing files, from running what it is told to run
 // here, and from saying more than is asked.
 var gitSettings = []struct{ key, value string }{
-	{"core.autocrlf", "false"}, {"core.eol", "lf"}, {"core.attributesFile", os.DevNull}, {"core.hooksPath", os.DevNull},
-	{"core.abbrev", "12"}, {"core.fsmonitor", "false"}, {"log.showSignature", "false"},
+	{"core.autocrlf", "false"},
+	{"core.eol", "lf"},
+	{"core.attributesFile", os.DevNull},
+	{"core.hooksPath", os.DevNull},
+	{"core.abbrev", "12"},
+	{"core.fsmonitor", "false"},
+	{"log.showSignature", "false"},
 }
 
 // settle names each setting of Go that reaches what is built, at the value it has by

@@ -26,7 +26,7 @@ var platforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/a
 // programs are the commands under cmd that are released.
 var programs = []string{"hearsay", "hearsay-relay", "hearsay-directory"}
 
-const usage = `release build [-targets LIST] [-untagged] REVISION DIR   archives, lists of parts, sums and source
+const usage = `release build [-targets LIST] [-untagged] REVISION DIR   archives, lists of parts, source, provenance and sums
 release check [-targets LIST] [REVISION]                  make it all twice, in two directories, and compare
 release notes FILE                                        check the text of a release
 release template VERSION                                  print one to fill in`

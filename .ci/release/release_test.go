@@ -135,7 +135,7 @@ func TestPartsOfAProgram(t *testing.T) {
 	}
 	lib := module{"github.com/BurntSushi/toml", "v1.6.0", "h1:x=", []licence{{"COPYING", "MIT", nil}}}
 	std := module{path: "std", version: "1.26.8", licences: []licence{{"LICENSE", "BSD-3-Clause", nil}}}
-	all := []built{{"hearsay", "aa", []module{lib, std}}, {"hearsay-relay", "bb", []module{lib, std}}}
+	all := []built{{"linux/amd64", "hearsay", "aa", []module{lib, std}}, {"linux/amd64", "hearsay-relay", "bb", []module{lib, std}}}
 	one, err := sbom("v0.1.0", "abc", "linux/amd64", "2026-11-22T00:00:00Z", all)
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +196,37 @@ func TestSettingsOfTheBuilderDoNotCount(t *testing.T) {
 	}
 	if slices.ContainsFunc(vars, func(v string) bool { return strings.HasPrefix(v, "SECRET=") }) {
 		t.Error("all of the environment is handed on")
+	}
+}
+
+// TestProvenance: whoever has the statement can build the programs without this
+// command, and nothing in it is of the computer that made it.
+func TestProvenance(t *testing.T) {
+	dir := t.TempDir()
+	vars, err := settle("/somewhere/cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{version: "v0.1.0", revision: "abc", when: time.Unix(1_790_000_000, 0).UTC(), vars: vars}
+	if err := e.provenance(dir, "go1.26.8", []built{{"linux/arm64", "hearsay", "aa", nil}, {"windows/amd64", "hearsay.exe", "bb", nil}}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "hearsay_v0.1.0_provenance.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"commit     abc\n", "committed  2026-09-21T14:13:20Z\n", "compiler   go1.26.8\n", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly",
+		"GOOS=linux GOARCH=arm64 go build -trimpath -buildvcs=true '-ldflags=-s -w -buildid=' ./cmd/hearsay\n", "aa  linux/arm64 hearsay\n", "bb  windows/amd64 hearsay.exe\n",
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("there is no %q in\n%s", want, b)
+		}
+	}
+	for _, own := range []string{"PATH=", "HOME=", "TMPDIR=", "GOCACHE=", "GOMODCACHE=", "GOPROXY=", os.Getenv("HOME")} {
+		if own != "" && own != "/" && strings.Contains(string(b), own) {
+			t.Errorf("%q is in\n%s", own, b)
+		}
 	}
 }
 

@@ -143,9 +143,10 @@ type dependency struct {
 
 // built is a program of one platform with what is linked into it.
 type built struct {
-	name    string
-	sha256  string
-	modules []module
+	platform string
+	name     string
+	sha256   string
+	modules  []module
 }
 
 // sbom lists what the programs of one platform are built of.
