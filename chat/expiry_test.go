@@ -32,7 +32,7 @@ func TestFloodOfDisappearing(t *testing.T) {
 	if err := m.MarkDisplayed(t.Context(), contact, n); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 	planned := 0

@@ -34,6 +34,9 @@ func TestFileOverQUIC(t *testing.T) {
 	alice, bob := start(t, n, filepath.Join(dir, "alice")), start(t, n, filepath.Join(dir, "bob"))
 	defer alice.stop()
 	defer bob.stop()
+	for _, p := range []*person{alice, bob} { // an invite waits for less
+		p.until("a network", 3*time.Minute, func() bool { return p.Status().Ready })
+	}
 	inv, err := alice.CreateInvite(t.Context(), "bob")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +45,7 @@ func TestFileOverQUIC(t *testing.T) {
 		t.Fatal(err)
 	}
 	var contact string
-	alice.until("contacts on both sides", time.Minute, func() bool {
+	alice.until("contacts on both sides", 3*time.Minute, func() bool {
 		as, _ := alice.Contacts(t.Context())
 		bs, _ := bob.Contacts(t.Context())
 		if len(as) == 1 {

@@ -413,7 +413,7 @@ func TestDeafReader(t *testing.T) {
 	}
 	start := time.Now()
 	stop()
-	if took := time.Since(start); took > finishGrace+3*time.Second {
+	if took := time.Since(start); took > finishGrace+30*time.Second {
 		t.Errorf("the daemon ended after %v", took)
 	}
 }
