@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -60,13 +62,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freeAddress returns a loopback address that nobody listens on.
+// freeAddress returns a loopback address that nobody listens on. Its port is none that
+// systems give to those who ask for any: other tests do, and one that listens later
+// would find it taken.
 func freeAddress() (string, error) {
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		var c net.PacketConn
+		if c, err = net.ListenPacket("udp4", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))); err == nil {
+			return c.LocalAddr().String(), c.Close()
+		}
 	}
-	return c.LocalAddr().String(), c.Close()
+	return "", err
 }
 
 func hearOfRelay(home, relayHome string) (string, error) {
