@@ -157,7 +157,7 @@ func startProgram(t *testing.T, args ...string) *hop {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if h.link, err = e.Link(ctx, link.Target{ID: d.ID, LinkKey: d.LinkKey, Addrs: h.relay.Addrs}); err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ type circuit struct {
 
 func (h *hop) create(t *testing.T) (*circuit, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	s, err := h.link.Open(ctx, link.KindCircuit)
 	if err != nil {
@@ -192,7 +192,7 @@ func (h *hop) create(t *testing.T) (*circuit, error) {
 	if _, err := s.Write(b); err != nil {
 		return nil, err
 	}
-	_ = s.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = s.SetReadDeadline(time.Now().Add(4 * time.Minute))
 	if _, err := io.ReadFull(s, b); err != nil {
 		c.end()
 		return nil, err

@@ -60,7 +60,7 @@ func TestStatusOfTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The socket is there soon after the ready line.
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(4 * time.Minute)
 	var text, errs string
 	code := -1
 	for code != 0 {
