@@ -294,7 +294,7 @@ func TestMemoryOfTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.end()
-	ballast := bytes.Repeat([]byte{1}, 50<<20) // less than what makes it close links, of which this is one
+	ballast := bytes.Repeat([]byte{1}, 48<<20) // with the rest of the heap more than that, and far less than what makes it close links, of which this is one
 	for {
 		c, err := h.create(t)
 		if err != nil {
