@@ -187,6 +187,16 @@ func (n *Node) renew(now time.Time) {
 	n.publish()
 }
 
+// publishedElsewhere reports whether the network has a newer descriptor of this relay
+// than the one that was made here: its circuit keys are not known here, so that
+// circuits fail.
+func (n *Node) publishedElsewhere() bool {
+	r, held := n.gossip.Store().Record(n.ID())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return held && r.Descriptor != nil && r.Seq > n.seq
+}
+
 // described returns the present descriptor.
 func (n *Node) described(now time.Time) (*directory.Descriptor, error) {
 	rules := n.chain.Rules()

@@ -91,6 +91,9 @@ func (n *Node) report(now, since time.Time, load uint64) *StatusReport {
 	for _, w := range n.views.Warnings(now) {
 		r.warn(string(w.Kind), w.Text)
 	}
+	if n.publishedElsewhere() {
+		r.warn("identity", "a newer descriptor of this relay was not made here: another computer runs with its keys, or its home was put back from an older copy")
+	}
 	if g.Differing > 0 {
 		r.warn("heads", "other nodes hold signed snapshots that deny this relay's history")
 	}

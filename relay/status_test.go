@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,4 +149,45 @@ func FuzzReadStatus(f *testing.F) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestAttackTwinIsSeen: a relay whose keys another computer uses, or whose home was
+// put back, sees a newer descriptor than its own, and says so in its status.
+func TestAttackTwinIsSeen(t *testing.T) {
+	_, home := testHomes(t)
+	n, err := NewNode(NodeConfig{Home: home, Listen: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- n.Run(ctx) }()
+	defer func() { cancel(); <-ran }()
+	<-n.Ready()
+	warned := func() bool {
+		for _, w := range n.report(time.Now(), time.Now(), 0).Warnings {
+			if w.Kind == "identity" {
+				return true
+			}
+		}
+		return false
+	}
+	if warned() {
+		t.Error("the relay takes itself for another")
+	}
+	d, err := n.described(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Seq++
+	raw, err := d.Sign(n.chain.ID(), n.keys.identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.gossip.Publish(raw); err != nil {
+		t.Fatal(err)
+	}
+	if !warned() {
+		t.Error("a newer descriptor that was not made here goes unseen")
+	}
 }
