@@ -177,7 +177,7 @@ func lend(m *chat.Messenger, home string, l *lending, log *slog.Logger) (*lent, 
 		case errors.Is(unknown, relay.ErrNoNetwork):
 			return nil, nil // there is none
 		case unknown != nil:
-			return nil, program.Fail(program.ExitFailure, "restore "+filepath.Join(dir, "identity.key")+", or move the directory of the relay away", fmt.Errorf("the relay that was lent beside this profile cannot be told: %w", unknown))
+			return nil, program.Fail(program.ExitFailure, "move lent-relay in the profile's directory away, or restore its identity.key", fmt.Errorf("the relay that was lent beside this profile cannot be told: %w", unknown))
 		}
 		m.Lend(id, nil) // it may still be listed, and others hold its address
 		return nil, nil

@@ -132,6 +132,12 @@ func TestContribute(t *testing.T) {
 	if said.Lends == nil || said.Lends.Bandwidth != 1<<20 || !strings.HasPrefix(said.Lends.Address, "127.0.0.1:") {
 		t.Errorf("%+v", said.Lends)
 	}
+	// The doctor asks the daemon, which holds the home.
+	look := start(t, "hearsay", "doctor", "--home", home, "--json")
+	code := look.wait()
+	if r := checkResults(t, doctorLines(t, look)); code == program.ExitHomeInUse || r[checkStore] != checkWarning || r[checkFile] != checkWarning {
+		t.Errorf("doctor beside a daemon: code %d, %v: %s", code, r, look.errors())
+	}
 	a.shutdown()
 	d.terminate()
 	if code := d.wait(); code != 0 {

@@ -28,6 +28,8 @@ func doctorCommand(f *flags) *cobra.Command {
 		Long: `Open the profile as hearsay itself does, connect, and name each check, its
 result and how to mend it: file modes, disk, store, network file, snapshot, clock,
 guard, circuit, paths, mailboxes, terminal. Meanwhile messages come and go as always.
+Where a daemon runs, it is asked instead: then rows of the store are not read, and
+neither UDP nor speed is measured.
 
 What it prints names no relay of yours, no contact and no directory, so that it
 can be shown to who helps you; --relays names those that --speed measures, of
@@ -78,6 +80,10 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, relays, asJSON bool) error {
 	}
 	d.modes()
 	d.disk()
+	if c, none := f.attach(cmd.Context()); none == nil {
+		defer c.Close()
+		return d.attached(cmd.Context(), c, speed)
+	}
 	p, err := d.open(cmd.Context(), chat.Config{Home: d.home, Network: f.network, Cover: f.cover, Log: log}, state, err, f.passphraseFile)
 	if err != nil {
 		return err
@@ -101,6 +107,27 @@ func runDoctor(cmd *cobra.Command, f *flags, speed, relays, asJSON bool) error {
 		return program.Fail(d.code, "", fmt.Errorf("%s", count(d.failed, "check failed", "checks failed")))
 	}
 	return err
+}
+
+// attached checks the profile of a daemon, which goes on.
+func (d *doctor) attached(ctx context.Context, p statusSource, speed bool) error {
+	err := d.store(ctx, p)
+	if err == nil {
+		err = d.connected(ctx, p)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return program.Fail(program.ExitInterrupted, "", errors.New("interrupted"))
+	case err != nil:
+		return err
+	case speed:
+		d.out.note("no speed test beside a daemon: stop it first with hearsay daemon stop")
+	}
+	d.out.summary(d)
+	if d.failed > 0 {
+		return program.Fail(d.code, "", fmt.Errorf("%s", count(d.failed, "check failed", "checks failed")))
+	}
+	return nil
 }
 
 // statusSource is an open profile, here or in a daemon.
