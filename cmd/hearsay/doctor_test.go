@@ -155,6 +155,7 @@ func TestDoctor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	waitFor(t, "a guard is there to be asked", func() bool { return len(dead.FirstHops()) > 0 })
 	var out strings.Builder
 	down := &doctor{out: doctorPrinter(&out, false, false), network: time.Second}
 	if err := errors.Join(down.connected(t.Context(), dead), dead.stop()); err != nil {
