@@ -37,7 +37,7 @@ func TestAttackDescriptorWithForeignLinkKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = victim.Run(ctx) })
 	defer wg.Wait()
