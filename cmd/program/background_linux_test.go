@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestNothingIsAskedInTheBackground: a program that was started with & does not
@@ -21,23 +19,7 @@ func TestNothingIsAskedInTheBackground(t *testing.T) {
 		fmt.Println("asked:", err)
 		os.Exit(0)
 	}
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer master.Close()
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
+	_, terminal := openTerminal(t)
 	var out bytes.Buffer
 	cmd := exec.Command("/bin/sh", "-c", `set -m; "$0" -test.run "^$1\$" & wait`, os.Args[0], t.Name())
 	cmd.Env = append(os.Environ(), child+"=1")

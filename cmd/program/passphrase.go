@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -40,6 +42,7 @@ func ask(prompt string) ([]byte, error) {
 		return nil, Fail(ExitPassphrase, "run it in the foreground, or give it a file with the passphrase, which --help names",
 			fmt.Errorf("a passphrase is needed, and nobody can be asked for it from the background"))
 	}
+	defer exitOnSignal(int(os.Stdin.Fd()))()
 	fmt.Fprint(os.Stderr, prompt)
 	p, err := term.ReadPassword(int(os.Stdin.Fd()))
 	fmt.Fprintln(os.Stderr)
@@ -50,6 +53,28 @@ func ask(prompt string) ([]byte, error) {
 		return nil, Fail(ExitPassphrase, "there is no recovery, but an empty passphrase protects nothing", fmt.Errorf("the passphrase is empty"))
 	}
 	return p, nil
+}
+
+// exitOnSignal ends the process at the first signal, until what it returns is called:
+// reading from a terminal does not end with a context, and the terminal must not stay
+// without echo.
+func exitOnSignal(fd int) (stop func()) {
+	state, err := term.GetState(fd)
+	if err != nil {
+		return func() {}
+	}
+	c, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-c:
+			_ = term.Restore(fd, state) // it may be gone
+			fmt.Fprintln(os.Stderr)
+			os.Exit(ExitInterrupted)
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(c); close(done) }
 }
 
 // maxPassphrase bounds what is read from a passphrase file, bytes.
