@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"hearsay/chat/store"
 )
@@ -52,11 +53,23 @@ func isHome(home string) bool {
 	return false
 }
 
+// How long a relay that runs beside the profile, and is about to end, may put files
+// where they are removed.
+const (
+	removeTries = 50
+	removeAgain = 20 * time.Millisecond
+)
+
 // removeHome removes the files, and the directory if nothing else is in it.
 func removeHome(home string) error {
 	var failed []error
 	for _, f := range append([]string{RelayDir}, homeFiles...) {
-		failed = append(failed, os.RemoveAll(filepath.Join(home, f)))
+		err := os.RemoveAll(filepath.Join(home, f))
+		for n := 1; f == RelayDir && err != nil && n < removeTries; n++ {
+			<-time.After(removeAgain)
+			err = os.RemoveAll(filepath.Join(home, f))
+		}
+		failed = append(failed, err)
 	}
 	left, err := os.ReadDir(home)
 	if err == nil && len(left) == 0 {

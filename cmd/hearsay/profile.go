@@ -82,6 +82,13 @@ func (p *profile) stop() error {
 	return p.err
 }
 
+// Wipe destroys the profile. The relay that is lent beside it ends at once: what it
+// still wrote into the home would stand in the way of removing that.
+func (p *profile) Wipe(ctx context.Context) error {
+	p.lent.kill()
+	return p.Messenger.Wipe(ctx)
+}
+
 // limitNew lets the messages of each new contact disappear after what after says
 // when the contact comes; 0 keeps them. What fails is left to the person: the
 // conversation shows after how long messages disappear.
