@@ -55,7 +55,7 @@ func (p *person) until(what string, within time.Duration, ok func() bool) {
 
 // untilOrGuard is until, but for what may wait for a guard: where a mailbox relay
 // is one of somebody's first two guards and the other one is down, no third serves
-// for hours (circuit/path/SPEC.md §2.2). If that is so at the end of the time, it
+// for hours (circuit/path/SPEC.md §2.2). If somebody was told so in that time, it
 // starts the relays that are down, and waits once more.
 func untilOrGuard(ctx context.Context, what string, within time.Duration, down *[]*lab.Relay, people []*person, ok func() bool) {
 	t := people[0].t
@@ -67,9 +67,11 @@ func untilOrGuard(ctx context.Context, what string, within time.Duration, down *
 			})
 		})
 	}
-	end, started := time.Now().Add(within-time.Second), false
+	// Between two tries nothing waits, so what was said at any time counts.
+	end, told, started := time.Now().Add(within-time.Second), false, false
 	people[0].until(what, within, func() bool {
-		if ok() || time.Now().Before(end) || len(*down) == 0 || !awaits() {
+		told = told || awaits()
+		if ok() || time.Now().Before(end) || len(*down) == 0 || !told {
 			return ok()
 		}
 		t.Logf("%s: waits for a guard; %d relays start again", what, len(*down))
