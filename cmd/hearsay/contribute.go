@@ -63,8 +63,9 @@ What others see:
   - Relays of the network see the same address as that of a client. So whoever
     looks for people who use this network finds you.
   - This profile's circuits never go through your relay, and your messages do not
-    wait there; other profiles of this computer do not know it, and may use it. Whoever runs another mailbox relay and watches for long can find that
-    out, and so guess whose they are; in a network of few relays that is soon.
+    wait there; other profiles of this computer do not know it, and may use it.
+    Whoever runs another mailbox relay and watches for long can find out that it
+    is missing, and so guess whose it is; in a network of few relays that is soon.
   - Your relay comes and goes with this program. Your contacts see when your
     messages arrive, and can compare. "hearsay daemon" on a computer that is
     always on gives away least.
