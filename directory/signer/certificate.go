@@ -68,6 +68,10 @@ func (s *Signer) renew(network directory.NetworkID, now time.Time) error {
 		return err
 	}
 	s.certSeq++
+	if c, err = directory.ParseCertificate(network, raw); err != nil {
+		return err
+	}
+	s.certified(c)
 	// It is written down with the next snapshot, the first thing it signs.
 	s.pages.certificate = raw
 	return nil

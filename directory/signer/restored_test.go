@@ -39,6 +39,12 @@ func TestRestoredSignerSignsNothingTwice(t *testing.T) {
 			t.Errorf("%d signatures, %d votes after the two epochs", s.Signed(), len(s.Header.Votes))
 		}
 		c.agreed()
+		if s := m.signer.Standing(); !s.Signed || !s.Voted || s.SignedSince == 0 || s.MissedSince == 0 || !s.SilentUntil.After(m.restored) || s.Epoch != c.newest(1).Header.Epoch {
+			t.Errorf("the restored signer tells %+v", s)
+		}
+		if s := c.members[0].signer.Standing(); !s.Signed || !s.Voted || s.SignedSince == 0 || s.MissedSince != 0 || !s.SilentUntil.IsZero() || !s.CertificateEnds.After(time.Now()) || !s.Renews {
+			t.Errorf("another signer tells %+v", s)
+		}
 		if len(c.proofs) != 0 {
 			t.Errorf("evidence against the restored signer: %v", c.proofs)
 		}

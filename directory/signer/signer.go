@@ -85,6 +85,7 @@ type Signer struct {
 	faulty  map[[32]byte]time.Time
 	ahead   ahead
 	told    map[directory.RelayID]gossip.VerdictCode
+	opened  time.Time
 
 	ready     chan struct{}
 	readyOnce sync.Once
@@ -92,6 +93,7 @@ type Signer struct {
 	mu       sync.Mutex
 	unlisted map[directory.RelayID]directory.Rule
 	ledger   *directory.Ledger // after the newest snapshot
+	standing Standing
 
 	// testOnlyCrash, if set, is called between persisting and releasing, with what
 	// is about to be released; an error ends Run there.
@@ -136,7 +138,7 @@ func New(cfg Config) (*Signer, error) {
 	s := &Signer{
 		cfg: cfg, lab: chain.Current().Lab, log: orDiscard(cfg.Log), book: b,
 		pending: make(map[[32]byte]*lock), faulty: make(map[[32]byte]time.Time),
-		told: make(map[directory.RelayID]gossip.VerdictCode), ready: make(chan struct{}),
+		told: make(map[directory.RelayID]gossip.VerdictCode), ready: make(chan struct{}), opened: time.Now(),
 	}
 	s.fetch = newFetcher(cfg.Library, s.lab)
 	if s.speeds, err = openBandwidths(cfg.Meter, cfg.Dir, cfg.Log); err != nil {
@@ -215,6 +217,8 @@ func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 	if s.id = c.Signer; !signs(chain, s.id, now) {
 		return ErrNotSigner
 	}
+	s.certified(c)
+	s.stand()
 	return nil
 }
 
