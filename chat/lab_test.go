@@ -324,7 +324,7 @@ func TestMeetBehindCover(t *testing.T) {
 		})
 		met := time.Since(began)
 		t.Logf("invite after %v, contacts after %v more", invited, met)
-		if invited+met > time.Minute {
+		if invited+met > 2*time.Minute { // a quarter of a minute mostly; slots are drawn
 			t.Errorf("two people need %v to become contacts", invited+met)
 		}
 	})
