@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"hearsay/cmd/program"
+	"hearsay/cmd/program/figures"
 	"hearsay/relay"
 )
 
@@ -29,7 +30,7 @@ func TestMetricsNameNobody(t *testing.T) {
 	n := runNode(t, relay.NodeConfig{Home: home, Link: foundNetwork(t), Listen: netip.MustParseAddrPort("127.0.0.1:0")})
 	socket := filepath.Join(t.TempDir(), "m.sock")
 	for _, where := range []string{"127.0.0.1:0", "unix:" + socket, "unix:" + socket} { // the second time in the place of a crashed one
-		l, err := listenMetrics(where)
+		l, err := figures.Listen(where)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestMetricsStayHere(t *testing.T) {
 		"0.0.0.0:9464": program.ExitRefused, "192.0.2.7:9464": program.ExitRefused, "[::]:1": program.ExitRefused,
 		"localhost:1": program.ExitUsage, ":9464": program.ExitUsage, "unix:/nowhere/at/all/m.sock": program.ExitUsage,
 	} {
-		l, err := listenMetrics(where)
+		l, err := figures.Listen(where)
 		if err == nil {
 			l.Close()
 		}
@@ -121,7 +122,7 @@ func TestMetricsStayHere(t *testing.T) {
 func TestMetricsSocketOfAnother(t *testing.T) {
 	dir := t.TempDir()
 	served, file, link := filepath.Join(dir, "m.sock"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
-	l, err := listenMetrics("unix:" + served)
+	l, err := figures.Listen("unix:" + served)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestMetricsSocketOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, code := range map[string]int{served: program.ExitRefused, file: program.ExitUsage, link: program.ExitUsage} {
-		second, err := listenMetrics("unix:" + path)
+		second, err := figures.Listen("unix:" + path)
 		if err == nil {
 			second.Close()
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hearsay/cmd/program"
+	"hearsay/cmd/program/figures"
 	"hearsay/directory"
 	"hearsay/relay"
 )
@@ -123,13 +124,13 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	if err != nil {
 		return program.OperatorError(err)
 	}
-	var figures net.Listener
+	var measures net.Listener
 	if f.metrics != "" {
-		if figures, err = listenMetrics(f.metrics); err != nil {
+		if measures, err = figures.Listen(f.metrics); err != nil {
 			n.Close()
 			return err
 		}
-		defer figures.Close()
+		defer measures.Close()
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -160,10 +161,10 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	program.NotifyReady()
 	context.AfterFunc(ctx, program.NotifyStopping)
 	measured := make(chan error, 1)
-	if figures == nil {
+	if measures == nil {
 		measured <- nil
 	} else {
-		go func() { measured <- serveMetrics(ctx, figures, n) }()
+		go func() { measured <- serveMetrics(ctx, measures, n) }()
 	}
 	stop, printed := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -213,7 +214,7 @@ func (f *runFlags) config() (cfg relay.NodeConfig, err error) {
 		return cfg, err
 	}
 	if f.metrics != "" {
-		if _, _, err := parseMetrics(f.metrics); err != nil {
+		if _, _, err := figures.Parse(f.metrics); err != nil {
 			return cfg, err
 		}
 	}

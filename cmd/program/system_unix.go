@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package program
 
 import (
 	"net"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errRefused is what a socket says that nobody serves any more.
-const errRefused = unix.ECONNREFUSED
+// ErrRefused is what a socket says that nobody serves any more.
+const ErrRefused = unix.ECONNREFUSED
 
 // openFiles returns how many files the process may have open.
 func openFiles() (n uint64, ok bool) {
@@ -20,8 +20,8 @@ func openFiles() (n uint64, ok bool) {
 	return uint64(l.Cur), true
 }
 
-// disk returns the bytes of the disk where dir is, and how many are free.
-func disk(dir string) (free, total uint64, ok bool) {
+// DiskSpace returns the bytes of the disk where dir is, and how many are free.
+func DiskSpace(dir string) (free, total uint64, ok bool) {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil {
 		return 0, 0, false
@@ -29,8 +29,8 @@ func disk(dir string) (free, total uint64, ok bool) {
 	return uint64(st.Bavail) * uint64(st.Bsize), uint64(st.Blocks) * uint64(st.Bsize), true
 }
 
-// mayWrite tells whether this process may make files in dir.
-func mayWrite(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
+// MayWrite tells whether this process may make files in dir.
+func MayWrite(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 
 // bufferSize asks for a large receive buffer and returns what the system gives.
 func bufferSize(conn *net.UDPConn) (size int, err error) {
