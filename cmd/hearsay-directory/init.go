@@ -59,7 +59,7 @@ allowed. It is for trying things out and gives no anonymity.`,
 	fl.BoolVar(&f.lab, "lab", false, "a lab network: no anonymity")
 	fl.BoolVar(&f.words, "words", false, "print the root key as 24 words")
 	fl.StringVar(&f.linkFile, "link-file", "", "write the link for relays there as well, into a new file with mode 0600, for their --network")
-	fl.BoolVar(&f.unlessFounded, "unless-founded", false, "do nothing if the home has its network already, for scripts that run again")
+	fl.BoolVar(&f.unlessFounded, "unless-founded", false, "if the home has its network already, do nothing but write a --link-file that is missing, for scripts that run again")
 	passphraseFlag(cmd, &f.passphraseFile)
 	jsonFlag(cmd, &f.json)
 	cmd.MarkFlagRequired("name")
@@ -79,7 +79,7 @@ func found(cmd *cobra.Command, f initFlags) error {
 		switch c, err := relay.FounderChain(f.home); {
 		case err == nil:
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: the home has its network already: %q\n", name, c.Current().Name)
-			return nil
+			return completeLink(c, f)
 		case !errors.Is(err, relay.ErrNoNetwork) && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
@@ -109,7 +109,7 @@ func found(cmd *cobra.Command, f initFlags) error {
 	}
 	if f.linkFile != "" {
 		text := cmp.Or(relayLink, link.String())
-		if err := writeNew(f.linkFile, []byte(text+"\n")); err != nil {
+		if err := replaceFile(f.linkFile, []byte(text+"\n")); err != nil {
 			return program.Fail(program.ExitFailure, "the network is founded; `hearsay-directory show` has its link", fmt.Errorf("write the link: %w", err))
 		}
 	}
@@ -126,6 +126,31 @@ func found(cmd *cobra.Command, f initFlags) error {
 		return printNetworkJSON(cmd.OutOrStdout(), what, link, relayLink, words)
 	}
 	printNetwork(cmd.OutOrStdout(), f, what.Join, link, relayLink, words)
+	return nil
+}
+
+// completeLink writes the link of a network that is founded, if its file is missing: an
+// init before this one was interrupted, and relays wait for it.
+func completeLink(c *directory.Chain, f initFlags) error {
+	if f.linkFile == "" {
+		return nil
+	}
+	if _, err := os.Lstat(f.linkFile); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := freeForLink(f.linkFile, f.home); err != nil {
+		return err
+	}
+	link := c.Link(nil)
+	if c.Current().Join&directory.JoinToken != 0 {
+		var err error
+		if link, err = relay.IssueToken(f.home, firstTokenUses, firstTokenDays); err != nil {
+			return err
+		}
+	}
+	if err := replaceFile(f.linkFile, []byte(link.String()+"\n")); err != nil {
+		return fmt.Errorf("write the link: %w", err)
+	}
 	return nil
 }
 
