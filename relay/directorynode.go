@@ -41,6 +41,8 @@ type DirectoryConfig struct {
 	// Recommended is the relays' software that this signer recommends, at most 16
 	// names of 1 to 24 ASCII characters. None: every software is as good.
 	Recommended []string
+	// ServeStatus answers AskDirectoryStatus on a socket in Home while the node runs.
+	ServeStatus bool
 	Log         *slog.Logger // nil: discard
 }
 
@@ -59,6 +61,8 @@ type DirectoryNode struct {
 	// Nil in a home that signs nothing.
 	prober   *prober
 	signer   *signer.Signer
+	restored time.Time
+	status   bool
 	ready    chan struct{}
 	once     sync.Once
 	killed   chan struct{}
@@ -69,7 +73,7 @@ type DirectoryNode struct {
 // follow.
 func NewDirectoryNode(cfg DirectoryConfig) (*DirectoryNode, error) {
 	n := &DirectoryNode{
-		log: cfg.Log, views: new(directory.Views), conn: cfg.Conn,
+		log: cfg.Log, views: new(directory.Views), conn: cfg.Conn, status: cfg.ServeStatus,
 		ready: make(chan struct{}), killed: make(chan struct{}),
 	}
 	if n.log == nil {
@@ -218,6 +222,7 @@ func (n *DirectoryNode) prepareSigner(cfg DirectoryConfig, chain *directory.Chai
 	if err != nil {
 		return err
 	}
+	n.restored = restored
 	listen := cfg.ListenPacket
 	if listen == nil {
 		listen = listenAny
@@ -297,6 +302,9 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 		run("signer", n.signer.Run)
 	}
 	wg.Go(func() { n.announce(inner) })
+	if n.status {
+		wg.Go(func() { n.serveStatus(inner) })
+	}
 	wg.Go(func() { n.publishSuccessor(inner, n.gossip) })
 	run("network file", n.remember)
 	select {

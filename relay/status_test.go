@@ -37,8 +37,8 @@ func answered(t *testing.T, ask string) string {
 func TestStatusRequests(t *testing.T) {
 	for ask, want := range map[string]string{
 		`{"v":1,"request":"status"}` + "\n":            `"type":"status","software":"","id":"abc"`,
-		`{"v":2,"request":"status"}` + "\n":            `{"v":1,"type":"error","error":"this relay speaks version 1`,
-		`{"v":1,"request":"stop"}` + "\n":              `{"v":1,"type":"error","error":"this relay answers`,
+		`{"v":2,"request":"status"}` + "\n":            `{"v":1,"type":"error","error":"this node speaks version 1`,
+		`{"v":1,"request":"stop"}` + "\n":              `{"v":1,"type":"error","error":"this node answers`,
 		"GET / HTTP/1.1\r\n":                           `{"v":1,"type":"error","error":"that is no request"}`,
 		strings.Repeat("x", maxStatusAsk) + "\n":       "",
 		strings.Repeat(" ", maxStatusAsk-1) + "\n":     `"type":"error"`,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,12 +30,12 @@ const (
 // can be opened.
 const statusPause = time.Second
 
-// Errors of asking a relay for its status.
+// Errors of asking what runs in a home for its status.
 var (
-	// ErrNotRunning says that no relay runs in the home.
-	ErrNotRunning = errors.New("relay: no relay runs in this home")
+	// ErrNotRunning says that nothing runs in the home that answers.
+	ErrNotRunning = errors.New("relay: nothing runs in this home")
 	// ErrStatus is returned for an answer that is none.
-	ErrStatus = errors.New("relay: the relay's answer is no status")
+	ErrStatus = errors.New("relay: what runs in this home gives no such status")
 	// ErrSocketPath says that the home's path is too long for a socket.
 	ErrSocketPath = errors.New("relay: the path of the home is too long for a socket")
 )
@@ -50,14 +51,8 @@ type statusError struct {
 	Error string `json:"error"`
 }
 
-// serveStatus answers on the home's status socket until ctx ends. Without a socket
-// the relay runs on: nobody's messages depend on it.
+// serveStatus answers on the home's status socket until ctx ends.
 func (n *Node) serveStatus(ctx context.Context) error {
-	l, err := listenStatus(n.home.dir)
-	if err != nil {
-		n.log.Warn("no status socket: `hearsay-relay status` will not work", logError, err)
-		return nil
-	}
 	since := time.Now()
 	m := &meter{at: since}
 	load := func(now time.Time) uint64 {
@@ -66,20 +61,38 @@ func (n *Node) serveStatus(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer context.AfterFunc(ctx, func() { l.Close() })()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	wg.Go(func() { keepLoad(ctx, load) })
+	serveSocket(ctx, n.home.dir, n.log, func(c net.Conn, now time.Time) {
+		answerStatus(c, now, func() *StatusReport { return n.report(now, since, load(now)) })
+	})
+	return nil
+}
+
+// serveSocket has the status socket of a home answered until ctx ends. Without a
+// socket the node runs on: nobody's messages depend on it.
+func serveSocket(ctx context.Context, dir string, log *slog.Logger, answer func(c net.Conn, now time.Time)) {
+	l, err := listenStatus(dir)
+	if err != nil {
+		log.Warn("no status socket: the command status will not work", logError, err)
+		return
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer context.AfterFunc(ctx, func() { l.Close() })()
 	places := make(chan struct{}, statusClients) // who comes when all are taken waits in the listener's queue
 	for {
 		places <- struct{}{}
 		c, err := l.Accept()
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if err != nil {
-			n.log.Warn("the status socket takes nobody for now", logError, err)
+			log.Warn("the status socket takes nobody for now", logError, err)
 			<-places
 			if !pause(ctx, statusPause) {
-				return nil
+				return
 			}
 			continue
 		}
@@ -87,8 +100,7 @@ func (n *Node) serveStatus(ctx context.Context) error {
 			defer func() { <-places }()
 			defer c.Close()
 			defer context.AfterFunc(ctx, func() { c.Close() })()
-			now := time.Now()
-			answerStatus(c, now, func() *StatusReport { return n.report(now, since, load(now)) })
+			answer(c, time.Now())
 		})
 	}
 }
@@ -142,7 +154,7 @@ func listenStatus(dir string) (net.Listener, error) {
 }
 
 // answerStatus answers one request on a connection.
-func answerStatus(c net.Conn, now time.Time, report func() *StatusReport) {
+func answerStatus[T any](c net.Conn, now time.Time, report func() *T) {
 	_ = c.SetDeadline(now.Add(statusTimeout))
 	line, err := bufio.NewReaderSize(io.LimitReader(c, maxStatusAsk), maxStatusAsk).ReadSlice('\n')
 	if err != nil {
@@ -154,9 +166,9 @@ func answerStatus(c net.Conn, now time.Time, report func() *StatusReport) {
 	case err != nil:
 		answer = statusError{1, "error", "that is no request"}
 	case q.V != 1:
-		answer = statusError{1, "error", "this relay speaks version 1 of the status socket"}
+		answer = statusError{1, "error", "this node speaks version 1 of the status socket"}
 	case q.Request != "status":
-		answer = statusError{1, "error", "this relay answers to the request status only"}
+		answer = statusError{1, "error", "this node answers to the request status only"}
 	default:
 		answer = report()
 	}
@@ -170,6 +182,11 @@ func answerStatus(c net.Conn, now time.Time, report func() *StatusReport) {
 // AskStatus asks the relay that runs in the home for its status, over the socket
 // there. It fails with ErrNotRunning if none runs.
 func AskStatus(ctx context.Context, dir string) (*StatusReport, error) {
+	return ask(ctx, dir, readStatus)
+}
+
+// ask sends the request to the socket of a home and reads the answer.
+func ask[T any](ctx context.Context, dir string, read func(io.Reader) (*T, error)) (*T, error) {
 	p := filepath.Join(dir, fileStatus)
 	if len(p) > maxSocketPath {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrSocketPath, len(p), maxSocketPath)
@@ -193,10 +210,13 @@ func AskStatus(ctx context.Context, dir string) (*StatusReport, error) {
 	if _, err := c.Write(append(b, '\n')); err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	return readStatus(c)
+	return read(c)
 }
 
-func readStatus(r io.Reader) (*StatusReport, error) {
+func readStatus(r io.Reader) (*StatusReport, error) { return readAnswer[StatusReport](r, "status") }
+
+// readAnswer reads an answer of the type that is wanted.
+func readAnswer[T any](r io.Reader, kind string) (*T, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxStatusAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
@@ -204,18 +224,23 @@ func readStatus(r io.Reader) (*StatusReport, error) {
 	if len(b) > maxStatusAnswer {
 		return nil, ErrStatus
 	}
-	var s struct {
-		StatusReport
+	var head struct {
+		V     int    `json:"v"`
+		Type  string `json:"type"`
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := json.Unmarshal(b, &head); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStatus, err)
 	}
 	switch {
-	case s.Type == "error":
-		return nil, fmt.Errorf("%w: it says: %q", ErrStatus, s.Error)
-	case s.Type != "status" || s.V != 1:
+	case head.Type == "error":
+		return nil, fmt.Errorf("%w: it says: %q", ErrStatus, head.Error)
+	case head.Type != kind || head.V != 1:
 		return nil, ErrStatus
 	}
-	return &s.StatusReport, nil
+	s := new(T)
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStatus, err)
+	}
+	return s, nil
 }

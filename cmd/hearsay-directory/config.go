@@ -23,6 +23,7 @@ type config struct {
 	Version   int      `toml:"version"`
 	Home      string   `toml:"home"`
 	Recommend []string `toml:"recommend"`
+	Metrics   string   `toml:"metrics"`
 	LogLevel  string   `toml:"log_level"`
 	LogFormat string   `toml:"log_format"`
 }
@@ -31,6 +32,7 @@ type config struct {
 const exampleConfig = `  version = 1
   home = "/var/lib/hearsay-directory"
   recommend = ["hearsay 0.4.1"]
+  metrics = "127.0.0.1:9465"           # or unix:/run/hearsay-directory/metrics.sock
   log_level = "info"
   log_format = "text"`
 
@@ -38,6 +40,7 @@ const exampleConfig = `  version = 1
 type runFlags struct {
 	file, home          string
 	recommend           []string
+	metrics             string
 	logLevel, logFormat string
 	json                bool
 }
@@ -89,6 +92,7 @@ func (f runFlags) resolve(changed func(flag string) bool) (runFlags, error) {
 		file      string
 	}{
 		{"home", "HEARSAY_HOME", &f.home, cmp.Or(c.Home, os.Getenv("STATE_DIRECTORY"))},
+		{"metrics", "HEARSAY_METRICS", &f.metrics, c.Metrics},
 		{"log-level", "HEARSAY_LOG_LEVEL", &f.logLevel, c.LogLevel},
 		{"log-format", "HEARSAY_LOG_FORMAT", &f.logFormat, c.LogFormat},
 	} {
@@ -114,8 +118,8 @@ func (f runFlags) reload(changed func(flag string) bool, logs *program.LogFlags,
 		log.Error("the configuration is not taken: nothing was changed", "error", err)
 		return
 	}
-	if next.home != inUse.home || next.logFormat != inUse.logFormat || !slices.Equal(next.recommend, inUse.recommend) {
-		log.Warn("changes of home, recommend and log_format need a restart, and wait for it")
+	if next.home != inUse.home || next.logFormat != inUse.logFormat || next.metrics != inUse.metrics || !slices.Equal(next.recommend, inUse.recommend) {
+		log.Warn("changes of home, recommend, metrics and log_format need a restart, and wait for it")
 	}
 	log.Info("configuration read again")
 }

@@ -29,7 +29,7 @@ of those that run, and hands it to everybody. It carries no circuits.`,
 		},
 	}
 	logs.Add(cmd)
-	cmd.AddCommand(initCommand(), runCommand(logs), tokenCommand(), program.VersionCommand(name), founderCommand(), rotateCommand())
+	cmd.AddCommand(initCommand(), runCommand(logs), checkCommand(logs), statusCommand(), tokenCommand(), program.VersionCommand(name), founderCommand(), rotateCommand())
 	cmd.AddCommand(program.BackupCommand(homeProgram), program.RestoreCommand(homeProgram))
 	cmd.AddCommand(program.VouchCommand("hearsay-directory"), inviterCommand(), approveCommand(), markCommand())
 	cmd.AddCommand(showCommand(logs), whyCommand(logs), auditCommand(logs))

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hearsay/cmd/program"
+	"hearsay/cmd/program/figures"
 	"hearsay/directory"
 	"hearsay/relay"
 )
@@ -27,8 +29,8 @@ their descriptors; what more than half of the signers recommend counts. From the
 other software raises a relay's score, and so does being three releases behind. Name
 every release that is good.
 
-What flags do not say is read from the environment (HEARSAY_HOME, HEARSAY_LOG_LEVEL,
-HEARSAY_LOG_FORMAT) and then from directory.toml, which --config names, or which
+What flags do not say is read from the environment (HEARSAY_HOME, HEARSAY_METRICS,
+HEARSAY_LOG_LEVEL, HEARSAY_LOG_FORMAT) and then from directory.toml, which --config names, or which
 lies in the home or in the configuration directory of systemd or of the account:
 
 ` + exampleConfig + `
@@ -41,11 +43,17 @@ SIGHUP has the log level read again; other changes wait for a restart.`,
 			return founderError(run(cmd, logs, f))
 		},
 	}
+	f.add(cmd)
+	return cmd
+}
+
+// add puts the flags on a command.
+func (f *runFlags) add(cmd *cobra.Command) {
 	homeFlag(cmd, &f.home)
 	cmd.Flags().StringVar(&f.file, "config", "", "configuration file (default: directory.toml in the home, if it is there)")
 	cmd.Flags().StringArrayVar(&f.recommend, "recommend", nil, "software of relays that this signer recommends; may be repeated, up to 16 times")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve figures for Prometheus there: a loopback address, or unix:PATH (default: nowhere)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the ready line as JSON")
-	return cmd
 }
 
 // patience is how long a directory waits for a snapshot before it says for what.
@@ -63,17 +71,29 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: f.home, Recommended: f.recommend, Log: log})
+	if f.metrics != "" {
+		if _, _, err := figures.Parse(f.metrics); err != nil {
+			return err
+		}
+	}
+	n, err := relay.NewDirectoryNode(relay.DirectoryConfig{Home: f.home, Recommended: f.recommend, ServeStatus: true, Log: log})
 	if errors.Is(err, relay.ErrNoNetwork) {
 		return program.Fail(program.ExitUsage, "`hearsay-directory init` founds one; --home names the home of another", err)
 	}
 	if err != nil {
 		return err
 	}
+	var measures net.Listener
+	if f.metrics != "" {
+		if measures, err = figures.Listen(f.metrics); err != nil {
+			n.Close()
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	done := make(chan error, 1) // Run's one result
-	go func() { done <- n.Run(ctx) }()
+	go func() { done <- runBoth(ctx, n, measures) }()
 	file := n.Network()
 	slow := time.NewTimer(patience)
 	defer slow.Stop()
@@ -107,4 +127,23 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	program.NotifyReady()
 	context.AfterFunc(ctx, program.NotifyStopping)
 	return <-done
+}
+
+// runBoth runs a node, and serves its figures if there is a socket for them, until ctx
+// or the node ends. Figures that are served no more end the node too: whoever watches
+// them would take silence for the network's.
+func runBoth(ctx context.Context, n *relay.DirectoryNode, measures net.Listener) error {
+	if measures == nil {
+		return n.Run(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	measured := make(chan error, 1)
+	go func() {
+		defer cancel()
+		measured <- serveMetrics(ctx, measures, n)
+	}()
+	err := n.Run(ctx)
+	cancel()
+	return errors.Join(err, <-measured)
 }

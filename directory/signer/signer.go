@@ -218,7 +218,7 @@ func (s *Signer) open(chain *directory.Chain, now time.Time) (err error) {
 		return ErrNotSigner
 	}
 	s.certified(c)
-	s.stand()
+	s.stand(false)
 	return nil
 }
 

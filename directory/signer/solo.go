@@ -111,7 +111,7 @@ func (s *Signer) turn(next *base, first uint64, solo bool) error {
 	s.mu.Lock()
 	s.ledger = next.ledger
 	s.mu.Unlock()
-	s.stand()
+	s.stand(solo)
 	return nil
 }
 

@@ -29,15 +29,16 @@ func (s *Signer) Standing() Standing {
 }
 
 // stand enters the snapshot that the signer goes on from. What cannot be read of the
-// own messages counts as neither signed nor voted.
-func (s *Signer) stand() {
+// own messages counts as neither signed nor voted. made tells that this signer has just
+// made it alone: the first of a network counts from before the start.
+func (s *Signer) stand(made bool) {
 	h := s.base.header()
 	if h == nil {
 		return
 	}
 	hash, ok, err := s.book.signedHead(h.Epoch)
 	signed := err == nil && ok && hash == s.base.hash()
-	voted := signed && len(h.Votes) == 0 || s.votedIn(h)
+	voted := signed && len(h.Votes) <= 1 || s.votedIn(h) // one vote alone is that of a signer that is alone
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &s.standing
@@ -46,7 +47,7 @@ func (s *Signer) stand() {
 		c.SilentUntil = s.silent(time.Now())
 	}
 	switch {
-	case h.ValidAfter.Before(s.opened):
+	case !made && h.ValidAfter.Before(s.opened):
 	case signed:
 		c.SignedSince++
 	default:
