@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -102,10 +103,10 @@ func TestOperatorOfADirectory(t *testing.T) {
 	if s.V != 1 || s.Type != "directory_status" || s.ID != ready.ID || s.Listen != addr || !s.Lab || !s.Bootstrap || !s.Signer || s.Epoch == 0 || s.Signatures != 1 || s.Signers != 1 || s.Needed != 1 || !s.Signed || s.SignedSince == 0 || s.MissedSince != 0 || !s.Renews || s.Relays != 0 || s.Warnings == nil {
 		t.Errorf("%+v", s)
 	}
-	if st, err := os.Stat(filepath.Join("home", "status.sock")); err != nil || st.Mode().Perm() != 0o600 {
+	if st, err := os.Stat(filepath.Join("home", "status.sock")); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v", st, err)
 	}
-	out, _, code = asked(t, "status", "--home", "home")
+	out, _, _ = asked(t, "status", "--home", "home")
 	wants(t, "status", out, ready.ID, "LAB NETWORK", "signed by 1 of 1 signers, 1 are needed", "yes: its signature is in it, its vote counted", " snapshots signed since the start, 0 made without it", "renewed by itself before that", "0 listed, 0 known, 0 descriptors and notices held")
 	out, errs, code = asked(t, "check", "--home", "home")
 	if code != 0 {
@@ -247,6 +248,9 @@ func checkFindsFaults(t *testing.T, addr string) {
 		t.Error("a damaged key passes")
 	}
 	wants(t, "a damaged key", out, "failed   keys      key file is damaged")
+	if runtime.GOOS == "windows" {
+		return // modes say nothing there
+	}
 	if err := os.Chmod(filepath.Join("home", "online.key"), 0o644); err != nil {
 		t.Fatal(err)
 	}
