@@ -100,7 +100,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	for served := false; !served; {
 		select {
 		case err := <-done:
-			return err
+			return program.NotServed(cmd.Context(), err)
 		case <-n.Ready():
 			served = true
 		case <-slow.C:

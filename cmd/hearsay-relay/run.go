@@ -138,7 +138,7 @@ func run(cmd *cobra.Command, logs *program.LogFlags, f runFlags) error {
 	go func() { done <- n.Run(ctx) }()
 	select {
 	case err := <-done:
-		return err
+		return program.NotServed(cmd.Context(), err)
 	case <-n.Ready():
 	}
 	if err := addFamilies(f.home, certificates); err != nil {

@@ -127,12 +127,25 @@ func OnHangup(ctx context.Context, do func()) {
 	}
 }
 
+// ErrInterrupted is the cause that ends a context of Signals at SIGINT. It is a
+// cancellation, as every end by a signal.
+var ErrInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+
+// NotServed is what a program that has not served yet ends with, if err is what it
+// ended with itself: an interrupt is no success then.
+func NotServed(ctx context.Context, err error) error {
+	if err == nil && errors.Is(context.Cause(ctx), ErrInterrupted) {
+		return Fail(ExitInterrupted, "", errors.New("interrupted before it served"))
+	}
+	return err
+}
+
 // Signals returns a context that ends at the first SIGINT, SIGTERM or SIGHUP (a
 // terminal that went away, unless OnHangup takes it). A second signal ends the
 // process at once, with status 130.
 func Signals() (context.Context, func()) {
 	h := &hangup{}
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), hangupKey{}, h))
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), hangupKey{}, h))
 	c := make(chan os.Signal, 2) // two, so that the second is never lost
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
@@ -148,7 +161,11 @@ func Signals() (context.Context, func()) {
 					os.Exit(ExitInterrupted)
 				}
 				ended = true
-				cancel()
+				if s == os.Interrupt {
+					cancel(ErrInterrupted)
+				} else {
+					cancel(nil)
+				}
 			case <-done:
 				return
 			}
@@ -157,6 +174,6 @@ func Signals() (context.Context, func()) {
 	return ctx, func() {
 		signal.Stop(c)
 		close(done)
-		cancel()
+		cancel(nil)
 	}
 }
