@@ -366,8 +366,8 @@ func (n *DirectoryNode) remember(ctx context.Context) error {
 	}
 }
 
-// InsecureKill ends the node as a crash would. For tests; Run returns soon.
-func (n *DirectoryNode) InsecureKill() {
+// Kill ends the node as a crash would. For tests; Run returns soon.
+func (n *DirectoryNode) Kill() {
 	n.killOnce.Do(func() {
 		n.conn.Close()
 		close(n.killed)

@@ -437,9 +437,6 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// InsecureKill is Kill, as a crash in tests.
-func (n *Node) InsecureKill() { n.Kill() }
-
 // Kill ends the node as a crash would: nothing is drained, and the socket is gone
 // before anything can be said on it. Run returns soon. It is safe for concurrent use.
 func (n *Node) Kill() {

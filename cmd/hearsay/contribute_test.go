@@ -91,7 +91,7 @@ func TestContribute(t *testing.T) {
 	}
 
 	// What a relay died of is said, and the profile goes on.
-	p.lent.node.InsecureKill()
+	p.lent.node.Kill()
 	waitFor(t, "the problem is said", func() bool { return p.lent.state().Problem != "" })
 	if v, err := p.NetworkView(t.Context()); err != nil || v.Lends == nil || !strings.HasPrefix(v.Lends.Problem, "the relay has stopped") {
 		t.Errorf("%+v, %v", v.Lends, err)

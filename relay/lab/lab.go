@@ -340,7 +340,7 @@ func (r *Relay) Kill() {
 		}
 		return
 	}
-	n.InsecureKill()
+	n.Kill()
 	p.end()
 }
 

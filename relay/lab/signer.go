@@ -182,7 +182,7 @@ func (s *Signer) Kill() {
 	s.run = nil
 	s.mu.Unlock()
 	if p != nil {
-		n.InsecureKill()
+		n.Kill()
 		p.end()
 	}
 }
