@@ -45,7 +45,7 @@ probes do, and a running relay's status shows what they found. check asks for it
 a relay runs in the home.
 
 It changes nothing and exits with 0, also after warnings.`,
-		Example: `  hearsay-relay check --config /etc/hearsay/relay.toml
+		Example: `  hearsay-relay check --config /etc/hearsay-relay/relay.toml
   hearsay-relay check --home /var/lib/hearsay-relay --listen 192.0.2.7:4443 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	"hearsay/cmd/program"
 	"hearsay/cmd/program/programtest"
 )
 
@@ -31,11 +28,7 @@ func TestUnitNamesThePageOfTheManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := program.WriteManual(root(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "\nDocumentation=man:" + name + "(" + strings.TrimPrefix(filepath.Ext(page), ".") + ")\n"; !strings.Contains(string(unit), want) {
-		t.Errorf("the unit has no line %q", want)
+	if err := programtest.UnitManual(root(), string(unit), t.TempDir()); err != nil {
+		t.Error(err)
 	}
 }
