@@ -196,7 +196,9 @@ func TestSlowRelayOnTheWay(t *testing.T) {
 			f := &fakeMeter{speed: func(_ directory.RelayID, nth int, _ uint64) (uint64, error) {
 				return []uint64{400 << 10, c.second, c.third}[(nth-1)%3], nil
 			}}
-			b := measuring(t, t.TempDir(), f, 1, 2048, 5*day)
+			// The first comes within a quarter of a day, the second 2.25 to 3.75
+			// days after it, one more 4.5 days after the first at the earliest.
+			b := measuring(t, t.TempDir(), f, 1, 2048, 4*day+day/4)
 			if id := relayIDs(1)[0]; len(f.at[id]) != 3 || b.code(id) != weightCode(c.want) {
 				t.Errorf("%s: %d measurements, code %d", name, len(f.at[id]), b.code(id))
 			}
