@@ -181,6 +181,7 @@ func (a *App) selectUnread() tea.Cmd {
 			return a.selectEntry(e.id)
 		}
 	}
+	a.notice = "nothing is unread in other conversations"
 	return nil
 }
 

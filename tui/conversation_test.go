@@ -65,6 +65,16 @@ func TestIncomingMessage(t *testing.T) {
 	}
 }
 
+// TestNothingUnread: the key says so, where it goes nowhere.
+func TestNothingUnread(t *testing.T) {
+	d := onMarta(t, newFake())
+	d.key("alt+a")
+	d.has("nothing is unread in other conversations")
+	if d.a.current != "c_1" {
+		t.Errorf("at %s", d.a.current)
+	}
+}
+
 // TestWhatBecameOfMessages: what was changed, deleted or said by the program is
 // shown as that, and never as the contact's own words.
 func TestWhatBecameOfMessages(t *testing.T) {
