@@ -73,6 +73,7 @@ type App struct {
 	stood  bool // everything stood once, so that building is reconnecting
 
 	entries       []entry
+	reading       peopleReading
 	requests      int    // of strangers that wait
 	current       string // id of the conversation on screen; empty: none
 	previous      string // the one before it
@@ -470,7 +471,7 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 	case chat.MessageReceived:
 		if ev.Message != nil {
 			*cmds = append(*cmds, a.received(*ev.Message))
-			reload = a.find(ev.Message.Contact) == nil
+			reload = a.find(ev.Message.Contact) == nil || a.reading.underWay // which may not count it
 		}
 	case chat.MessageChanged:
 		if ev.Message != nil {
@@ -487,11 +488,7 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 	case chat.ContactRemoved:
 		reload = true
 		if ev.Contact != nil {
-			if ev.Contact.ID == a.current && !a.composer.text.empty() {
-				a.wanted = chat.NotesID // what is being typed goes to nobody else
-				a.notice = a.nameOf(a.current) + " was removed"
-			}
-			a.forget(ev.Contact.ID)
+			a.removed(ev.Contact.ID, a.nameOf(ev.Contact.ID))
 		}
 	case chat.GroupChanged:
 		reload = true
@@ -523,6 +520,16 @@ func (a *App) applyEvent(ev chat.Event, cmds *[]tea.Cmd) (reload bool) {
 		}
 	}
 	return reload
+}
+
+// removed leaves a conversation that is there no more, as the lists or an event tell,
+// whichever is faster.
+func (a *App) removed(id, name string) {
+	if id == a.current && !a.composer.text.empty() {
+		a.wanted = chat.NotesID // what is being typed goes to nobody else
+		a.notice = name + " was removed"
+	}
+	a.forget(id)
 }
 
 // forget drops what the screens hold of a conversation that is gone.

@@ -32,11 +32,25 @@ type people struct {
 	requests int
 }
 
-// loadPeople reads contacts, groups and requests anew.
+// peopleReading is a reading of the lists that is on its way.
+type peopleReading struct {
+	session  int // that asked: what is asked for by one, no other gets
+	underWay bool
+	again    bool // something happened since it began
+}
+
+// loadPeople reads contacts, groups and requests anew. One reading is on its way at a
+// time: of two the earlier one may come last, and would take back what the later one
+// told.
 func (a *App) loadPeople() tea.Cmd {
-	if a.chat == nil || a.locked {
+	switch {
+	case a.chat == nil || a.locked:
+		return nil
+	case a.reading.session == a.session && a.reading.underWay:
+		a.reading.again = true
 		return nil
 	}
+	a.reading = peopleReading{session: a.session, underWay: true}
 	c := a.chat
 	return ask(a, nil, func(ctx context.Context) (people, error) {
 		var p people
@@ -53,14 +67,30 @@ func (a *App) loadPeople() tea.Cmd {
 	}, a.applyPeople)
 }
 
+// applyPeople takes the lists, and reads them again if more happened meanwhile: that
+// they may lack.
 func (a *App) applyPeople(p people, err error) tea.Cmd {
+	again := a.reading.again
+	a.reading = peopleReading{}
+	var more tea.Cmd
+	if again {
+		more = a.loadPeople()
+	}
 	if err != nil {
 		a.notice = errorText(err)
-		return nil
+		return more
 	}
+	return tea.Batch(a.showPeople(p), more)
+}
+
+func (a *App) showPeople(p people) tea.Cmd {
+	name := a.nameOf(a.current)
 	a.requests = p.requests
 	a.entries = p.entries()
 	a.takeDrafts()
+	if a.current != "" && a.selected() == nil {
+		a.removed(a.current, name)
+	}
 	if a.wanted != "" {
 		for _, e := range a.entries {
 			if e.id == a.wanted || e.name == a.wanted {

@@ -96,3 +96,20 @@ func TestRemovedElsewhereWhileWriting(t *testing.T) {
 		t.Errorf("at %s, sent %q", d.a.current, f.sent())
 	}
 }
+
+// TestRemovedElsewhereBeforeTheEvent: as before, when the lists come before the
+// event that tells of it.
+func TestRemovedElsewhereBeforeTheEvent(t *testing.T) {
+	f := newFake()
+	d := onMarta(t, f)
+	d.typeText("this is for you al")
+	f.contacts = f.contacts[1:]
+	d.run(d.a.loadPeople())
+	d.has("marta was removed")
+	d.typeText("one")
+	d.msg(eventsMsg{events: []chat.Event{{Type: chat.ContactRemoved, Contact: &chat.Contact{ID: "c_1"}}}})
+	d.key("enter")
+	if d.a.current != chat.NotesID || f.called("Send c_2") || f.called("Send c_3") {
+		t.Errorf("at %s, sent %q", d.a.current, f.sent())
+	}
+}
