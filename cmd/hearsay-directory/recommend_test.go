@@ -17,7 +17,7 @@ import (
 // snapshots; what no vote can name is refused at the start.
 func TestRunRecommendsSoftware(t *testing.T) {
 	t.Parallel()
-	address, err := freeAddress()
+	address, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -15,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hearsay/cmd/program"
+	"hearsay/cmd/program/programtest"
 	"hearsay/relay"
 )
 
@@ -55,26 +53,15 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits for a second at its end
-			addr, err := freeAddress()
+			addr, err := ports.Free()
 			e.Setenv("ADDR", addr)
 			return errors.Join(err, writeBadInput(e.WorkDir))
 		},
 	})
 }
 
-// freeAddress returns a loopback address that nobody listens on. Its port is none that
-// systems give to those who ask for any: other tests do, and one that listens later
-// would find it taken.
-func freeAddress() (string, error) {
-	var err error
-	for range 100 {
-		var c net.PacketConn
-		if c, err = net.ListenPacket("udp4", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))); err == nil {
-			return c.LocalAddr().String(), c.Close()
-		}
-	}
-	return "", err
-}
+// ports are those of this package's tests.
+var ports = programtest.NewPorts(20_000, 10_000)
 
 func hearOfRelay(home, relayHome string) (string, error) {
 	chain, err := relay.FounderChain(home)

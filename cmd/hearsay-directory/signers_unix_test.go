@@ -140,7 +140,7 @@ func (c *committee) found() {
 	c.t.Helper()
 	var cards []string
 	for i := range 4 {
-		addr, err := freeAddress()
+		addr, err := ports.Free()
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func listing(t *testing.T, dir string) string {
 // its status and its figures, and asks again after its end. check writes nothing.
 func TestOperatorOfADirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
-	addr, err := freeAddress()
+	addr, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}

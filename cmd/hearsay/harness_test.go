@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"hearsay/cmd/program/programtest"
 )
 
 // bin is the directory of the programs that TestMain builds.
@@ -202,21 +202,17 @@ type relayProcess struct {
 	home, listen string
 }
 
-// freePort finds a UDP port on loopback that nobody uses. It is none that systems
-// give to those who ask for any: other tests do, and one that listens later, or is
-// started again, would find it taken.
+// ports are those of this package's tests.
+var ports = programtest.NewPorts(10_000, 10_000)
+
+// freePort finds a UDP port on loopback that nobody uses, and no other test gets.
 func freePort(t *testing.T) string {
 	t.Helper()
-	var err error
-	for range 100 {
-		var c net.PacketConn
-		if c, err = net.ListenPacket("udp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))); err == nil {
-			defer c.Close()
-			return c.LocalAddr().String()
-		}
+	addr, err := ports.Free()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return ""
+	return addr
 }
 
 // startNetwork founds a network and starts a directory and n relays.
