@@ -301,10 +301,12 @@ func (n *DirectoryNode) Run(ctx context.Context) error {
 		run("probes", n.prober.endpoint.Run)
 		run("signer", n.signer.Run)
 	}
-	wg.Go(func() { n.announce(inner) })
 	if n.status {
-		wg.Go(func() { n.serveStatus(inner) })
+		if l := openStatus(n.home.dir, n.log); l != nil { // before the node says that it is ready
+			wg.Go(func() { n.serveStatus(inner, l) })
+		}
 	}
+	wg.Go(func() { n.announce(inner) })
 	wg.Go(func() { n.publishSuccessor(inner, n.gossip) })
 	run("network file", n.remember)
 	select {

@@ -72,9 +72,9 @@ func AskDirectoryStatus(ctx context.Context, dir string) (*DirectoryReport, erro
 }
 
 // serveStatus answers on the home's status socket until ctx ends.
-func (n *DirectoryNode) serveStatus(ctx context.Context) {
+func (n *DirectoryNode) serveStatus(ctx context.Context, l net.Listener) {
 	since := time.Now()
-	serveSocket(ctx, n.home.dir, n.log, func(c net.Conn, now time.Time) {
+	serveSocket(ctx, l, n.log, func(c net.Conn, now time.Time) {
 		answerStatus(c, now, func() *DirectoryReport { return n.report(now, since) })
 	})
 }

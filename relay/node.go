@@ -388,7 +388,9 @@ func (n *Node) Run(ctx context.Context) error {
 	run("work", n.joinByWork)
 	if n.cfg.ServeStatus {
 		n.openTraffic()
-		run("status", n.serveStatus)
+		if l := openStatus(n.home.dir, n.log); l != nil { // before the node says that it is ready
+			run("status", func(ctx context.Context) error { return n.serveStatus(ctx, l) })
+		}
 		run("traffic", n.keepTraffic)
 	}
 	close(n.ready)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,6 +83,37 @@ func TestStatusSocketIsPrivate(t *testing.T) {
 		if _, err := AskStatus(t.Context(), dir); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("a socket that a crash left: %v", err)
 		}
+	}
+}
+
+// TestStatusIsAnsweredOnceReady: who has read the ready line may ask.
+func TestStatusIsAnsweredOnceReady(t *testing.T) {
+	founder, home := testHomes(t)
+	conn, err := listenAny()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := NewDirectoryNode(DirectoryConfig{Home: founder, Conn: conn, ServeStatus: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := NewNode(NodeConfig{Home: home, Listen: netip.MustParseAddrPort("127.0.0.1:0"), ServeStatus: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { _ = n.Run(ctx) })
+	<-n.Ready()
+	if _, err := AskStatus(ctx, home); err != nil {
+		t.Errorf("the relay: %v", err)
+	}
+	wg.Go(func() { _ = d.Run(ctx) })
+	<-d.Ready()
+	if _, err := AskDirectoryStatus(ctx, founder); err != nil {
+		t.Errorf("the directory: %v", err)
 	}
 }
 

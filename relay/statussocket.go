@@ -51,8 +51,19 @@ type statusError struct {
 	Error string `json:"error"`
 }
 
+// openStatus opens the status socket of a home. Without one the node runs on, since
+// nobody's messages depend on it: what it returns is nil then.
+func openStatus(dir string, log *slog.Logger) net.Listener {
+	l, err := listenStatus(dir)
+	if err != nil {
+		log.Warn("no status socket: the command status will not work", logError, err)
+		return nil
+	}
+	return l
+}
+
 // serveStatus answers on the home's status socket until ctx ends.
-func (n *Node) serveStatus(ctx context.Context) error {
+func (n *Node) serveStatus(ctx context.Context, l net.Listener) error {
 	since := time.Now()
 	m := &meter{at: since}
 	load := func(now time.Time) uint64 {
@@ -64,20 +75,14 @@ func (n *Node) serveStatus(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wg.Go(func() { keepLoad(ctx, load) })
-	serveSocket(ctx, n.home.dir, n.log, func(c net.Conn, now time.Time) {
+	serveSocket(ctx, l, n.log, func(c net.Conn, now time.Time) {
 		answerStatus(c, now, func() *StatusReport { return n.report(now, since, load(now)) })
 	})
 	return nil
 }
 
-// serveSocket has the status socket of a home answered until ctx ends. Without a
-// socket the node runs on: nobody's messages depend on it.
-func serveSocket(ctx context.Context, dir string, log *slog.Logger, answer func(c net.Conn, now time.Time)) {
-	l, err := listenStatus(dir)
-	if err != nil {
-		log.Warn("no status socket: the command status will not work", logError, err)
-		return
-	}
+// serveSocket has a status socket answered until ctx ends, and closes it.
+func serveSocket(ctx context.Context, l net.Listener, log *slog.Logger, answer func(c net.Conn, now time.Time)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
