@@ -203,8 +203,11 @@ func checkSpeed(t *testing.T, w *network, lines []doctorLine) {
 			t.Errorf("hop %d: %+v", i+1, h)
 		}
 	}
-	// Relays return at most 1024 cells a second, after a burst of 64.
-	if s.Rate == nil || *s.Rate <= 0 || *s.Rate > 1100*1072 || s.EchoHop == nil || s.NoRate != nil {
+	// Relays return at most 1024 cells a second, after a burst of 64. It goes on for
+	// four seconds, of which the first does not count; but on a machine that stands
+	// still then, what was returned in it comes in the others.
+	const most = (4*1024 + 64) / 3.0 * 1072
+	if s.Rate == nil || *s.Rate <= 0 || *s.Rate > most || s.EchoHop == nil || s.NoRate != nil {
 		t.Errorf("rate %+v", s)
 	}
 }
