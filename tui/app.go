@@ -72,6 +72,8 @@ type App struct {
 	looked bool // the first status has come
 	stood  bool // everything stood once, so that building is reconnecting
 
+	statusAsked, statusTaken int // numbers of the last asking, and of the last answer that was taken
+
 	entries       []entry
 	reading       peopleReading
 	requests      int    // of strangers that wait

@@ -125,9 +125,11 @@ type (
 	statusMsg struct {
 		status chat.Status
 		path   chat.Path
-		served bool // a circuit has served the conversation on screen
+		served bool // a circuit has served the conversation
 
-		session int // in which it was asked for
+		conversation string // on screen when it was asked for
+		session      int    // in which it was asked for
+		number       int    // of the asking
 	}
 	refreshMsg struct{}
 	clockMsg   struct{}
@@ -165,10 +167,11 @@ func (a *App) loadStatus() tea.Cmd {
 	if a.chat == nil {
 		return nil
 	}
-	c, conversation, session := a.chat, a.current, a.session
+	a.statusAsked++
+	c, msg := a.chat, statusMsg{conversation: a.current, session: a.session, number: a.statusAsked}
 	return func() tea.Msg {
-		msg := statusMsg{status: c.Status(), session: session}
-		msg.path, msg.served = c.Path(conversation)
+		msg.status = c.Status()
+		msg.path, msg.served = c.Path(msg.conversation)
 		return msg
 	}
 }

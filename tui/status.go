@@ -13,9 +13,10 @@ import (
 
 // applyStatus takes the state of the profile.
 func (a *App) applyStatus(msg statusMsg) tea.Cmd {
-	if msg.session != a.session {
-		return nil // of before it was locked, or unlocked
+	if msg.session != a.session || msg.number < a.statusTaken {
+		return nil // of before it was locked, or unlocked; or a later one was faster
 	}
+	a.statusTaken = msg.number
 	if msg.status.Locked { // somebody locked it before we came, or the event was lost
 		a.hide()
 	}
@@ -30,7 +31,10 @@ func (a *App) applyStatus(msg statusMsg) tea.Cmd {
 	if msg.status.Cover != a.status.Cover {
 		a.forgetLayout() // offers of files say what they cost
 	}
-	a.status, a.path, a.served = msg.status, msg.path, msg.served
+	a.status = msg.status
+	if msg.conversation == a.current {
+		a.path, a.served = msg.path, msg.served
+	}
 	return nil
 }
 

@@ -124,3 +124,29 @@ func TestLossIsSaidInWords(t *testing.T) {
 		t.Errorf("notice %q", d.a.notice)
 	}
 }
+
+// TestOldStatusComesLast: what was asked before the connection was lost, and comes
+// after that is on the screen, does not say that all is well.
+func TestOldStatusComesLast(t *testing.T) {
+	f := newFake()
+	d := onMarta(t, f)
+	old := d.a.loadStatus()()
+	f.status.Health = chat.Offline
+	d.run(d.a.loadStatus())
+	d.msg(old)
+	d.has("offline")
+}
+
+// TestPathOfAnotherConversation: the path that served one conversation is never shown
+// as that of the next one.
+func TestPathOfAnotherConversation(t *testing.T) {
+	f := newFake()
+	d := onMarta(t, f)
+	d.has("otter")
+	old := d.a.loadStatus()()
+	_ = d.a.selectEntry("c_2")
+	d.msg(old)
+	if s := d.screen(); strings.Contains(s, "otter") {
+		t.Errorf("the path of marta's circuit stands under alice:\n%s", s)
+	}
+}
