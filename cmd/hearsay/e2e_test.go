@@ -8,15 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
-	"time"
-)
-
-// soon is how long a screen may take for what happens on this machine alone, far
-// the same for what goes through the network.
-const (
-	soon = 15 * time.Second
-	far  = 60 * time.Second
 )
 
 // TestTwoPeople is the whole way of two people, each before a terminal, in a
@@ -33,60 +26,62 @@ func TestTwoPeople(t *testing.T) {
 
 	// An invite goes over by paste.
 	alice.keys("i")
-	alice.until(soon, "Invite a contact", "name")
+	alice.until("Invite a contact", "name")
 	alice.line("bob")
-	link := linkIn(alice.until(far, "HEARSAY:", "waiting"))
+	link := linkIn(alice.until("HEARSAY:", "waiting"))
 	alice.capture("invite")
 	bob.paste(link)
-	bob.until(soon, "Add a contact", link[len(link)-16:])
+	bob.until("Add a contact", link[len(link)-16:])
 	bob.line("alice")
-	bob.until(far, "alice ? unverified")
-	alice.until(far, "used")
+	bob.until("alice ? unverified")
+	alice.until("used")
 	alice.escape("used")
-	alice.until(far, "bob ? unverified")
+	alice.until("bob ? unverified")
 
 	// They compare the number.
 	alice.command("/verify")
 	bob.command("/verify")
-	number := numberIn(alice.until(soon, "Verify bob"))
-	if number == "" || number != numberIn(bob.until(soon, "Verify alice")) {
+	number := numberIn(alice.until("Verify bob", "[esc] later"))
+	if number == "" || number != numberIn(bob.until("Verify alice", "[esc] later")) {
 		t.Fatalf("alice sees the number %q", number)
 	}
 	alice.capture("verify")
 	alice.keys("y")
 	bob.keys("y")
-	alice.until(soon, "bob ✓ verified")
-	bob.until(soon, "alice ✓ verified")
+	alice.until("bob ✓ verified")
+	bob.until("alice ✓ verified")
+	alice.untilGone("Verify bob") // which takes the keys
+	bob.untilGone("Verify alice")
 
 	// They talk.
 	alice.line("see you at the usual place?")
-	bob.until(far, "see you at the usual place?")
+	bob.until("see you at the usual place?")
 	bob.line("the one with the green door")
-	alice.until(far, "the one with the green door", "✓ delivered")
-	bob.until(far, "✓ delivered")
+	alice.until("the one with the green door", "✓ delivered")
+	bob.until("✓ delivered")
 	bob.write("two lines")
 	bob.keys("C-j")
 	bob.write("in one message")
-	bob.until(soon, "| in one message")
+	bob.until("| in one message")
 	bob.keys("Enter")
-	alice.until(far, "two lines", "in one message")
+	alice.until("two lines", "in one message")
 
 	// What somebody writes is text, and nothing else.
 	bob.paste("14:00 bob\x1b]0;OWNED\a is \x1b[31mred")
-	bob.until(soon, "red")
+	bob.until("14:00 bob is red")
 	bob.keys("Enter")
-	alice.until(far, "14:00 bob", "red")
+	alice.until("14:00 bob is red")
 	if title := m.run("display-message", "-p", "-t", "alice", "#{pane_title}"); strings.Contains(title, "OWNED") {
 		t.Errorf("the title of alice's terminal is %q", title)
 	}
 
 	// What became of a message, and where it is found again.
 	alice.command("/why")
-	alice.until(soon, "why: see you", "queued", "delivered")
+	alice.until("why: see you", "queued", "delivered")
 	alice.capture("why")
 	alice.escape("why:")
 	alice.command("/search green door")
-	alice.until(soon, "Search", "the one with the green door")
+	alice.until("Search", "the one with the green door")
 	alice.capture("search")
 	alice.escape("Search")
 
@@ -97,47 +92,49 @@ func TestTwoPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice.command("/file " + plan)
-	alice.until(soon, "plan.pdf", "padded")
+	alice.until("plan.pdf", "padded")
 	alice.capture("file")
 	alice.keys("Enter")
-	bob.until(far, "plan.pdf")
+	alice.untilGone("Offer a file")
+	bob.until("plan.pdf")
 	saved := filepath.Join(w.dir, "saved.pdf")
 	bob.command("/save " + saved)
-	bob.untilScreen(far, "the file is saved", func(string) bool { return sameFile(saved, body) })
-	bob.until(soon, "✓ saved")
+	bob.untilScreen("the file is saved", func(string) bool { return sameFile(saved, body) })
+	bob.until("✓ saved")
 	bob.capture("conversation")
 
 	// A group of the two.
 	alice.command("/group new printers")
-	alice.until(soon, "[ ] bob")
+	alice.until("[ ] bob")
 	alice.keys("Space")
-	alice.until(soon, "[x] bob")
+	alice.until("[x] bob")
 	alice.keys("Enter")
-	alice.until(soon, "# printers")
+	alice.until("▌# printers") // texts go to it
 	alice.line("who has the key?")
-	bob.until(far, "printers")
+	unread := regexp.MustCompile(`# printers \(2\) +1 `) // it is told of before its first message
+	bob.untilScreen("something unread in the group", unread.MatchString)
 	bob.keys("M-a") // the next one with something unread
-	bob.until(far, "who has the key?")
+	bob.until("who has the key?")
 	bob.line("I have it")
-	alice.until(far, "I have it")
+	alice.until("I have it")
 	alice.capture("group")
 
 	// The network, as it is seen from here.
 	alice.keys("F3")
-	alice.until(soon, "harbour", "Circuits", "Relays 7")
+	alice.until("harbour", "Circuits", "Relays 7")
 	alice.capture("network")
 	alice.escape("Circuits")
 
 	// Another size keeps what is read.
 	alice.resize("58", "20")
-	alice.until(soon, "I have it")
+	alice.until("‹ # printers", "I have it")
 	alice.capture("narrow")
 	alice.resize("100", "28")
-	alice.until(soon, "I have it", "▌# printers")
+	alice.until("▌# printers", "I have it")
 
 	// Locked, nothing else is on the screen, and nothing typed goes anywhere.
 	alice.keys("F9")
-	locked := alice.until(soon, "hearsay is locked")
+	locked := alice.until("hearsay is locked", "esc quits")
 	for _, secret := range []string{"bob", "printers", "key", "green", "harbour"} {
 		if strings.Contains(locked, secret) {
 			t.Errorf("the lock screen shows %q", secret)
@@ -146,24 +143,26 @@ func TestTwoPeople(t *testing.T) {
 	alice.capture("lock")
 	bob.line("are you still there?")
 	alice.secret("not my passphrase")
-	alice.until(soon, "wrong", "no recovery")
+	alice.until("wrong", "no recovery")
 	alice.secret(passphrase)
-	alice.until(soon, "are you still there?")
+	alice.until("are you still there?")
 
 	// A relay dies; the conversation goes on.
-	for _, r := range w.relays {
+	var back func()
+	for id, r := range w.relays {
 		r.kill()
+		back = sync.OnceFunc(func() { w.restart(id) })
 		break
 	}
+	both := []*pane{alice, bob}
 	alice.line("yes: one relay fewer")
-	bob.until(far, "yes: one relay fewer")
+	bob.untilOrGuard(both, back, "yes: one relay fewer")
 	bob.line("and it works")
-	alice.until(far, "and it works")
+	alice.untilOrGuard(both, back, "and it works")
 
 	// Quitting takes two presses, and gives the terminal back.
-	alice.keys("C-c")
-	alice.keys("C-c") // at once: a notice of the dead relay may take the place of "again quits"
-	alice.untilScreen(soon, "the end of the program", func(string) bool {
+	alice.keys("C-c", "C-c") // at once: a notice of the dead relay may take the place of "again quits"
+	alice.untilScreen("the end of the program", func(string) bool {
 		return strings.TrimSpace(m.run("display-message", "-p", "-t", "alice", "#{pane_dead} #{pane_dead_status}")) == "1 0"
 	})
 	if *captures {
@@ -186,22 +185,22 @@ func keepCaptures(t *testing.T) {
 // onboard goes through the four steps of the first run up to the last one.
 func onboard(p *pane, link, passphrase string) {
 	p.m.t.Helper()
-	p.until(soon, "1 of 4")
+	p.until("1 of 4")
 	p.capture("welcome")
 	p.keys("Enter")
-	p.until(soon, "2 of 4")
+	p.until("2 of 4")
 	p.write(passphrase)
 	p.keys("Enter")
 	p.write(passphrase)
 	p.keys("Enter")
-	p.until(soon, "3 of 4")
+	p.until("3 of 4")
 	p.paste(link)
-	p.until(soon, link[len(link)-16:])
+	p.until(link[len(link)-16:])
 	p.keys("Enter")
-	p.until(far, "[enter] continue", "mailboxes")
+	p.until("[enter] continue", "mailboxes")
 	p.capture("network-step")
 	p.keys("Enter")
-	p.until(soon, "4 of 4")
+	p.until("4 of 4")
 }
 
 // numberIn finds a safety number on a screen.

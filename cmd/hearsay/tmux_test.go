@@ -83,31 +83,86 @@ func (p *pane) screen() string {
 	return p.m.run("capture-pane", "-p", "-t", p.name)
 }
 
-// until waits until a screen has all of some texts, and returns it.
-func (p *pane) until(timeout time.Duration, texts ...string) string {
+// until waits until a screen has all of some texts, and returns it. It may be taken
+// while it is drawn, from above: to read what stands in it, or what does not, the last
+// text is one below that.
+func (p *pane) until(texts ...string) string {
 	p.m.t.Helper()
-	return p.untilScreen(timeout, strings.Join(texts, ", "), func(s string) bool {
-		return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(s, text) })
-	})
+	return p.untilScreen(strings.Join(texts, ", "), func(s string) bool { return hasAll(s, texts) })
+}
+
+// untilGone waits until a text is not on a screen any more.
+func (p *pane) untilGone(text string) {
+	p.m.t.Helper()
+	p.untilScreen("no "+text, func(s string) bool { return !strings.Contains(s, text) })
 }
 
 // untilScreen waits until a screen is as it should be.
-func (p *pane) untilScreen(timeout time.Duration, what string, ok func(screen string) bool) string {
+func (p *pane) untilScreen(what string, ok func(screen string) bool) string {
 	p.m.t.Helper()
-	deadline := time.After(timeout)
+	s, seen := p.within(patience, ok)
+	if !seen {
+		p.m.t.Fatalf("%s does not see within %s: %s", p.name, patience, what)
+	}
+	return s
+}
+
+// within waits until a screen is as it should be, and tells whether it is in time.
+func (p *pane) within(limit time.Duration, ok func(screen string) bool) (screen string, seen bool) {
+	p.m.t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		s := p.screen()
 		if ok(s) {
-			return s
+			return s, true
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			p.m.t.Fatalf("%s does not see within %s: %s", p.name, timeout, what)
+			return s, false
 		}
 	}
+}
+
+// untilOrGuard is until, but for what may wait for a guard while a relay is down:
+// where a mailbox relay is one of somebody's first two guards and the other one is
+// down, no third serves for hours (circuit/path/SPEC.md §2.2). If the network as
+// somebody sees it says so after half a minute, the relay comes back.
+func (p *pane) untilOrGuard(people []*pane, back func(), texts ...string) {
+	p.m.t.Helper()
+	for began := time.Now(); time.Since(began) < patience; {
+		if _, seen := p.within(30*time.Second, func(s string) bool { return hasAll(s, texts) }); seen {
+			return
+		}
+		if back != nil && slices.ContainsFunc(people, (*pane).awaitsGuard) {
+			p.m.t.Logf("%s: waits for a guard; the relay comes back", strings.Join(texts, ", "))
+			back()
+			back = nil
+		}
+	}
+	p.until(texts...)
+}
+
+// awaitsGuard tells whether the network, as it is seen from here, says that something
+// waits for a guard beside a mailbox relay.
+func (p *pane) awaitsGuard() bool {
+	p.m.t.Helper()
+	p.keys("F3")
+	var left strings.Builder // the pane that says it, without the ends of its lines
+	for line := range strings.Lines(p.until("Circuits", "[esc] close")) {
+		if cells := strings.Split(line, "│"); len(cells) > 1 {
+			left.WriteString(strings.TrimSpace(cells[1]) + " ")
+		}
+	}
+	p.escape("Circuits")
+	return strings.Contains(left.String(), "the mailbox relay is your guard")
+}
+
+// hasAll tells whether a screen has all of some texts.
+func hasAll(screen string, texts []string) bool {
+	return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(screen, text) })
 }
 
 // keys presses keys by their names: Enter, Escape, F9, M-n.
@@ -126,7 +181,7 @@ func (p *pane) write(text string) {
 func (p *pane) line(text string) {
 	p.m.t.Helper()
 	p.write(text)
-	p.until(10*time.Second, text)
+	p.until(text)
 	p.keys("Enter")
 }
 
@@ -135,7 +190,7 @@ func (p *pane) line(text string) {
 func (p *pane) command(text string) {
 	p.m.t.Helper()
 	p.write(text)
-	p.until(10*time.Second, text[max(0, len(text)-12):])
+	p.until(text[max(0, len(text)-12):])
 	p.keys("Enter")
 }
 
@@ -143,7 +198,7 @@ func (p *pane) command(text string) {
 func (p *pane) secret(text string) {
 	p.m.t.Helper()
 	p.write(text)
-	p.until(10*time.Second, strings.Repeat("·", len(text)))
+	p.until(strings.Repeat("·", len(text)))
 	p.keys("Enter")
 }
 
@@ -152,7 +207,7 @@ func (p *pane) secret(text string) {
 func (p *pane) escape(gone string) {
 	p.m.t.Helper()
 	p.keys("Escape")
-	p.untilScreen(10*time.Second, "no "+gone, func(s string) bool { return !strings.Contains(s, gone) })
+	p.untilGone(gone)
 }
 
 // paste pastes a text as a terminal does that marks pastes.
