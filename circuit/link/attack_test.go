@@ -34,7 +34,7 @@ func TestAttackCurveDowngrade(t *testing.T) {
 		}
 		conf := serverTLS(func() *credentials { return creds })
 		classical(conf)
-		tr := &quic.Transport{Conn: w.socket("1.0.0.9", 9009)}
+		tr := &quic.Transport{Conn: w.socket("1.0.0.9", 0)}
 		defer func() { _ = tr.Close(); _ = tr.Conn.Close() }()
 		if _, err := tr.Listen(conf, clientSideConfig()); err != nil {
 			t.Fatal(err)

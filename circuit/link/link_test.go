@@ -97,7 +97,7 @@ func TestAnonymousClient(t *testing.T) {
 func TestClientHelloSaysNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		infos := make(chan *tls.ClientHelloInfo, 1)
-		pc := w.socket("1.0.0.9", 9009)
+		pc := w.socket("1.0.0.9", 0)
 		tr := &quic.Transport{Conn: pc}
 		creds, err := newCredentials(testNetwork, &Identity{Key: seeded("x"), LinkKey: seeded("x link")})
 		if err != nil {
