@@ -128,6 +128,68 @@ func TestFreshClientTriesAgainSoon(t *testing.T) {
 	})
 }
 
+// stuck gives no circuit, like a pool that can build none.
+type stuck struct{ asked chan struct{} }
+
+func (c stuck) RequestOver(ctx context.Context, _ directory.RelayID) (Stream, error) {
+	c.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestClientWithoutPathComparesNothing: a client that can build no path, before a
+// comparison of heads or in the midst of one, looks for a snapshot as often as it
+// should, and asks for no circuit before there is a path again.
+func TestClientWithoutPathComparesNothing(t *testing.T) {
+	for _, amid := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := found(t, true, directory.JoinOpen, 1)
+			m := newMesh(t)
+			boot := m.addQuiet(f, "bootstrap", RoleDirectory, t.TempDir())
+			var records []*directory.Record
+			for i := range 5 {
+				records = append(records, f.record(fmt.Sprintf("relay %d", i), i))
+			}
+			check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+			circuits := stuck{asked: make(chan struct{}, 100)}
+			var noPath atomic.Bool
+			noPath.Store(!amid)
+			views := &directory.Views{}
+			c, err := NewClient(ClientConfig{
+				Link: f.link(), Dialer: &meshDialer{m: m}, Views: views, State: &memoryState{},
+				NoPath: noPath.Load, Circuits: circuits,
+			})
+			check(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			m.wg.Go(func() { _ = c.Run(ctx) })
+			synctest.Wait()
+			if amid {
+				<-circuits.asked // half an epoch after the fetch at the latest
+				noPath.Store(true)
+			}
+			time.Sleep(15 * time.Second) // less than a comparison may take
+			check(t, boot.AddSnapshot(f.snapshot(records...), f.log))
+			seen := views.Current().Epoch()
+			time.Sleep(directory.RetryInterval(true)*13/10 + time.Second)
+			synctest.Wait()
+			if views.Current().Epoch() == seen {
+				t.Error("a comparison kept a client without a path from the next snapshot")
+			}
+			if n := len(circuits.asked); n > 0 {
+				t.Errorf("%d circuits while none can be built", n)
+			}
+			noPath.Store(false)
+			select {
+			case <-circuits.asked:
+			case <-time.After(20 * time.Second): // put off by half an epoch
+				t.Error("no comparison once there is a path")
+			}
+			cancel()
+			m.stop()
+		})
+	}
+}
+
 // TestClientFollowsAndTellsNothing: a client follows snapshots on the schedule,
 // asks bootstrap and guard only, and sends neither HELLO nor anything else that
 // tells its state but the log size that a proof starts from.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"hearsay/directory"
@@ -73,6 +74,11 @@ func (c *Client) compareLater(now time.Time) {
 		return
 	}
 	c.checks.tries++
+	c.putOff(v, now)
+}
+
+// putOff draws when a comparison is made.
+func (c *Client) putOff(v *directory.View, now time.Time) {
 	c.checks.due = append(c.checks.due, now.Add(randomDelay(min(v.EpochLength()/2, compareSpan))))
 	slices.SortFunc(c.checks.due, time.Time.Compare)
 }
@@ -91,8 +97,14 @@ func (c *Client) pause(ctx context.Context, d time.Duration) bool {
 	return sleep(ctx, time.Until(end))
 }
 
-// compare asks one random relay that was not asked yet.
+// compare asks one random relay that was not asked yet. It never keeps a client
+// that can build no path from looking for a snapshot: it is put off then, or given
+// up.
 func (c *Client) compare(ctx context.Context) {
+	if v := c.cfg.Views.Current(); v != nil && c.noPath(v) {
+		c.putOff(v, time.Now())
+		return
+	}
 	id, ok := c.place()
 	if !ok || c.checks.head == nil {
 		return
@@ -132,7 +144,7 @@ func (c *Client) place() (directory.RelayID, bool) {
 
 // compareWith compares heads with one relay, over a circuit of its own.
 func (c *Client) compareWith(ctx context.Context, id directory.RelayID) error {
-	s, err := c.cfg.Circuits.RequestOver(ctx, id)
+	s, err := c.requestOver(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -163,6 +175,23 @@ func (c *Client) compareWith(ctx context.Context, id directory.RelayID) error {
 	}
 	c.agrees(a, time.Now())
 	return c.moreWitnesses(a)
+}
+
+// requestOver asks for a circuit, until soon after no path can be built any more.
+func (c *Client) requestOver(ctx context.Context, id directory.RelayID) (Stream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	every := directory.RetryInterval(c.lab())
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		for sleep(ctx, every) {
+			if v := c.cfg.Views.Current(); v != nil && c.noPath(v) {
+				cancel()
+			}
+		}
+	})
+	return c.cfg.Circuits.RequestOver(ctx, id)
 }
 
 // compareHistory asks a relay for the head in the place of this client's own.
