@@ -293,17 +293,17 @@ func Relay(ctx context.Context, conn net.Conn, in io.Reader, out io.Writer) erro
 			}
 			req, bad := parseRequest(line)
 			if len(line) > 0 && bad == nil && req.method == "shutdown" && len(req.params) == 0 {
+				close(ended) // before the daemon can know of it and end the connection
 				_, _ = conn.Write(append(line, '\n'))
-				break
+				closeWrite(conn)
+				return
 			}
 			if _, err := conn.Write(append(line, '\n')); err != nil {
 				return
 			}
 		}
 		close(ended)
-		if half, ok := conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite()
-		}
+		closeWrite(conn)
 	}()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -322,4 +322,11 @@ func Relay(ctx context.Context, conn net.Conn, in io.Reader, out io.Writer) erro
 		return err // the output is gone
 	}
 	return ErrGone
+}
+
+// closeWrite tells the daemon that no further line comes.
+func closeWrite(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
 }

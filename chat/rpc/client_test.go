@@ -326,6 +326,38 @@ func TestRelayTellsDetachingFromDying(t *testing.T) {
 	}
 }
 
+// lateWriter returns from writing a shutdown request long after the daemon has it.
+type lateWriter struct {
+	net.Conn
+	until chan struct{}
+}
+
+func (c lateWriter) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if strings.Contains(string(b), "shutdown") {
+		<-c.until
+	}
+	return n, err
+}
+
+// TestShutdownOvertakesItsWriter: a daemon that answers a shutdown request and ends
+// the connection before we are back from writing it did not die.
+func TestShutdownOvertakesItsWriter(t *testing.T) {
+	near, far := net.Pipe()
+	go func() {
+		_, _ = bufio.NewReader(far).ReadString('\n')
+		_, _ = far.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{}}` + "\n"))
+		far.Close()
+	}()
+	until := make(chan struct{})
+	defer close(until)
+	var out strings.Builder
+	in := strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"shutdown"}` + "\n")
+	if err := Relay(t.Context(), lateWriter{near, until}, in, &out); err != nil || !strings.Contains(out.String(), `"id":1,"result"`) {
+		t.Errorf("error %v, out: %s", err, out.String())
+	}
+}
+
 // TestPagesFitIntoLines lists long texts: no answer is longer than a line may be,
 // and the client puts the pages together.
 func TestPagesFitIntoLines(t *testing.T) {
