@@ -141,6 +141,12 @@ func TestRelayGoneForGood(t *testing.T) {
 					}
 					eventually(t, time.Minute, "delivered", func() bool { return alice.settled(b, Delivered) })
 					bob.checkReceived(a, texts)
+					// The queue of before is kept for oldKeep, and nobody misses it: a queue of
+					// alice's may have been there too, and moves within three polls.
+					eventually(t, 3*bob.timing().pollMax, "well again", func() bool { return bob.Status().Health == Connected })
+					if _, old := bob.own(a); len(old) == 0 {
+						t.Error("the old queue is gone already")
+					}
 				})
 			})
 		}

@@ -39,7 +39,7 @@ type inbox struct {
 	up    [2]bool // a push subscription stands on the queue
 	since [2]time.Time
 	relay [2]directory.RelayID
-	down  bool // the last try to subscribe to the first queue failed, or the subscription broke
+	down  bool // the last try to subscribe to the first queue failed, or the subscription broke; never without a place
 }
 
 func newInbox(m *Messenger, key inboxKey, commits chan struct{}) *inbox {
@@ -104,7 +104,7 @@ func (b *inbox) note(number int, relay directory.RelayID, up, failed bool) {
 		b.since[number] = time.Now()
 	}
 	if number == 0 {
-		b.down = failed || b.down && !up
+		b.down = b.standing.Load() && (failed || b.down && !up)
 	}
 	after, afterDown := b.up[number], b.down
 	b.mu.Unlock()
@@ -114,6 +114,20 @@ func (b *inbox) note(number int, relay directory.RelayID, up, failed bool) {
 	if beforeDown != afterDown && b.key.old != 0 {
 		b.m.wakeInboxes() // the second queue of now may have to stand in
 	}
+}
+
+// stand gives the pair a place among the standing subscriptions, or takes it: it
+// misses none then, such as queues that the contact has left.
+func (b *inbox) stand(standing bool) {
+	if b.standing.Swap(standing) == standing {
+		return
+	}
+	if !standing {
+		b.mu.Lock()
+		b.down = false
+		b.mu.Unlock()
+	}
+	b.wake()
 }
 
 // retry has both queues tried now.

@@ -170,9 +170,7 @@ func (r *roster) apply(ctx context.Context, w wanted) {
 		if in.pushes {
 			place++
 		}
-		if b.standing.Swap(standing) != standing {
-			b.wake()
-		}
+		b.stand(standing)
 		for n, seed := range in.queues {
 			if seed == nil {
 				continue
