@@ -103,17 +103,19 @@ func TestSizesAndTimesDoNotTellDataFromPadding(t *testing.T) {
 }
 
 // Windows are renewed after so many bytes in all, not on the stream that had
-// them: cells that carry data move no window update, and cause none. What else
-// has no cell are acknowledgements, of 33 to 35 bytes, and changes of connection
-// ids, of 60, at random times.
+// them: cells that carry data move no window update, and cause none. It goes with
+// an acknowledgement, or where QUIC's own goroutine was faster, just behind it, in
+// 31 or 32 bytes. What else has no cell are acknowledgements, of 33 to 35 bytes,
+// and changes of connection ids, of 60, at random times.
 func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 	hours := 4 * time.Hour
 	if raceDetector {
 		hours = 130 * time.Minute // one renewal up, several down
 	}
+	update := func(size int) bool { return size == 31 || size == 32 || size > 35 && size < 50 || size > 1198 }
 	updates := func(s []sighting) (at []time.Duration) {
 		for _, x := range s {
-			if x.size > 35 && x.size < 50 || x.size > 1198 {
+			if update(x.size) {
 				at = append(at, x.at.Truncate(time.Millisecond))
 			}
 		}
@@ -124,7 +126,7 @@ func TestWindowUpdatesDoNotTellWhoTalks(t *testing.T) {
 	covered := func(want []time.Duration, s []sighting) bool {
 		for _, at := range want {
 			if !slices.ContainsFunc(s, func(x sighting) bool {
-				return x.at.Truncate(time.Millisecond) == at && (x.size > 35 && x.size < 50 || x.size > 60 && x.size < 120 || x.size > 1198)
+				return x.at.Truncate(time.Millisecond) == at && (update(x.size) || x.size > 60 && x.size < 120)
 			}) {
 				return false
 			}
