@@ -15,8 +15,8 @@ import (
 // checkAhead is how many rows are checked between two looks at the context.
 const checkAhead = 256
 
-// CheckFile looks whether the database in dir can be walked from end to end. It
-// needs no key, and the store need not open. The errors to decide on are
+// CheckFile looks whether the database in dir can be walked from end to end, and each
+// of its pages is either in use or free. It needs no key, and the store need not open. The errors to decide on are
 // ErrNotExist, ErrInUse and ErrDamaged.
 func CheckFile(dir string) error {
 	path := filepath.Join(dir, databaseFile)
@@ -33,7 +33,10 @@ func CheckFile(dir string) error {
 			return err
 		}
 		return db.View(func(tx *bolt.Tx) error {
-			return eachRow(tx, func([]byte, []byte, []byte) error { return nil })
+			if err := eachRow(tx, func([]byte, []byte, []byte) error { return nil }); err != nil {
+				return err
+			}
+			return accounted(tx, path)
 		})
 	})
 	if err != nil {
