@@ -81,8 +81,14 @@ func (t *turn) moveNow(c *contact, n int, why string) {
 	if s.Next != nil || !c.told(n) || c.rec.State == ContactBlocked {
 		return
 	}
+	// tickMove or the next failure comes back to what cannot be done now.
+	if view := t.m.views.Current(); view != nil && mayPlace(view) == nil {
+		if _, ok := t.drawNext(c, n, view, directory.RelayID{}); !ok {
+			return // that there is no place must not count as a move
+		}
+	}
 	if !t.spend(&s.Used, &s.Since) {
-		return // tickMove or the next failure comes back to it
+		return
 	}
 	s.Next = &queueRecord{}
 	t.touch(c)

@@ -153,6 +153,36 @@ func TestRelayGoneForGood(t *testing.T) {
 	}
 }
 
+// TestNoPlaceCostsNoMove: while no relay is listed to which a queue could move, none
+// of the moves that are allowed at once is used up. Else it would wait for hours
+// when there are relays again.
+func TestNoPlaceCostsNoMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newFakeWorld(t, 7)
+		alice, bob := w.user(t), w.user(t)
+		b, a := befriend(t, alice, bob)
+		settleIn(t, alice, bob, b, a)
+		before, _ := bob.own(a)
+		var others []directory.RelayID
+		for _, r := range w.relays {
+			if r.id != before[1].Relay {
+				others = append(others, r.id)
+			}
+		}
+		w.refresh([]*user{bob}, others...)
+		<-time.After(2 * queueBurst * bob.timing().maintain)
+		if now, _ := bob.own(a); now[0].Seed != before[0].Seed {
+			t.Fatal("moved to no relay")
+		}
+		w.refresh([]*user{bob}, before[0].Relay)
+		// A look finds it unlisted; the next queue is made and told in seconds.
+		eventually(t, bob.timing().maintain+20*time.Second, "moved", func() bool {
+			now, _ := bob.own(a)
+			return now[0].Seed != before[0].Seed && now[0].InUse
+		})
+	})
+}
+
 // TestRestartMovesNothing restarts a relay within the time that a restart may
 // take.
 func TestRestartMovesNothing(t *testing.T) {
