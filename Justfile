@@ -10,7 +10,7 @@ build:
 test:
     go test -shuffle=on ./...
 
-# all tests under the race detector (needs a C compiler)
+# all tests under the race detector (needs a C compiler; it may crash by itself: go.dev/issue/78156)
 race:
     go test -race -shuffle=on ./...
 
