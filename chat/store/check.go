@@ -16,8 +16,8 @@ import (
 const checkAhead = 256
 
 // CheckFile looks whether the database in dir can be walked from end to end, and each
-// of its pages is either in use or free. It needs no key, and the store need not open. The errors to decide on are
-// ErrNotExist, ErrInUse and ErrDamaged.
+// of its pages is either in use or free. It needs no key, and the store need not open.
+// The errors to decide on are ErrNotExist, ErrInUse and ErrDamaged.
 func CheckFile(dir string) error {
 	path := filepath.Join(dir, databaseFile)
 	if !exists(path) {
